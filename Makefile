@@ -1,0 +1,53 @@
+# The commands the project keeps; `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# snakemake calls `python` by name: the environment's must come first.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: help setup quickstart test test-all lint format clean
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(VENV)/.core ## make .venv from the lock
+
+$(VENV)/.core: envs/core.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "Python 3.11 is needed for the exact lock; call 'make PYTHON=/path/to/python3.11 …'"; exit 1; }
+	@command -v c++ >/dev/null || { echo "a C++ compiler is needed to build hnswlib (Debian: apt-get install g++)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked environment into $(VENV); this takes 2 to 4 minutes"
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/core.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core envs/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/dev.txt
+	@touch $@
+
+quickstart: $(VENV)/.core ## run the embedded study; prints where report and figures are
+	@snakemake --profile envs/profiles/quickstart
+	@echo
+	@echo "report:  $(CURDIR)/results/quickstart/report.html"
+	@for f in results/quickstart/figures/*.png; do echo "figure:  $(CURDIR)/$$f"; done
+
+test: $(VENV)/.dev ## all tests that need only pip
+	$(BIN)/python -m pytest -q tests
+
+test-all: test ## every test
+
+lint: $(VENV)/.dev ## ruff, ruff format, snakefmt, snakemake --lint
+	$(BIN)/ruff check workflow_scripts tests
+	$(BIN)/ruff format --check workflow_scripts tests
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint --configfile config.yaml envs/overlays/quickstart.yaml
+
+format: $(VENV)/.dev ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix workflow_scripts tests
+	$(BIN)/ruff format workflow_scripts tests
+	$(BIN)/snakefmt Snakefile rules
+
+clean: ## remove the environment and Snakemake's metadata, keep results
+	rm -rf $(VENV) .snakemake

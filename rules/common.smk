@@ -1,0 +1,34 @@
+# What several rule files share: the results folder and inputs that depend on the configuration.
+R = f"results/{study.run}"
+
+
+wildcard_constraints:
+    encoder="[^/]+",
+    model="[^/]+",
+    package="[^/]+",
+    paraphraser="[^/]+",
+    seed=r"\d+",
+    split="[^/]+",
+    strategy="[^/]+",
+    system=r"base|[^/]+-seed\d+",
+    task="[^/]+",
+
+
+localrules:
+    all,
+    tables,
+    figures,
+    report,
+
+
+packages = lambda name: [f"{R}/packages/{name}.json"] if name else []
+paraphrases = lambda task, strategy: (
+    [f"{R}/paraphrases/{task}/{name}.parquet"]
+    if (name := stages.paraphraser(task, strategy))
+    else []
+)
+adapters = lambda wc: (
+    []
+    if wc.system == "base"
+    else [f"{R}/finetune/{wc.task}/{wc.model}/{wc.system}/adapters.json"]
+)

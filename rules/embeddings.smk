@@ -1,0 +1,32 @@
+rule prepare_encoder:
+    input:
+        package=lambda wc: packages(stages.encoder_package(wc.encoder)),
+    output:
+        f"{R}/encoders/{{encoder}}.json",
+    log:
+        f"{R}/logs/prepare_encoder/{{encoder}}.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.prepare_encoder(wc.encoder),
+    shell:
+        "python workflow_scripts/prepare_encoder.py --settings {params.settings:q} --log {log}"
+        " --packages {input.package} --out {output}"
+
+
+rule embed_corpus:
+    input:
+        corpus=f"{R}/corpus/{{task}}/{{split}}.parquet",
+        encoder=lambda wc: f"{R}/encoders/{study.tasks[wc.task].encoder}.json",
+    output:
+        f"{R}/embeddings/{{task}}/{{split}}.npy",
+    log:
+        f"{R}/logs/embed_corpus/{{task}}.{{split}}.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.embed_corpus(wc.task),
+    shell:
+        "python workflow_scripts/embed_corpus.py --settings {params.settings:q} --log {log}"
+        " --corpus {input.corpus} --encoder {input.encoder} --out {output}"

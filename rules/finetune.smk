@@ -1,0 +1,24 @@
+rule finetune:
+    input:
+        model=f"{R}/models/{{model}}.json",
+        corpus=f"{R}/corpus/{{task}}/train.parquet",
+        contexts=f"{R}/contexts/{{task}}/train/{{strategy}}.parquet",
+        paraphrases=lambda wc: paraphrases(wc.task, wc.strategy),
+    output:
+        adapters=f"{R}/finetune/{{task}}/{{model}}/{{strategy}}-seed{{seed}}/adapters.json",
+        log=f"{R}/finetune/{{task}}/{{model}}/{{strategy}}-seed{{seed}}/trainer_log.jsonl",
+    log:
+        f"{R}/logs/finetune/{{task}}.{{model}}.{{strategy}}-seed{{seed}}.log",
+    conda:
+        "../envs/core.yaml"
+    threads: lambda wc: stages.recipe(wc.task, wc.model).threads
+    resources:
+        gpu=lambda wc: stages.gpu(wc.model),
+        mem_mb=lambda wc: study.models[wc.model].mem_mb,
+        runtime=lambda wc: study.models[wc.model].runtime,
+    params:
+        settings=lambda wc: stages.finetune(wc.task, wc.model, wc.strategy, wc.seed),
+    shell:
+        "python workflow_scripts/finetune.py --settings {params.settings:q} --log {log}"
+        " --model {input.model} --corpus {input.corpus} --contexts {input.contexts}"
+        " --paraphrases {input.paraphrases} --out-dir $(dirname {output.adapters})"

@@ -1,0 +1,43 @@
+rule freeze_eval_contexts:
+    input:
+        test=f"{R}/corpus/{{task}}/test.parquet",
+        test_embeddings=f"{R}/embeddings/{{task}}/test.npy",
+        arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
+        arrivals_embeddings=f"{R}/embeddings/{{task}}/arrivals.npy",
+        train_embeddings=f"{R}/embeddings/{{task}}/train.npy",
+    output:
+        contexts=f"{R}/contexts/{{task}}/eval.parquet",
+        coverage=f"{R}/contexts/{{task}}/eval.coverage.json",
+    log:
+        f"{R}/logs/freeze_eval_contexts/{{task}}.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.freeze_eval_contexts(wc.task),
+    shell:
+        "python workflow_scripts/freeze_eval_contexts.py --settings {params.settings:q} --log {log}"
+        " --test {input.test} --test-embeddings {input.test_embeddings}"
+        " --arrivals {input.arrivals} --arrivals-embeddings {input.arrivals_embeddings}"
+        " --train-embeddings {input.train_embeddings} --out {output.contexts}"
+
+
+rule freeze_probes:
+    input:
+        test=f"{R}/corpus/{{task}}/test.parquet",
+        test_embeddings=f"{R}/embeddings/{{task}}/test.npy",
+        arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
+        arrivals_embeddings=f"{R}/embeddings/{{task}}/arrivals.npy",
+    output:
+        probes=f"{R}/contexts/{{task}}/probes.parquet",
+        coverage=f"{R}/contexts/{{task}}/probes.coverage.json",
+    log:
+        f"{R}/logs/freeze_probes/{{task}}.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.freeze_probes(wc.task),
+    shell:
+        "python workflow_scripts/freeze_probes.py --settings {params.settings:q} --log {log}"
+        " --test {input.test} --test-embeddings {input.test_embeddings}"
+        " --arrivals {input.arrivals} --arrivals-embeddings {input.arrivals_embeddings}"
+        " --out {output.probes}"

@@ -1,0 +1,16 @@
+rule prepare_model:
+    input:
+        package=lambda wc: packages(stages.model_package(wc.model)),
+    output:
+        f"{R}/models/{{model}}.json",
+    log:
+        f"{R}/logs/prepare_model/{{model}}.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=lambda wc: study.models[wc.model].mem_mb,
+    params:
+        settings=lambda wc: stages.prepare_model(wc.model),
+    shell:
+        "python workflow_scripts/prepare_model.py --settings {params.settings:q} --log {log}"
+        " --packages {input.package} --out {output}"

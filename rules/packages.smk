@@ -1,0 +1,13 @@
+rule fetch_package:
+    output:
+        f"{R}/packages/{{package}}.json",
+    log:
+        f"{R}/logs/fetch_package/{{package}}.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.fetch_package(wc.package),
+    shell:
+        "python workflow_scripts/fetch_package.py --settings {params.settings:q} --log {log}"
+        " --cache {study.cache:q} --out {output}"

@@ -1,0 +1,21 @@
+rule run_probes:
+    input:
+        model=f"{R}/models/{{model}}.json",
+        adapters=adapters,
+        probes=f"{R}/contexts/{{task}}/probes.parquet",
+    output:
+        f"{R}/probes/{{task}}/{{model}}/{{system}}.parquet",
+    log:
+        f"{R}/logs/run_probes/{{task}}.{{model}}.{{system}}.log",
+    conda:
+        "../envs/core.yaml"
+    threads: study.generation.threads
+    resources:
+        gpu=lambda wc: stages.gpu(wc.model),
+        mem_mb=lambda wc: study.models[wc.model].mem_mb,
+        runtime=lambda wc: study.models[wc.model].runtime,
+    params:
+        settings=lambda wc: stages.run_probes(wc.task, wc.model),
+    shell:
+        "python workflow_scripts/run_probes.py --settings {params.settings:q} --log {log}"
+        " --model {input.model} --adapters {input.adapters} --probes {input.probes} --out {output}"

@@ -1,0 +1,26 @@
+rule build_tables:
+    input:
+        scores=[f"{R}/scores/{task}/{model}.parquet" for task, model in stages.pairs],
+        nearest=[f"{R}/scores/{task}/nearest_label.parquet" for task in stages.tasks],
+        probes=[
+            f"{R}/probes/{task}/{model}/{system}.parquet"
+            for task, model in stages.pairs
+            for system in stages.systems(task, model)
+        ],
+    output:
+        scores=f"{R}/tables/scores.parquet",
+        probes=f"{R}/tables/probes.parquet",
+        findings=f"{R}/tables/findings.parquet",
+        scores_csv=f"{R}/tables/scores.csv",
+        probes_csv=f"{R}/tables/probes.csv",
+        findings_csv=f"{R}/tables/findings.csv",
+    log:
+        f"{R}/logs/build_tables.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.build_tables(),
+    shell:
+        "python workflow_scripts/build_tables.py --settings {params.settings:q} --log {log}"
+        " --scores {input.scores} {input.nearest} --probes {input.probes} --out-dir $(dirname {output.scores})"

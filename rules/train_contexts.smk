@@ -1,0 +1,18 @@
+rule sample_train_contexts:
+    input:
+        corpus=f"{R}/corpus/{{task}}/train.parquet",
+        embeddings=f"{R}/embeddings/{{task}}/train.npy",
+        neighbours=f"{R}/neighbours/{{task}}/train.parquet",
+        paraphrases=lambda wc: paraphrases(wc.task, wc.strategy),
+    output:
+        f"{R}/contexts/{{task}}/train/{{strategy}}.parquet",
+    log:
+        f"{R}/logs/sample_train_contexts/{{task}}.{{strategy}}.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.sample_train_contexts(wc.task, wc.strategy),
+    shell:
+        "python workflow_scripts/sample_train_contexts.py --settings {params.settings:q} --log {log}"
+        " --corpus {input.corpus} --embeddings {input.embeddings} --neighbours {input.neighbours}"
+        " --paraphrases {input.paraphrases} --out {output}"

@@ -1,0 +1,30 @@
+"""Fixtures that several test modules share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Tests compare numbers across runs and run two at a time: one thread each, and never the network.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout under test."""
+    return REPOSITORY
+
+
+@pytest.fixture
+def study_config(repository: Path) -> dict:
+    """config.yaml with the quickstart overlay, merged as Snakemake merges them; free to change."""
+    import yaml
+    from snakemake.utils import update_config
+
+    config = yaml.safe_load((repository / "config.yaml").read_text())
+    update_config(config, yaml.safe_load((repository / "envs/overlays/quickstart.yaml").read_text()))
+    return config

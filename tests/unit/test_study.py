@@ -1,0 +1,94 @@
+"""The configuration: what is refused, and how the message reads."""
+
+import copy
+
+import pytest
+
+from contrastive_context.config.base import canonical_json
+from contrastive_context.config.stages import Stages
+from contrastive_context.config.study import load_study
+from contrastive_context.errors import UserError
+
+
+def edit(config: dict, path: str, value) -> dict:
+    result = copy.deepcopy(config)
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+    node = result
+    for part in parents:
+        node = node[part]
+    node[last] = value
+    return result
+
+
+def test_shipped_configurations_are_valid(repository, study_config):
+    import yaml
+
+    assert load_study(study_config).run == "quickstart"
+    assert load_study(yaml.safe_load((repository / "config.yaml").read_text())).run == "paper"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("tasks/lexicon/kk", 3, "tasks.lexicon.kk: unknown key; did you mean 'k'?"),
+        ("finetuning/tiny/lora/rr", 3, "finetuning.tiny.lora.rr: unknown key; did you mean 'r'?"),
+        ("models/tiny-llama/famly", "llama", "models.tiny-llama.famly: unknown key; did you mean 'family'?"),
+        ("tasks/lexicon/k", "four", "tasks.lexicon.k: Input should be a valid integer"),
+        ("tasks/lexicon/k", 0, "tasks.lexicon.k: Input should be greater than or equal to 1 (found 0)"),
+        ("models/tiny-llama/family", "lama", "models.tiny-llama.family: Input should be 'llama'"),
+        ("strategies/contrastive/p", 0.95, "strategies.contrastive: p + epsilon is 1.05, more than 1"),
+        ("strategies/contrastive/paraphrasers", {}, "strategies.contrastive.paraphrasers: none for task"),
+        ("grid/0/models", ["smollm2"], "grid.0.models: 'smollm2' is not in models; did you mean 'smollm2-135m'?"),
+        ("grid/0/strategies", ["contrast"], "'contrast' is not in strategies; did you mean 'contrastive'?"),
+        ("grid/0/task", "intent", "grid.0.task: 'intent' is not in tasks; did you mean 'intents'?"),
+        ("grid/0/finetuning", "smol", "grid.0.finetuning: 'smol' is not in finetuning"),
+        ("tasks/intents/encoder", "bert", "tasks.intents.encoder: 'bert' is not in encoders"),
+        ("tasks/lexicon/test_sets", ["out"], "tasks.lexicon.test_sets: the corpus has no test set 'out'"),
+        ("tasks/lexicon/index", {"neighbours": 2}, "tasks.lexicon.index.neighbours: 2 is less than k (4)"),
+        ("buckets", {"low": 0, "high": 0.67, "medium": 0.33}, "buckets: lower edges must start at 0, ascend"),
+        ("finetuning/tiny/checkpoints", [0, 300], "finetuning.tiny.checkpoints: [300] not within 0 and steps (200)"),
+        ("strategies/base", {"kind": "zero"}, "strategies.base: the name is reserved"),
+        ("run", "../elsewhere", "run: '../elsewhere' can't be used as a name"),
+        ("models/a\0b", {"kind": "hub", "name": "x"}, "can't be used as a name"),
+        ("grid", [], "grid: "),
+    ],
+)
+def test_mistakes_are_named_by_key(study_config, path, value, message):
+    with pytest.raises(UserError) as caught:
+        load_study(edit(study_config, path, value))
+    assert message in str(caught.value)
+
+
+def test_all_mistakes_are_reported_at_once(study_config):
+    config = edit(edit(study_config, "tasks/lexicon/kk", 1), "models/tiny-llama/seeed", 1)
+    with pytest.raises(UserError, match=r"2 problem\(s\)"):
+        load_study(config)
+
+
+def test_two_recipes_for_one_model_and_task_are_refused(study_config):
+    entry = {**study_config["grid"][0], "finetuning": "tiny"}
+    with pytest.raises(UserError, match="another recipe in an earlier entry"):
+        load_study({**study_config, "grid": [*study_config["grid"], entry]})
+
+
+def test_settings_depend_on_their_own_leaves_only(study_config, repository, tmp_path):
+    def stages(config):
+        return Stages(load_study(config), repository / "workflow_scripts", tmp_path / "versions.json")
+
+    before = stages(study_config)
+    renamed = stages(edit(study_config, "strategies/random/title", "By chance"))
+    assert before.sample_train_contexts("lexicon", "random") == renamed.sample_train_contexts("lexicon", "random")
+    assert before.plot_figures() != renamed.plot_figures()
+    swapped = stages(edit(edit(study_config, "strategies/contrastive/p", 0.1), "strategies/contrastive/epsilon", 0.5))
+    assert before.sample_train_contexts("lexicon", "contrastive") != swapped.sample_train_contexts(
+        "lexicon", "contrastive"
+    )
+    assert before.sample_train_contexts("lexicon", "mixed") == swapped.sample_train_contexts("lexicon", "mixed")
+    assert before.finetune("lexicon", "tiny-llama", "contrastive", 0) == swapped.finetune(
+        "lexicon", "tiny-llama", "contrastive", 0
+    )
+
+
+def test_canonical_json_ignores_key_order():
+    assert canonical_json({"a": 1, "b": [1, 2]}) == canonical_json({"b": [1, 2], "a": 1})
+    assert canonical_json({"a": 0.5, "b": 0.1}) != canonical_json({"a": 0.1, "b": 0.5})

@@ -1,0 +1,41 @@
+"""Cheap agreement a(output, reference) in [0, 1], used by the probes and to refuse examples that give gold away."""
+
+import functools
+from collections.abc import Callable
+
+
+def token_accuracy(output: str, reference: str) -> float:
+    """Share of positions at which the whitespace-separated tokens are equal; a missing or extra token is an error."""
+    left, right = output.split(), reference.split()
+    if not left and not right:
+        return 1.0
+    return sum(a == b for a, b in zip(left, right, strict=False)) / max(len(left), len(right))
+
+
+def exact_match(output: str, reference: str) -> float:
+    """1 if the strings are equal after whitespace is normalised, else 0."""
+    return float(output.split() == reference.split())
+
+
+def chrf(output: str, reference: str) -> float:
+    """Sentence chrF (character n-grams up to 6, beta 2; sacrebleu) divided by 100."""
+    return _chrf().sentence_score(output, [reference]).score / 100
+
+
+@functools.cache
+def _chrf():
+    from sacrebleu.metrics import CHRF
+
+    return CHRF(word_order=0)
+
+
+_REGISTRY: dict[str, Callable[[str, str], float]] = {
+    "token_accuracy": token_accuracy,
+    "exact_match": exact_match,
+    "chrf": chrf,
+}
+
+
+def get_agreement(name: str) -> Callable[[str, str], float]:
+    """Return the agreement function registered under ``name`` (one of config.tasks.Agreement)."""
+    return _REGISTRY[name]

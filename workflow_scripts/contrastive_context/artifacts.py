@@ -1,0 +1,219 @@
+"""Artifacts on disk: written whole or not at all, hashed, and described by a provenance sidecar."""
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from contrastive_context import __version__
+from contrastive_context.errors import UserError
+
+_CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary file name beside ``path``; rename it over ``path`` when the block succeeds.
+
+    The file is synced before the rename, so that a reader sees the old content, the new content or nothing.
+    On any exception the temporary file is removed and ``path`` stays as it was.
+
+    Raises:
+        UserError: the disk is full or the folder can't be written; the message names ``path``.
+    """
+    path = Path(path)
+    with _disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix is kept because some writers (numpy, matplotlib) choose the format by it.
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _sync(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield an empty folder beside ``path``; put it in the place of ``path`` when the block succeeds.
+
+    Raises:
+        UserError: as for :func:`atomic_path`.
+    """
+    path = Path(path)
+    with _disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _sync(file)
+            temporary.chmod(0o777 & ~_umask())
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (28, 122):  # ENOSPC, EDQUOT
+            raise UserError(f"{path}: no space left on the disk; free some and run the same command again") from error
+        if error.errno in (13, 30):  # EACCES, EROFS
+            raise UserError(f"{path}: can't be written ({error.strerror}); check the folder's permissions") from error
+        raise
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sha256_file(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Read a JSON artifact.
+
+    Raises:
+        UserError: the file is missing or isn't JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: can't be read as JSON ({error}); delete it and run again") from error
+
+
+def write_parquet(path: str | os.PathLike, frame: "Any") -> None:
+    """Write a pandas frame as Parquet (zstd, no index), atomically."""
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_parquet(path: str | os.PathLike, columns: Mapping[str, str] | tuple[str, ...] | list[str] = ()) -> "Any":
+    """Read a Parquet artifact into a pandas frame and check that it has ``columns``.
+
+    Raises:
+        UserError: the file is missing, torn, not Parquet, or lacks a column; the message names the file.
+    """
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise UserError(f"{path}: can't be read as Parquet ({error}); delete it and run again") from error
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise UserError(f"{path}: column(s) {', '.join(missing)} missing; it was not written by this version")
+    return frame
+
+
+def write_folder_hashes(folder: str | os.PathLike, target: str | os.PathLike, **extra: Any) -> dict[str, Any]:
+    """Write the small file that stands for a folder of weights in the DAG.
+
+    The JSON holds ``files`` (relative name → ``{"sha256", "bytes"}``) and ``extra``. Rules depend on this file rather
+    than on the weights, so that touching gigabytes reruns nothing.
+    """
+    folder = Path(folder)
+    files = {
+        str(file.relative_to(folder)): {"sha256": sha256_file(file), "bytes": file.stat().st_size}
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.resolve() != Path(target).resolve()
+    }
+    record = {"files": files, **extra}
+    write_json(target, record)
+    return record
+
+
+def check_folder(folder: str | os.PathLike, hashes: str | os.PathLike) -> dict[str, Any]:
+    """Check that every file named in a hash file is there with its recorded size; return the record.
+
+    Raises:
+        UserError: a file is missing or has another size.
+    """
+    record = read_json(hashes)
+    for name, entry in record["files"].items():
+        file = Path(folder) / name
+        if not file.is_file() or file.stat().st_size != entry["bytes"]:
+            raise UserError(f"{file}: missing or altered (see {hashes}); delete {hashes} and run again to rebuild it")
+    return record
+
+
+def write_provenance(
+    output: str | os.PathLike, *, inputs: Mapping[str, Any], settings: Mapping[str, Any], started: float
+) -> None:
+    """Write ``<output>.provenance.json``: input hashes, settings, versions, host kind, SLURM job and wall time.
+
+    Args:
+        output: the artifact described; it must exist already.
+        inputs: name → path (or list of paths) of what was read. Only their hashes are kept, and their names.
+        settings: the slice of configuration that the step depends on.
+        started: ``time.time()`` at the step's start.
+    """
+
+    def describe(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [describe(item) for item in value]
+        return {"path": str(value), "sha256": sha256_file(value)}
+
+    record = {
+        "output": {"path": str(output), "sha256": sha256_file(output)},
+        "inputs": {name: describe(value) for name, value in inputs.items() if value},
+        "settings": dict(settings),
+        "versions": _versions(),
+        "host": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()},
+        "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seconds": round(time.time() - started, 2),
+    }
+    write_json(f"{output}.provenance.json", record)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages that this process has imported and that affect numbers."""
+    versions = {"python": platform.python_version(), "contrastive-context": __version__}
+    for module, distribution in {
+        "numpy": "numpy", "pandas": "pandas", "torch": "torch", "transformers": "transformers", "peft": "peft",
+        "tokenizers": "tokenizers", "sentence_transformers": "sentence-transformers", "hnswlib": "hnswlib",
+        "sacrebleu": "sacrebleu",
+    }.items():  # fmt: skip
+        if module in sys.modules:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                versions[distribution] = metadata.version(distribution)
+    return versions

@@ -1,0 +1,92 @@
+"""What the entry points share: settings, log file, progress, and errors that a person can read."""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from contrastive_context.errors import UserError
+
+Settings = TypeVar("Settings")
+Item = TypeVar("Item")
+log = logging.getLogger("contrastive_context")
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return an argument parser with the options that every step has: ``--settings`` and ``--log``."""
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    result.add_argument(
+        "--settings",
+        required=True,
+        help="the step's settings as a JSON object, or @FILE to read one from a file",
+    )
+    result.add_argument("--log", default=argparse.SUPPRESS, help="also write messages to this file")
+    return result
+
+
+def load_settings(text: str, model: Callable[..., Settings]) -> Settings:
+    """Build a step's typed settings from the ``--settings`` argument.
+
+    The key ``code_version``, which only Snakemake looks at, is dropped.
+
+    Raises:
+        UserError: not JSON, or a key is unknown, missing or of the wrong type.
+    """
+    from pydantic import ValidationError
+
+    try:
+        values = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+        values.pop("code_version", None)
+        return model(**values)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, ValidationError):
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise UserError(f"--settings: {problems}") from error
+        raise UserError(f"--settings: {error}") from error
+
+
+def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+    """Parse the command line, set up logging and call ``main``; a :class:`UserError` becomes one line and status 2."""
+    args = arguments.parse_args()
+    args.started = time.time()
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if path := getattr(args, "log", None):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
+    # The libraries' own chatter (weight-loading bars, HTTP requests) would bury ours.
+    for name in ("httpx", "sentence_transformers", "transformers", "datasets"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        main(args)
+    except UserError as error:
+        log.error("error: %s", error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        log.error("interrupted; run the same command again to continue")
+        sys.exit(130)
+    except Exception:
+        # The traceback must be in the log file too: it is all that a cluster job leaves behind.
+        log.exception("unexpected error; this is a bug in the step, not in your input")
+        sys.exit(1)
+
+
+def progress(items: Iterable[Item] | None = None, *, label: str, total: int | None = None, unit: str = "it") -> "Any":
+    """Return a tqdm bar: live on a terminal, one line every ten seconds elsewhere (log files, SLURM)."""
+    from tqdm import tqdm
+
+    live = sys.stderr.isatty()
+    return tqdm(
+        items,
+        desc=label,
+        total=total,
+        unit=unit,
+        leave=not live,
+        dynamic_ncols=live,
+        mininterval=0.5 if live else 10,
+        maxinterval=10 if live else 60,
+    )

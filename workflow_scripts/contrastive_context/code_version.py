@@ -1,0 +1,123 @@
+"""A version for code: what an entry point imports, hashed without comments, docstrings and layout."""
+
+import ast
+import hashlib
+import io
+import json
+import os
+import tokenize
+from functools import cache
+from pathlib import Path
+
+from contrastive_context.artifacts import sha256_file
+
+PACKAGE = "contrastive_context"
+#: Modules that shape messages but no artifact.
+_IGNORED = {f"{PACKAGE}.cli", f"{PACKAGE}.errors", f"{PACKAGE}.code_version"}
+_LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
+
+
+class CodeVersions:
+    """Versions of entry points.
+
+    Args:
+        scripts: the folder that holds the entry points and the package.
+        cache: JSON file in which the token hash and the imports of each source file are kept, by its SHA-256. Hashing
+            the tokens of the whole package takes half a second; every SLURM job parses the workflow again.
+    """
+
+    def __init__(self, scripts: Path, cache: Path) -> None:
+        self._scripts = Path(scripts)
+        self._cache = Path(cache)
+        self._known: dict[str, dict] = {}
+        if self._cache.is_file():
+            try:
+                self._known = json.loads(self._cache.read_text(encoding="utf-8"))
+            except ValueError:
+                self._known = {}
+        self._files: dict[str, dict] = {}
+        self._versions: dict[str, str] = {}
+
+    def of(self, script: str) -> str:
+        """Return the version of ``<script>.py``: 16 hexadecimal digits that change with the code it imports."""
+        if script not in self._versions:
+            seen: dict[str, str] = {}
+            todo = [self._scripts / f"{script}.py"]
+            while todo:
+                path = todo.pop()
+                name = str(path.relative_to(self._scripts))
+                if name in seen:
+                    continue
+                entry = self._describe(path)
+                seen[name] = entry["tokens"]
+                todo += [file for module in entry["imports"] if (file := self._module_file(module)) is not None]
+            digest = hashlib.sha256(json.dumps(sorted(seen.items())).encode())
+            self._versions[script] = digest.hexdigest()[:16]
+            self._save()
+        return self._versions[script]
+
+    def _describe(self, path: Path) -> dict:
+        name = str(path)
+        if name not in self._files:
+            content = sha256_file(path)
+            if content not in self._known:
+                source = path.read_text(encoding="utf-8")
+                self._known[content] = {"tokens": token_hash(source), "imports": sorted(imported_modules(source))}
+            self._files[name] = self._known[content]
+        return self._files[name]
+
+    def _module_file(self, module: str) -> Path | None:
+        if module in _IGNORED:
+            return None
+        base = self._scripts.joinpath(*module.split("."))
+        for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+            if candidate.is_file():
+                return candidate
+        return None
+
+    def _save(self) -> None:
+        self._cache.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._cache.with_name(f"{self._cache.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(self._known), encoding="utf-8")
+        temporary.replace(self._cache)
+
+
+def imported_modules(source: str) -> set[str]:
+    """Return the modules of this package that a source text imports, at its top or inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE:
+            found.add(node.module)
+            # `from package.corpora import lexicon` names a module, not an attribute; a wrong guess finds no file.
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@cache
+def token_hash(source: str) -> str:
+    """Hash a source text's tokens without comments, docstrings and layout.
+
+    Tokens are used because the output of ``ast.dump`` varies with the Python version.
+    """
+    digest = hashlib.sha256()
+    line: list[tokenize.TokenInfo] = []
+
+    def flush() -> None:
+        # A logical line that is one string is a docstring (or a string with no effect).
+        if not all(token.type == tokenize.STRING for token in line):
+            for token in line:
+                digest.update(token.string.encode() + b"\0")
+            digest.update(b"\n")
+        line.clear()
+
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in (tokenize.INDENT, tokenize.DEDENT):
+            digest.update(b"\1" if token.type == tokenize.INDENT else b"\2")
+        elif token.type == tokenize.NEWLINE:
+            flush()
+        elif token.type not in _LAYOUT:
+            line.append(token)
+    flush()
+    return digest.hexdigest()[:16]

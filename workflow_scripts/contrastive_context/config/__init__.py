@@ -1,0 +1,1 @@
+"""The study's configuration: one typed model per registry, and the cross-checks between them."""

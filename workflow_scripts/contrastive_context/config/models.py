@@ -1,0 +1,54 @@
+"""Language models: where the weights come from and what they need."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contrastive_context.config.base import Model
+
+Dtype = Literal["float32", "bfloat16"]
+Device = Literal["cpu", "cuda"]
+
+
+class _LanguageModel(Model):
+    dtype: Dtype = "float32"
+    device: Device = "cpu"
+    mem_mb: int = Field(2000, ge=256, description="memory of one job, MiB")
+    runtime: int = Field(60, ge=1, description="time limit of one job, minutes")
+    title: str | None = Field(None, description="name in figures; the entry's key if absent")
+
+
+class PretrainedTinyModel(_LanguageModel):
+    """A tiny decoder of a known family that the workflow pre-trains itself on random lexicons [ours]."""
+
+    kind: Literal["pretrain"]
+    family: Literal["llama", "qwen3", "gemma3", "gpt_neox"]
+    seed: int = 0
+    steps: int = Field(650, ge=1)
+    min_in_context_accuracy: float = Field(0.99, ge=0, le=1, description="gate: the model is refused below this")
+
+
+class PackagedGgufModel(_LanguageModel):
+    """A GGUF file shipped in a package, exported once to safetensors (float32)."""
+
+    kind: Literal["gguf_package"]
+    package: str
+    path_in_package: str
+
+
+class HubModel(_LanguageModel):
+    """A model of the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    name: str
+    revision: str = "main"
+
+
+class FolderModel(_LanguageModel):
+    """A local folder as written by ``save_pretrained`` (safetensors)."""
+
+    kind: Literal["folder"]
+    path: str
+
+
+LanguageModel = Annotated[PretrainedTinyModel | PackagedGgufModel | HubModel | FolderModel, Field(discriminator="kind")]

@@ -1,0 +1,258 @@
+"""What each rule depends on: for every stage the slice of the configuration that becomes its one tracked parameter.
+
+Snakemake compares parameters as an unnamed set of values and does not see what a shell command interpolates. So each
+rule has a single parameter: the canonical JSON of the leaves that the stage reads, with their names, and the version of
+the code that reads them. The entry point gets the same string as ``--settings``.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from contrastive_context.code_version import CodeVersions
+from contrastive_context.config.base import Model, canonical_json
+from contrastive_context.config.study import GridEntry, Study
+
+
+class Stages:
+    """Settings, inputs and grid of every stage, by wildcard values.
+
+    Args:
+        study: the validated study.
+        scripts: folder of the entry points.
+        cache: file in which the versions of unchanged code are kept between runs.
+    """
+
+    def __init__(self, study: Study, scripts: str | Path, cache: str | Path) -> None:
+        self.study = study
+        self._versions = CodeVersions(Path(scripts), Path(cache))
+
+    def _settings(self, script: str, **leaves: Any) -> str:
+        def plain(value: Any) -> Any:
+            return value.model_dump(mode="json") if isinstance(value, Model) else value
+
+        values = {name: plain(value) for name, value in leaves.items()}
+        return canonical_json({**values, "code_version": self._versions.of(script)})
+
+    # Settings, one method per rule, in the order data flows.
+
+    def fetch_package(self, package: str) -> str:
+        return self._settings("fetch_package", name=package, package=self.study.packages[package])
+
+    def prepare_encoder(self, encoder: str) -> str:
+        return self._settings("prepare_encoder", name=encoder, encoder=self.study.encoders[encoder])
+
+    def prepare_model(self, model: str) -> str:
+        entry = self.study.models[model]
+        # Scheduling and captions don't change the weights.
+        leaves = entry.model_dump(mode="json", exclude={"dtype", "device", "mem_mb", "runtime", "title"})
+        return self._settings("prepare_model", name=model, model=leaves)
+
+    def build_corpus(self, task: str) -> str:
+        entry = self.study.tasks[task]
+        return self._settings("build_corpus", task=task, corpus=entry.corpus, test_sets=entry.test_sets)
+
+    def embed_corpus(self, task: str) -> str:
+        encoder = self.study.tasks[task].encoder
+        return self._settings("embed_corpus", name=encoder, encoder=self.study.encoders[encoder])
+
+    def find_neighbours(self, task: str) -> str:
+        entry = self.study.tasks[task]
+        return self._settings("find_neighbours", task=task, index=entry.index, k=entry.k)
+
+    def paraphrase(self, task: str, paraphraser: str) -> str:
+        entry = self.study.tasks[task]
+        return self._settings(
+            "paraphrase",
+            task=task,
+            paraphraser_name=paraphraser,
+            paraphraser=self.study.paraphrasers[paraphraser],
+            corpus=entry.corpus,
+            encoder=self.study.encoders[entry.encoder],
+        )
+
+    def sample_train_contexts(self, task: str, strategy: str) -> str:
+        entry = self.study.tasks[task]
+        leaves = self.study.strategies[strategy].model_dump(mode="json", exclude={"title"})
+        # Only this task's paraphraser: adding one for another task changes nothing here.
+        leaves["paraphrasers"] = {name: value for name, value in leaves["paraphrasers"].items() if name == task}
+        return self._settings(
+            "sample_train_contexts",
+            task=task,
+            strategy_name=strategy,
+            strategy=leaves,
+            k=entry.k,
+            draws=entry.draws,
+            seed=entry.context_seed,
+            buckets=self.study.buckets,
+        )
+
+    def finetune(self, task: str, model: str, strategy: str, seed: str | int) -> str:
+        entry = self.study.models[model]
+        return self._settings(
+            "finetune",
+            task=task,
+            model_name=model,
+            dtype=entry.dtype,
+            device=entry.device,
+            template=self.study.tasks[task].template,
+            recipe=self.recipe(task, model),
+            strategy_name=strategy,
+            seed=int(seed),
+        )
+
+    def freeze_eval_contexts(self, task: str) -> str:
+        entry = self.study.tasks[task]
+        return self._settings(
+            "freeze_eval_contexts",
+            task=task,
+            k=entry.k,
+            agreement=entry.agreement,
+            evaluation=entry.evaluation,
+            buckets=self.study.buckets,
+        )
+
+    def freeze_probes(self, task: str) -> str:
+        entry = self.study.tasks[task]
+        return self._settings(
+            "freeze_probes",
+            task=task,
+            k=entry.k,
+            agreement=entry.agreement,
+            # Which measures are taken matters to the probe jobs only.
+            probes=entry.probes.model_dump(mode="json", exclude={"measures"}),
+            buckets=self.study.buckets,
+            max_agreement=entry.evaluation.max_agreement,
+        )
+
+    def generate(self, task: str, model: str) -> str:
+        entry = self.study.models[model]
+        return self._settings(
+            "generate",
+            task=task,
+            model_name=model,
+            dtype=entry.dtype,
+            device=entry.device,
+            template=self.study.tasks[task].template,
+            threads=self.study.generation.threads,
+            batch_tokens=self.study.generation.batch_tokens,
+        )
+
+    def run_probes(self, task: str, model: str) -> str:
+        entry = self.study.models[model]
+        return self._settings(
+            "run_probes",
+            task=task,
+            model_name=model,
+            dtype=entry.dtype,
+            device=entry.device,
+            template=self.study.tasks[task].template,
+            measures=self.study.tasks[task].probes.measures,
+            agreement=self.study.tasks[task].agreement,
+            threads=self.study.generation.threads,
+            batch_tokens=self.study.generation.batch_tokens,
+        )
+
+    def predict_nearest_label(self, task: str) -> str:
+        return self._settings("predict_nearest_label", task=task)
+
+    def score(self, task: str, model: str) -> str:
+        return self._settings("score", task=task, model_name=model, metrics=self.study.tasks[task].metrics)
+
+    def build_tables(self) -> str:
+        entries = {task: self.study.tasks[task] for task in self.tasks}
+        return self._settings(
+            "build_tables",
+            statistics=self.study.statistics,
+            buckets=self.study.buckets,
+            strategies={name: self.study.strategies[name].kind for name in self.strategies},
+            headline={task: entry.metrics[0] for task, entry in entries.items()},
+        )
+
+    def plot_figures(self) -> str:
+        return self._settings(
+            "plot_figures",
+            style=self.study.figures,
+            buckets=self.study.buckets,
+            tasks={name: self._title(self.study.tasks[name], name) for name in self.tasks},
+            models={name: self._title(self.study.models[name], name) for name in self.models},
+            strategies={name: self._title(self.study.strategies[name], name) for name in self.strategies},
+            headline={task: self.study.tasks[task].metrics[0] for task in self.tasks},
+        )
+
+    def build_report(self) -> str:
+        return self._settings("build_report", study=self.study.model_dump(mode="json", exclude={"cache"}))
+
+    @staticmethod
+    def _title(entry: Any, name: str) -> str:
+        return entry.title or name
+
+    # The grid.
+
+    def recipe(self, task: str, model: str) -> Any:
+        """Return the fine-tuning recipe of a model on a task."""
+        return self.study.finetuning[
+            next(entry.finetuning for entry in self.study.grid if entry.task == task and model in entry.models)
+        ]
+
+    @cached_property
+    def tasks(self) -> list[str]:
+        return list(dict.fromkeys(entry.task for entry in self.study.grid))
+
+    @cached_property
+    def models(self) -> list[str]:
+        return list(dict.fromkeys(model for entry in self.study.grid for model in entry.models))
+
+    @cached_property
+    def strategies(self) -> list[str]:
+        return list(dict.fromkeys(strategy for entry in self.study.grid for strategy in entry.strategies))
+
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(task, model) pairs of the grid."""
+        return list(dict.fromkeys((entry.task, model) for entry in self.study.grid for model in entry.models))
+
+    @cached_property
+    def _systems(self) -> dict[tuple[str, str], list[str]]:
+        result: dict[tuple[str, str], dict[str, None]] = {pair: {"base": None} for pair in self.pairs}
+        for entry in self.study.grid:
+            for model in entry.models:
+                result[entry.task, model] |= dict.fromkeys(self._tuned(entry))
+        return {pair: list(names) for pair, names in result.items()}
+
+    @staticmethod
+    def _tuned(entry: GridEntry) -> Iterator[str]:
+        for strategy in entry.strategies:
+            for seed in entry.seeds:
+                yield f"{strategy}-seed{seed}"
+
+    def systems(self, task: str, model: str) -> list[str]:
+        """Return ``base`` and every fine-tuned system, ``<strategy>-seed<seed>``, of a model on a task."""
+        return self._systems[task, model]
+
+    # Inputs that depend on the configuration.
+
+    def corpus_package(self, task: str) -> str | None:
+        """Return the package that a task's corpus is read from, or None."""
+        return getattr(self.study.tasks[task].corpus, "package", None)
+
+    def encoder_package(self, encoder: str) -> str | None:
+        """Return the package that an encoder is read from, or None."""
+        return getattr(self.study.encoders[encoder], "package", None)
+
+    def model_package(self, model: str) -> str | None:
+        """Return the package that a model is read from, or None."""
+        return getattr(self.study.models[model], "package", None)
+
+    def paraphraser(self, task: str, strategy: str) -> str | None:
+        """Return the paraphraser that a strategy needs on a task, or None."""
+        entry = self.study.strategies[strategy]
+        needed = entry.kind == "contrastive" and entry.epsilon > 0
+        return entry.paraphrasers[task] if needed else None
+
+    # Resources.
+
+    def gpu(self, model: str) -> int:
+        """Return the number of GPUs that a job of this model asks for."""
+        return int(self.study.models[model].device == "cuda")

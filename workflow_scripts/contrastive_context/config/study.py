@@ -1,0 +1,210 @@
+"""The whole study: registries, grid, and the checks that concern more than one entry."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from contrastive_context.config.base import Model
+from contrastive_context.config.figures import FigureStyle
+from contrastive_context.config.finetuning import FineTuning
+from contrastive_context.config.models import LanguageModel
+from contrastive_context.config.sources import Encoder, Package, Paraphraser
+from contrastive_context.config.statistics import Statistics
+from contrastive_context.config.tasks import Strategy, Task
+from contrastive_context.errors import UserError
+
+#: Systems that are not strategies; a strategy may not take their name.
+RESERVED_SYSTEMS = ("base", "nearest_label")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._]*(-[A-Za-z0-9._]+)*")
+
+
+class GridEntry(Model):
+    """Which models are fine-tuned on a task, under which strategies, with which seeds and recipe."""
+
+    task: str
+    models: list[str] = Field(min_length=1)
+    strategies: list[str] = Field(min_length=1)
+    seeds: list[int] = Field(min_length=1)
+    finetuning: str
+
+
+class Generation(Model):
+    """Greedy decoding for the evaluation."""
+
+    batch_tokens: int = Field(8192, ge=1, description="padded tokens, prompt and output, of one batch")
+    threads: int = Field(1, ge=1, description="CPU threads of one generation or probe job")
+
+
+class Study(Model):
+    """The typed form of config.yaml and its overlays."""
+
+    run: str = Field(description="results go to results/<run>/")
+    title: str = "Contrastive context sampling"
+    cache: str = Field("~/.cache/contrastive-context", description="where downloaded packages are kept")
+    buckets: dict[str, float] = Field({"low": 0.0, "medium": 0.33, "high": 0.67}, description="name → lower edge")
+    packages: dict[str, Package] = {}
+    encoders: dict[str, Encoder] = {}
+    paraphrasers: dict[str, Paraphraser] = {}
+    tasks: dict[str, Task]
+    models: dict[str, LanguageModel]
+    strategies: dict[str, Strategy]
+    finetuning: dict[str, FineTuning]
+    generation: Generation = Generation()
+    statistics: Statistics = Statistics()
+    figures: FigureStyle = FigureStyle()
+    grid: list[GridEntry] = Field(min_length=1)
+
+    @field_validator("buckets")
+    @classmethod
+    def _edges_ascend(cls, buckets: dict[str, float]) -> dict[str, float]:
+        edges = list(buckets.values())
+        if not edges or edges[0] != 0 or edges != sorted(set(edges)) or edges[-1] >= 1:
+            raise ValueError("lower edges must start at 0, ascend and stay below 1")
+        return buckets
+
+
+def load_study(config: Mapping[str, Any]) -> Study:
+    """Build the typed study from the merged configuration.
+
+    Args:
+        config: what Snakemake read from config.yaml and the overlays.
+
+    Raises:
+        UserError: lists every problem with its key path.
+    """
+    try:
+        study = Study(**config)
+    except ValidationError as error:
+        raise UserError(_report(_describe(item, config) for item in error.errors())) from None
+    if problems := list(_cross_check(study)):
+        raise UserError(_report(problems))
+    return study
+
+
+def _report(problems: Any) -> str:
+    lines = list(dict.fromkeys(problems))
+    return f"the configuration has {len(lines)} problem(s):\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _describe(error: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Turn one pydantic error into 'key.path: what is wrong (did you mean …?)'."""
+    # Tags of discriminated unions appear in the location although they are no keys of the file.
+    path: list[Any] = []
+    node = config
+    for part in error["loc"]:
+        inside = isinstance(node, Mapping) and part in node
+        if inside or (isinstance(node, list) and isinstance(part, int) and part < len(node)):
+            node = node[part]
+        elif error["type"] not in ("missing", "extra_forbidden") or part != error["loc"][-1]:
+            continue
+        path.append(part)
+    key = ".".join(map(str, path)) or "(top level)"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_suggest(str(error['loc'][-1]), _known_keys(error['loc']))}"
+    if error["type"] == "missing":
+        return f"{key}: this key is required"
+    message = error["msg"].removeprefix("Value error, ")
+    shown = error.get("input")
+    return f"{key}: {message}" + (f" (found {shown!r})" if isinstance(shown, (str, int, float, bool)) else "")
+
+
+def _known_keys(location: tuple) -> set[str]:
+    """Return the field names of the models that can stand at the parent of ``location``."""
+    models: list[type[Model]] = [Study]
+    for part in location[:-1]:
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        # A part that is no field is a name of a registry, a list index or the tag of a union.
+        models = [found for field in fields for found in _models_in(field.annotation)] or models
+    return {name for model in models for name in model.model_fields}
+
+
+def _models_in(annotation: Any) -> Iterator[type[Model]]:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models_in(argument)
+
+
+def _suggest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _cross_check(study: Study) -> Iterator[str]:
+    yield from _check_names(study)
+    for name, encoder in study.encoders.items():
+        if encoder.kind == "sentence_transformer":
+            if sum(x is not None for x in (encoder.package, encoder.folder, encoder.hub)) != 1:
+                yield f"encoders.{name}: give exactly one of package, folder and hub"
+            if encoder.package is not None:
+                yield from _check_reference(f"encoders.{name}.package", encoder.package, study.packages, "packages")
+    for name, model in study.models.items():
+        if model.kind == "gguf_package":
+            yield from _check_reference(f"models.{name}.package", model.package, study.packages, "packages")
+    for name, task in study.tasks.items():
+        yield from _check_task(name, task, study)
+    for name, strategy in study.strategies.items():
+        if strategy.kind == "contrastive" and strategy.p + strategy.epsilon > 1:
+            yield f"strategies.{name}: p + epsilon is {strategy.p + strategy.epsilon:g}, more than 1"
+        for task, paraphraser in strategy.paraphrasers.items():
+            where = f"strategies.{name}.paraphrasers"
+            yield from _check_reference(where, task, study.tasks, "tasks")
+            yield from _check_reference(f"{where}.{task}", paraphraser, study.paraphrasers, "paraphrasers")
+    for name, recipe in study.finetuning.items():
+        if beyond := [step for step in recipe.checkpoints if not 0 <= step <= recipe.steps]:
+            yield f"finetuning.{name}.checkpoints: {beyond} not within 0 and steps ({recipe.steps})"
+    yield from _check_grid(study)
+
+
+def _check_names(study: Study) -> Iterator[str]:
+    registries = ("packages", "encoders", "paraphrasers", "tasks", "models", "strategies", "finetuning")
+    names = [(registry, name) for registry in registries for name in getattr(study, registry)]
+    names += [(f"tasks.{task}.test_sets", name) for task, entry in study.tasks.items() for name in entry.test_sets]
+    names.append(("run", study.run))
+    for registry, name in names:
+        # Names become file names and wildcards: no slashes, no leading dots, nothing that a shell would read.
+        if not _NAME.fullmatch(name) or re.search(r"-seed\d", name):
+            yield f"{registry}: {name!r} can't be used as a name; use letters, digits, '.', '_' and single '-'"
+    for name in study.strategies:
+        if name in RESERVED_SYSTEMS:
+            yield f"strategies.{name}: the name is reserved for a system that is always evaluated"
+
+
+def _check_reference(where: str, name: str, registry: Mapping[str, Any], kind: str) -> Iterator[str]:
+    if name not in registry:
+        known = ", ".join(registry) or "none"
+        yield f"{where}: {name!r} is not in {kind}{_suggest(name, registry)} (known: {known})"
+
+
+def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
+    yield from _check_reference(f"tasks.{name}.encoder", task.encoder, study.encoders, "encoders")
+    if task.corpus.kind == "home_assistant_intents":
+        where = f"tasks.{name}.corpus.package"
+        yield from _check_reference(where, task.corpus.package, study.packages, "packages")
+    if task.index.neighbours < task.k:
+        yield f"tasks.{name}.index.neighbours: {task.index.neighbours} is less than k ({task.k})"
+    known = set(task.corpus.test) if task.corpus.kind == "hub" else {"in_domain"}
+    for test_set in task.test_sets:
+        if test_set not in known:
+            yield f"tasks.{name}.test_sets: the corpus has no test set {test_set!r}{_suggest(test_set, known)}"
+
+
+def _check_grid(study: Study) -> Iterator[str]:
+    recipes: dict[tuple[str, str], str] = {}
+    for number, entry in enumerate(study.grid):
+        where = f"grid.{number}"
+        yield from _check_reference(f"{where}.task", entry.task, study.tasks, "tasks")
+        yield from _check_reference(f"{where}.finetuning", entry.finetuning, study.finetuning, "finetuning")
+        for model in entry.models:
+            yield from _check_reference(f"{where}.models", model, study.models, "models")
+            if recipes.setdefault((entry.task, model), entry.finetuning) != entry.finetuning:
+                yield f"{where}.finetuning: {model} on {entry.task} has another recipe in an earlier entry"
+        for name in entry.strategies:
+            yield from _check_reference(f"{where}.strategies", name, study.strategies, "strategies")
+            strategy = study.strategies.get(name)
+            needs = strategy is not None and strategy.kind == "contrastive" and strategy.epsilon > 0
+            if needs and entry.task not in strategy.paraphrasers:
+                yield f"strategies.{name}.paraphrasers: none for task {entry.task!r}, which grid.{number} trains"

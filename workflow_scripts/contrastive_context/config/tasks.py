@@ -1,0 +1,90 @@
+"""Tasks: a corpus, a template, how similarity is measured and how outputs are judged."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from contrastive_context.config.base import Model
+from contrastive_context.config.sources import Corpus
+
+Metric = Literal["token_accuracy", "exact_match", "intent_match", "chrf++", "bleu"]
+Agreement = Literal["token_accuracy", "exact_match", "chrf"]
+Composition = Literal["one_graded", "top_k"]
+ProbeMeasure = Literal["generation", "likelihood"]
+
+
+class Template(Model):
+    """A prompt as segments, each tokenized on its own: instruction, then per example source_prefix + source +
+    target_prefix + target + stop; the query ends after target_prefix."""
+
+    instruction: str = ""
+    source_prefix: str = ""
+    target_prefix: str
+    stop: str = Field(min_length=1)
+    max_new_tokens: int = Field(64, ge=1)
+    max_prompt_tokens: int = Field(1024, ge=8, description="above it whole examples are dropped, the graded one last")
+
+
+class Index(Model):
+    """How the nearest neighbours are searched. ``auto``: exact up to ``exact_up_to`` rows, hnswlib above."""
+
+    kind: Literal["exact", "hnswlib", "auto"] = "auto"
+    exact_up_to: int = Field(50_000, ge=1)
+    neighbours: int = Field(16, ge=1, description="rows of the neighbour table per example")
+    m: int = Field(16, ge=2)
+    ef_construction: int = Field(200, ge=8)
+    ef: int = Field(128, ge=8)
+    recall_sample: int = Field(500, ge=1)
+    min_recall: float = Field(0.99, ge=0, le=1)
+
+
+class TaskEvaluation(Model):
+    """Frozen evaluation contexts of a task."""
+
+    seed: int = 0
+    targets: int = Field(300, ge=1, description="test targets, each of which fills all buckets and compositions")
+    compositions: list[Composition] = ["one_graded", "top_k"]
+    max_agreement: float = Field(0.9, gt=0, le=1, description="examples that agree with gold by this or more are out")
+
+
+class TaskProbes(Model):
+    """Frozen probe prompts of a task."""
+
+    seed: int = 0
+    targets: int = Field(200, ge=1)
+    measures: list[ProbeMeasure] = ["generation", "likelihood"]
+    anchors: Literal["positional_words", "quoted_values", "shared_words"] = Field(
+        description="how a span of the source is tied to the span of the target that it explains"
+    )
+    source_nonces: list[str] = Field(min_length=2)
+    label_nonces: list[str] = Field(min_length=2)
+
+
+class Task(Model):
+    """One task of the study."""
+
+    title: str | None = None
+    corpus: Corpus
+    test_sets: list[str] = ["in_domain"]
+    template: Template
+    encoder: str
+    index: Index = Index()
+    k: int = Field(5, ge=1, description="examples per context")
+    draws: int = Field(1, ge=1, description="contexts drawn per training target; epochs and seeds take them in turn")
+    context_seed: int = 0
+    metrics: list[Metric] = Field(min_length=1, description="the first one is the headline")
+    agreement: Agreement
+    evaluation: TaskEvaluation = TaskEvaluation()
+    probes: TaskProbes
+
+
+class Strategy(Model):
+    """How training contexts are chosen. contrastive: one slot is graded (nearest neighbour with probability ``p``,
+    paraphrase of the target with ``epsilon``, else random), the others random. mixed: a context is wholly similar with
+    probability ``p``, else wholly random."""
+
+    kind: Literal["zero", "random", "similar", "contrastive", "mixed"]
+    p: float = Field(0.5, ge=0, le=1)
+    epsilon: float = Field(0.0, ge=0, le=1)
+    paraphrasers: dict[str, str] = Field({}, description="task → paraphraser, where epsilon > 0")
+    title: str | None = None
