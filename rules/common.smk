@@ -4,7 +4,7 @@ R = f"results/{study.run}"
 
 wildcard_constraints:
     encoder="[^/]+",
-    model="[^/]+",
+    model="(?!nearest_label)[^/]+",
     package="[^/]+",
     paraphraser="[^/]+",
     seed=r"\d+",

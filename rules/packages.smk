@@ -10,4 +10,4 @@ rule fetch_package:
         settings=lambda wc: stages.fetch_package(wc.package),
     shell:
         "python workflow_scripts/fetch_package.py --settings {params.settings:q} --log {log}"
-        " --cache {study.cache:q} --out {output}"
+        " --out {output}"

@@ -28,3 +28,13 @@ def study_config(repository: Path) -> dict:
     config = yaml.safe_load((repository / "config.yaml").read_text())
     update_config(config, yaml.safe_load((repository / "envs/overlays/quickstart.yaml").read_text()))
     return config
+
+
+@pytest.fixture
+def checkout(repository: Path, tmp_path: Path) -> Path:
+    """A folder in which the workflow runs without touching the repository's results or metadata."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts"):
+        (folder / name).symlink_to(repository / name)
+    return folder

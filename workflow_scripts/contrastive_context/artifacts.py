@@ -62,6 +62,8 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
             for file in temporary.rglob("*"):
                 if file.is_file():
                     _sync(file)
+                    # Some writers (safetensors) make files that only their owner can read.
+                    file.chmod(0o666 & ~_umask())
             temporary.chmod(0o777 & ~_umask())
             if path.exists():
                 shutil.rmtree(path)

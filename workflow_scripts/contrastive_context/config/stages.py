@@ -118,6 +118,7 @@ class Stages:
         return self._settings(
             "freeze_probes",
             task=task,
+            test_set=entry.test_sets[0],
             k=entry.k,
             agreement=entry.agreement,
             # Which measures are taken matters to the probe jobs only.
@@ -175,18 +176,40 @@ class Stages:
             "plot_figures",
             style=self.study.figures,
             buckets=self.study.buckets,
-            tasks={name: self._title(self.study.tasks[name], name) for name in self.tasks},
-            models={name: self._title(self.study.models[name], name) for name in self.models},
-            strategies={name: self._title(self.study.strategies[name], name) for name in self.strategies},
+            tasks=self._named(self.study.tasks, self.tasks),
+            models=self._named(self.study.models, self.models),
+            strategies=self._named(self.study.strategies, self.strategies),
+            task_models={task: [model for of, model in self.pairs if of == task] for task in self.tasks},
             headline={task: self.study.tasks[task].metrics[0] for task in self.tasks},
+            confidence=self.study.statistics.confidence,
         )
 
     def build_report(self) -> str:
-        return self._settings("build_report", study=self.study.model_dump(mode="json", exclude={"cache"}))
+        return self._settings(
+            "build_report",
+            title=self.study.title,
+            run=self.study.run,
+            config=self.study,
+            tasks=self.tasks,
+            models=self.models,
+            task_titles=self._titles(self.study.tasks, self.tasks),
+            model_titles=self._titles(self.study.models, self.models),
+            strategy_titles=self._titles(self.study.strategies, self.strategies),
+            headline={task: self.study.tasks[task].metrics[0] for task in self.tasks},
+        )
 
     @staticmethod
-    def _title(entry: Any, name: str) -> str:
-        return entry.title or name
+    def _titles(registry: dict[str, Any], names: list[str]) -> dict[str, str]:
+        return {name: registry[name].title or name for name in names}
+
+    @staticmethod
+    def _named(registry: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
+        """Entries in drawing order, which a mapping would lose in canonical JSON."""
+        entries = [{"name": name, "title": registry[name].title or name} for name in names]
+        for entry in entries:
+            if isinstance(kind := getattr(registry[entry["name"]], "kind", None), str):
+                entry["kind"] = kind
+        return entries
 
     # The grid.
 

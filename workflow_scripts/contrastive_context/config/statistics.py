@@ -8,14 +8,15 @@ from contrastive_context.config.base import Model
 class Statistics(Model):
     """Cluster bootstrap and the thresholds of verdicts [ours].
 
-    ``min_effects`` maps a metric, or a probe (iwl, icl, icl_valid, copy), to the smallest difference that counts, in
-    that metric's own unit. Shares of the full scale (``*_margin``) are multiplied by 100 for chrF++ and BLEU.
+    ``min_effects`` maps a metric, a probe (iwl, icl, icl_valid, copy) or "likelihood" (probes in nats per token, where
+    there are no generated answers) to the smallest difference that counts, in its own unit. Shares of the full scale
+    (``near_margin``, ``large_effect``) are multiplied by 100 for chrF++ and BLEU.
     """
 
     resamples: int = Field(1000, ge=100)
     confidence: float = Field(0.95, gt=0.5, lt=1)
     seed: int = 0
-    min_clusters: int = Field(10, ge=2, description="below it every verdict is \"can't tell\"")
+    min_clusters: int = Field(10, ge=2, description='below it every verdict is "can\'t tell"')
     min_effects: dict[str, float] = {
         "token_accuracy": 0.02,
         "exact_match": 0.02,
@@ -26,7 +27,9 @@ class Statistics(Model):
         "icl": 0.02,
         "icl_valid": 0.02,
         "copy": 0.02,
+        "likelihood": 0.02,
     }
     near_margin: float = Field(0.05, ge=0, le=1, description="Contrastive counts as level with Random within this")
     icl_margin: float = Field(0.1, ge=0, le=1, description="Contrastive counts as keeping ICL within this of the base")
+    icl_margin_nats: float = Field(0.05, ge=0, description="the same for the likelihood version, nats per token")
     large_effect: float = Field(0.1, ge=0, le=1, description="the second, harder threshold for Similar at low")

@@ -43,7 +43,6 @@ class Study(Model):
 
     run: str = Field(description="results go to results/<run>/")
     title: str = "Contrastive context sampling"
-    cache: str = Field("~/.cache/contrastive-context", description="where downloaded packages are kept")
     buckets: dict[str, float] = Field({"low": 0.0, "medium": 0.33, "high": 0.67}, description="name → lower edge")
     packages: dict[str, Package] = {}
     encoders: dict[str, Encoder] = {}

@@ -1,0 +1,110 @@
+"""The DAG: what `snakemake -n` lists, and what parsing and --help may import."""
+
+import collections
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = sorted(path.stem for path in (Path(__file__).parents[2] / "workflow_scripts").glob("*.py"))
+HEAVY = ("torch", "transformers", "peft", "pandas", "sentence_transformers", "matplotlib", "sacrebleu", "datasets")
+
+
+def snakemake(directory: Path, *options: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *options], cwd=directory, capture_output=True, text=True, timeout=120
+    )
+
+
+def job_counts(output: str) -> dict[str, int]:
+    table = output.split("Job stats:")[-1]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
+
+
+def test_quickstart_lists_every_stage(checkout):
+    result = snakemake(checkout, "--profile", "envs/profiles/quickstart", "-n")
+    assert result.returncode == 0, result.stderr
+    counts = job_counts(result.stdout)
+    lexicon, intents = 4 * 5, 1 * 4
+    assert counts["finetune"] == lexicon + intents
+    assert counts["generate"] == counts["run_probes"] == lexicon + intents + 5  # and the base of each model
+    assert counts["sample_train_contexts"] == 5 + 4
+    assert counts["prepare_model"] == counts["score"] == 5
+    assert counts["build_report"] == 1
+
+
+def test_the_paper_grid_is_the_default(checkout):
+    result = snakemake(checkout, "-n", "--quiet", "rules")
+    assert result.returncode == 0, result.stderr
+    result = snakemake(checkout, "-n")
+    assert job_counts(result.stdout)["finetune"] == 4 * 4 * 4 * 3  # models, language pairs, strategies, seeds
+
+
+@pytest.mark.parametrize("target", ["tables", "figures", "report"])
+def test_named_targets(checkout, target):
+    result = snakemake(checkout, "--profile", "envs/profiles/quickstart", "-n", target)
+    assert result.returncode == 0, result.stderr
+    assert job_counts(result.stdout)[target] == 1
+
+
+def test_a_mistake_in_the_configuration_stops_the_parse_with_its_key(checkout, tmp_path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("tasks: {lexicon: {kk: 3}}\n")
+    result = snakemake(
+        checkout, "-n", "--configfile", "config.yaml", "envs/overlays/quickstart.yaml", str(overlay)
+    )
+    assert result.returncode != 0
+    assert "tasks.lexicon.kk: unknown key; did you mean 'k'?" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_parsing_imports_nothing_heavy(checkout):
+    code = (
+        "import sys\n"
+        "from snakemake.cli import main\n"
+        "try:\n"
+        "    main(['--profile', 'envs/profiles/quickstart', '-n', '--quiet', 'all'])\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules and name != 'pandas'])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, timeout=120)
+    assert "HEAVY []" in result.stdout, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_needs_no_heavy_import(repository, script):
+    command = [sys.executable, "-X", "importtime", str(repository / f"workflow_scripts/{script}.py"), "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "--settings" in result.stdout
+    imported = collections.Counter(line.split("|")[-1].strip() for line in result.stderr.splitlines())
+    assert [name for name in HEAVY if name in imported] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_unknown_settings_are_refused_without_a_traceback(repository, script, tmp_path):
+    path = repository / f"workflow_scripts/{script}.py"
+    usage = subprocess.run([sys.executable, str(path), "--help"], capture_output=True, text=True).stdout
+    required = [f"{option}=x" for option in re.findall(r"(?<![\[\w-])(--[\w-]+)", usage.split("options:")[0])]
+    arguments = [option for option in required if not option.startswith(("--settings", "--log"))]
+    result = subprocess.run(
+        [sys.executable, str(path), "--settings", '{"nonsense": 1}', *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2, result.stderr
+    assert "--settings" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_snakefile_stays_short(repository):
+    assert len((repository / "Snakefile").read_text().splitlines()) <= 60
+
+
+def test_every_rule_calls_an_entry_point_and_every_entry_point_has_a_rule(repository):
+    text = "".join(path.read_text() for path in (repository / "rules").glob("*.smk"))
+    assert sorted(set(re.findall(r"workflow_scripts/(\w+)\.py", text))) == SCRIPTS

@@ -1,0 +1,133 @@
+"""The whole workflow on a tiny model: what it leaves, that it stops where it is done, and that Ctrl-C loses nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from contrastive_context.artifacts import read_json
+
+OVERLAYS = ("config.yaml", "envs/overlays/quickstart.yaml", "tiny.yaml")
+TABLE = ["task", "test_set", "model", "strategy", "seed", "step", "composition"]
+VALUES = ["metric", "value", "ci_low", "ci_high", "n"]
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--rerun-incomplete"]
+    command += ["--rerun-triggers", "mtime", "params", "input"]
+    # The steps call `python`: the one that runs the tests.
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.Popen(
+        [*command, "--configfile", *OVERLAYS, *options],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(folder: Path, *options: str) -> str:
+    process = start(folder, *options)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    return output
+
+
+def make_checkout(repository: Path, folder: Path) -> Path:
+    folder.mkdir()
+    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts"):
+        (folder / name).symlink_to(repository / name)
+    (folder / "tiny.yaml").symlink_to(repository / "tests/e2e/tiny.yaml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(repository, tmp_path_factory) -> Path:
+    """A checkout in which the tiny grid ran undisturbed."""
+    folder = make_checkout(repository, tmp_path_factory.mktemp("e2e") / "undisturbed")
+    run(folder)
+    return folder
+
+
+@pytest.fixture
+def results(finished: Path) -> Path:
+    return finished / "results/tiny"
+
+
+def test_everything_promised_is_there(results):
+    for name in ("similarity_grid", "probes"):
+        assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert "<html" in (results / "report.html").read_text()
+    for strategy in ("zero", "contrastive"):
+        contexts = pd.read_parquet(results / f"contexts/lexicon/train/{strategy}.parquet")
+        assert {len(ids) for ids in contexts.example_ids} == ({0} if strategy == "zero" else {4})
+
+
+def test_tables_are_tidy_and_csv_says_the_same(results):
+    scores = pd.read_parquet(results / "tables/scores.parquet")
+    probes = pd.read_parquet(results / "tables/probes.parquet")
+    assert list(scores.columns) == [*TABLE, "bucket", *VALUES]
+    assert list(probes.columns) == [*TABLE, "probe", *VALUES]
+    assert set(scores.strategy) == {"base", "nearest_label", "zero", "contrastive"}
+    assert set(scores.bucket) == {"low", "medium", "high", "none"}
+    assert set(probes.probe) == {"iwl", "icl", "icl_valid", "copy"}
+    assert set(probes.step) == {0, 2, 4}
+    assert set(probes[probes.strategy == "base"].step) == {0}
+    assert (scores.ci_low <= scores.value + 1e-9).all()
+    assert (scores.value <= scores.ci_high + 1e-9).all()
+    for name, table in (("scores", scores), ("probes", probes)):
+        written = pd.read_csv(results / f"tables/{name}.csv")
+        pd.testing.assert_series_equal(written.value, table.value, check_dtype=False)
+
+
+def test_every_compared_cell_has_the_same_targets(results):
+    scores = pd.read_parquet(results / "tables/scores.parquet")
+    assert scores.n.nunique() == 1
+
+
+def test_adapters_are_kept_at_the_listed_steps(results):
+    folder = results / "finetune/lexicon/tiny-llama/contrastive-seed0"
+    assert sorted(read_json(folder / "adapters.json")["steps"]) == ["0", "2", "4"]
+    assert (folder / "step-000004/adapter_model.safetensors").is_file()
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in run(finished)
+
+
+def test_touching_a_file_reruns_nothing(finished, results):
+    (results / "corpus/lexicon/train.parquet").touch()
+    assert "Nothing to be done" in run(finished, "--dry-run")
+
+
+def test_provenance_names_settings_and_versions(results):
+    record = read_json(results / "contexts/lexicon/train/contrastive.parquet.provenance.json")
+    assert record["settings"]["strategy"]["epsilon"] == 0.1
+    assert "numpy" in record["versions"]
+
+
+@pytest.mark.parametrize("stage", ["prepare_model", "finetune", "run_probes"])
+def test_after_an_interrupt_the_same_command_gives_the_same_tables(repository, finished, tmp_path, stage):
+    folder = make_checkout(repository, tmp_path / "interrupted")
+    process = start(folder)
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if line.startswith((f"rule {stage}:", f"localrule {stage}:")):
+            os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C sends: to Snakemake and to the step
+            break
+    else:
+        pytest.fail(f"{stage} never ran:\n" + "".join(seen))
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    run(folder)
+    for name in ("scores", "probes", "findings"):
+        expected = (finished / f"results/tiny/tables/{name}.csv").read_text()
+        assert (folder / f"results/tiny/tables/{name}.csv").read_text() == expected

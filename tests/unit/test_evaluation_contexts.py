@@ -1,0 +1,146 @@
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from context_samples import EDGES, VOCABULARY, embed, examples, label, sentences
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contrastive_context.agreement import token_accuracy
+from contrastive_context.buckets import bounds_of
+from contrastive_context.candidates import Examples
+from contrastive_context.columnar import write_tables
+from contrastive_context.config.tasks import TaskEvaluation
+from contrastive_context.errors import UserError
+from contrastive_context.evaluation_contexts import Settings, freeze_contexts
+from contrastive_context.retrieval import DUPLICATE
+
+
+def config(**evaluation):
+    return Settings(
+        task="lex", k=3, agreement="token_accuracy",
+        evaluation=TaskEvaluation(**{"targets": 25, "max_agreement": 0.8, **evaluation}), buckets=EDGES,
+    )  # fmt: skip
+
+
+def corpora(seed, noise=True):
+    """Targets; arrivals that share words with them at every degree, some with labels that give gold away."""
+    rng = np.random.default_rng(seed)
+    sources = sentences(seed, 40)
+    near = []
+    for source in sources:
+        for equal in (0, 2, 3, 5, 5, 5):
+            words = source.split()
+            for place in rng.permutation(6)[equal:]:
+                words[place] = f"s{rng.integers(0, 12):02d}"
+            near.append(" ".join(words))
+    near = [source for source in dict.fromkeys(near) if source not in sources]
+    labels = [label(source) for source in near]
+    if noise:
+        labels = [" ".join(["t99", "t98", *text.split()[2:]]) if i % 2 else text for i, text in enumerate(labels)]
+    return examples(sources), examples(near, labels)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 10**6))
+def test_every_context_is_what_it_says(seed):
+    test, arrivals = corpora(seed)
+    table, coverage = freeze_contexts(test, arrivals, arrivals.embeddings, config())
+    frame = table.to_pandas()
+    row = {item: i for i, item in enumerate(arrivals.ids)}
+    gold = dict(zip(test.ids, test.targets, strict=True))
+    similarity = np.round(np.clip(test.embeddings.astype(float) @ arrivals.embeddings.astype(float).T, 0, 1), 6)
+    of = {item: similarity[i] for i, item in enumerate(test.ids)}
+    assert coverage["used"] == frame["target_id"].nunique() == min(25, coverage["fillable_all"])
+    assert frame.groupby("target_id").size().eq(7).all() and frame["prompt_id"].is_unique
+    for prompt in frame.itertuples():
+        rows = [row[item] for item in prompt.example_ids]
+        values = of[prompt.target_id]
+        assert prompt.max_similarity_to_train == values.max()
+        if prompt.composition == "zero_context":
+            assert rows == [] and prompt.bucket == "none" and np.isnan(prompt.max_similarity)
+            continue
+        low, high = bounds_of(EDGES)[prompt.bucket]
+        assert list(prompt.similarities) == values[rows].tolist() and len(set(rows)) == 3
+        assert low <= prompt.max_similarity < min(high, DUPLICATE)
+        assert max(token_accuracy(arrivals.targets[i], gold[prompt.target_id]) for i in rows) < 0.8
+        if prompt.composition == "one_graded" and prompt.bucket != "low":
+            assert sorted(prompt.similarities)[-2] < low
+        if prompt.composition == "top_k":
+            allowed = [
+                i
+                for i in range(len(arrivals.ids))
+                if values[i] < min(high, DUPLICATE)
+                and token_accuracy(arrivals.targets[i], gold[prompt.target_id]) < 0.8
+            ]
+            assert sorted(rows) == sorted(sorted(allowed, key=lambda i: (-values[i], arrivals.ids[i]))[:3])
+
+
+def test_buckets_differ_in_one_slot_only():
+    test, arrivals = corpora(3)
+    frame = freeze_contexts(test, arrivals, arrivals.embeddings, config())[0].to_pandas()
+    graded = frame[frame["composition"] == "one_graded"].pivot(
+        index="target_id", columns="bucket", values="example_ids"
+    )
+    assert all(sum(a != b for a, b in zip(row.low, row.medium, strict=True)) == 1 for row in graded.itertuples())
+
+
+def test_frozen_files_are_identical_and_independent_of_row_order(tmp_path):
+    test, arrivals = corpora(1)
+    for name in ("a", "b"):
+        table, coverage = freeze_contexts(test, arrivals, arrivals.embeddings, config())
+        write_tables(tmp_path / name, [table])
+        (tmp_path / f"{name}.json").write_text(json.dumps(coverage))
+        order = np.random.default_rng(0).permutation(len(arrivals.ids))
+        arrivals = Examples.build(
+            *([column[i] for i in order] for column in (arrivals.ids, arrivals.sources, arrivals.targets)),
+            arrivals.embeddings[order],
+        )
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_duplicates_of_the_target_are_no_examples():
+    test, arrivals = corpora(2)
+    twins = [source.replace(" ", "  ") for source in test.sources]
+    labels = ["t00"] * len(twins)
+    more = examples([*arrivals.sources, *twins], [*arrivals.targets, *labels])
+    # An encoder that sees the spaces: the twins are duplicates by their text alone.
+    spaced = np.array(["  " in source for source in more.sources])
+    more.embeddings[spaced, -VOCABULARY:] = np.roll(more.embeddings[spaced, -VOCABULARY:], 1, axis=1)
+    frame = freeze_contexts(test, more, arrivals.embeddings, config())[0].to_pandas()
+    twin = {text.replace("  ", " "): i for i, text in zip(more.ids, more.sources, strict=True) if "  " in text}
+    own = dict(zip(test.ids, (twin[source] for source in test.sources), strict=True))
+    assert len(frame) and not any(own[row.target_id] in row.example_ids for row in frame.itertuples())
+
+
+def test_an_empty_bucket_is_named():
+    test, arrivals = corpora(4)
+    similarity = test.embeddings @ arrivals.embeddings.T
+    keep = np.flatnonzero((similarity < 0.6).all(axis=0))
+    far = examples([arrivals.sources[i] for i in keep], [arrivals.targets[i] for i in keep])
+    with pytest.raises(UserError, match=r"tasks\.lex\.evaluation.*'high'"):
+        freeze_contexts(test, far, embed(far.sources), config())
+
+
+def test_fewer_targets_than_asked_for_is_a_warning(caplog):
+    test, arrivals = corpora(5)
+    _, coverage = freeze_contexts(test, arrivals, arrivals.embeddings, config(targets=1000))
+    assert coverage["used"] == coverage["fillable_all"] < 1000
+    assert "1000 targets asked for" in caplog.text
+
+
+def test_a_test_set_is_read_with_its_own_embeddings(tmp_path):
+    test, _ = corpora(6)
+    names = ["in_domain" if i % 3 else "out_of_domain" for i in range(len(test.ids))]
+    columns = {"id": test.ids, "source": test.sources, "target": test.targets, "cluster": test.clusters}
+    write_tables(tmp_path / "test.parquet", [pa.table({**columns, "test_set": names})])
+    np.save(tmp_path / "test.npy", test.embeddings)
+    for name in ("in_domain", "out_of_domain"):
+        part = Examples.read(tmp_path / "test.parquet", tmp_path / "test.npy", name)
+        assert part.ids == [item for item, own in zip(test.ids, names, strict=True) if own == name]
+        np.testing.assert_array_equal(part.embeddings, embed(part.sources))
+    np.save(tmp_path / "test.npy", test.embeddings[1:])
+    with pytest.raises(UserError, match=r"test\.npy"):
+        Examples.read(tmp_path / "test.parquet", tmp_path / "test.npy")

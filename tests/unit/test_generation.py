@@ -1,0 +1,118 @@
+"""Greedy generation: batching changes nothing, answers end where they should."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_models import FAMILIES, model, tokenizer
+
+from contrastive_context.config.tasks import Template
+from contrastive_context.errors import UserError
+from contrastive_context.generation import Generation, _result, generate, predict
+from contrastive_context.prompts import PromptEncoder
+
+TEMPLATE = Template(source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_new_tokens=12)
+
+
+def encoder(kind="llama"):
+    return PromptEncoder(tokenizer(kind), TEMPLATE)
+
+
+def prompts(count=9):
+    rng = np.random.default_rng(0)
+    return [rng.integers(3, 500, rng.integers(2, 30)).astype(np.int32) for _ in range(count)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_batched_equals_one_by_one_and_a_plain_loop(family):
+    network, texts = model(family), prompts()
+    together = generate(network, encoder(), texts, max_new_tokens=8, batch_tokens=200)
+    alone = generate(network, encoder(), texts, max_new_tokens=8, batch_tokens=1)
+    assert together == alone
+    for prompt, output in zip(texts, together, strict=True):
+        ids = prompt.tolist()
+        with torch.inference_mode():
+            for _ in output.ids:
+                ids.append(int(network(torch.tensor([ids])).logits[0, -1].argmax()))
+        assert ids[len(prompt) :] == output.ids
+
+
+def biased(token: int, network=None):
+    """A model that answers the same token after everything."""
+    network = network or model("gpt_neox")
+    with torch.no_grad():
+        network.embed_out.weight.zero_() if hasattr(network, "embed_out") else network.lm_head.weight.zero_()
+    head = network.get_output_embeddings()
+    head.register_forward_hook(lambda module, inputs, output: output.index_fill(-1, torch.tensor([token]), 9.0))
+    return network
+
+
+def test_stop_eos_and_length():
+    names = encoder()
+    letter = int(names.completion("a")[-len(names.stop_ids) - 1])
+    newline, eos = int(names.stop_ids[-1]), names.tokenizer.eos_token_id
+    options = {"max_new_tokens": 3, "batch_tokens": 1000}
+    assert generate(biased(newline), names, prompts(2), **options) == [Generation([newline], "stop")] * 2
+    assert generate(biased(eos), names, prompts(2), **options) == [Generation([], "eos")] * 2
+    assert generate(biased(letter), names, prompts(2), **options) == [Generation([letter] * 3, "length")] * 2
+
+
+def test_what_comes_first_ends_the_answer():
+    assert _result([5, 6, 2, 0], 2, [2]) == Generation([5, 6], "stop")
+    assert _result([5, 2, 0, 0], 4, [2]) == Generation([5], "eos")
+    assert _result([5, 2], 2, [2]) == Generation([5, 2], "stop")  # the stop is itself an end token
+    assert _result([5, 6], None, [2]) == Generation([5, 6], "length")
+
+
+def test_the_models_own_sampling_options_are_ignored_and_kept():
+    network, texts = model("llama"), prompts(4)
+    expected = generate(network, encoder(), texts, max_new_tokens=6)
+    network.generation_config.update(do_sample=True, temperature=5.0, repetition_penalty=3.0, max_length=5)
+    assert generate(network, encoder(), texts, max_new_tokens=6) == expected
+    assert network.generation_config.repetition_penalty == 3.0
+
+
+def test_no_prompts():
+    assert generate(model("llama"), encoder(), [], max_new_tokens=2) == []
+
+
+class TestPredict:
+    @pytest.fixture
+    def files(self, tmp_path):
+        arrivals = pd.DataFrame({"id": ["a", "b"], "source": ["desk lamp", "kitchen"], "target": ["lamp", "on"]})
+        test = pd.DataFrame({"id": ["t"], "source": ["good morning"], "target": ["x"]})
+        rows = [
+            ("p1", "t", "in_domain", "one_graded", "low", ["b", "a"], [0.1, 0.2]),
+            ("p2", "t", "in_domain", "zero_context", "none", [], []),
+        ]
+        names = ["prompt_id", "target_id", "test_set", "composition", "bucket", "example_ids", "similarities"]
+        contexts = pd.DataFrame(rows, columns=names)
+        for name, frame in {"arrivals": arrivals, "test": test, "contexts": contexts}.items():
+            frame.to_parquet(tmp_path / f"{name}.parquet", index=False)
+        return tmp_path
+
+    def run(self, files, template=TEMPLATE):
+        paths = [files / f"{name}.parquet" for name in ("arrivals", "test", "contexts")]
+        return list(predict(model("llama"), tokenizer("llama"), template, 7, *paths, 1000))
+
+    def test_records(self, files):
+        first, second = self.run(files)
+        assert first["prompt_id"] == "p1" and first["bucket"] == "low" and first["step"] == 7
+        assert first["test_set"] == "in_domain" and second["composition"] == "zero_context"
+        expected = encoder().encode([("kitchen", "on"), ("desk lamp", "lamp")], "good morning")
+        assert first["prompt_tokens"] == len(expected.ids) > second["prompt_tokens"]
+        assert first["dropped_examples"] == 0
+        json.dumps([first, second])
+
+    def test_dropped_examples_are_counted(self, files):
+        room = len(encoder().encode([], "good morning").ids)
+        first, second = self.run(files, TEMPLATE.model_copy(update={"max_prompt_tokens": room}))
+        assert (first["dropped_examples"], second["dropped_examples"]) == (2, 0)
+
+    def test_unknown_id(self, files):
+        frame = pd.read_parquet(files / "contexts.parquet").assign(target_id="gone")
+        frame.to_parquet(files / "contexts.parquet", index=False)
+        with pytest.raises(UserError, match="id gone is in neither"):
+            self.run(files)

@@ -1,0 +1,127 @@
+"""The three entry points that run a language model, one after the other on a small one."""
+
+import importlib.util
+import json
+import time
+
+import pandas as pd
+import pytest
+import torch
+from small_models import model, tokenizer
+
+from contrastive_context import artifacts, cli
+from contrastive_context.errors import UserError
+
+TEMPLATE = {"source_prefix": "in: ", "target_prefix": "\nout: ", "stop": "\n", "max_new_tokens": 6}
+COMMON = {"task": "toy", "model_name": "small", "template": TEMPLATE}
+RECIPE = {"lora": {"r": 2, "alpha": 4}, "steps": 3, "checkpoints": [0, 1, 3], "examples_per_step": 2}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, repository):
+    folder = tmp_path_factory.mktemp("run")
+    model("llama").save_pretrained(folder / "models/small")
+    tokenizer("llama").save_pretrained(folder / "models/small")
+    artifacts.write_folder_hashes(folder / "models/small", folder / "models/small.json")
+    texts = [("t1", "desk lamp", "lamp"), ("t2", "kitchen", "on"), ("t3", "good morning", "off")]
+    corpus = pd.DataFrame(texts, columns=["id", "source", "target"])
+    corpus.to_parquet(folder / "corpus.parquet", index=False)
+    train = [(target, 0, ["t2"], [0.5]) for target in corpus["id"]]
+    pd.DataFrame(train, columns=["target_id", "draw", "example_ids", "similarities"]).to_parquet(
+        folder / "train.parquet"
+    )
+    frozen = {
+        "prompt_id": "p",
+        "target_id": "t1",
+        "test_set": "in_domain",
+        "composition": "one_graded",
+        "bucket": "low",
+    }
+    frozen = pd.DataFrame([frozen | {"example_ids": ["t2", "t3"], "similarities": [0.1, 0.2]}])
+    frozen.to_parquet(folder / "eval.parquet")
+    probe = {"item": 0, "target_id": "t1", "cluster": "c", "source": "lamp", "gold": "on", "label": "off"}
+    probe |= {"matched_labels": ["x"], "example_sources": ["desk"], "example_targets": ["off"]}
+    rows = [probe | {"prompt_id": role, "role": role} for role in ("irrelevant", "other_irrelevant")]
+    pd.DataFrame(rows).to_parquet(folder / "probes.parquet")
+    return folder
+
+
+@pytest.fixture
+def step(folder, repository):
+    def run(name, settings, **options):
+        spec = importlib.util.spec_from_file_location(name, repository / f"workflow_scripts/{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        line = [f"--{key}={value}" for key, value in {"model": folder / "models/small.json", **options}.items()]
+        args = module.arguments().parse_args([f"--settings={json.dumps(settings)}", *line])
+        args.started = time.time()
+        module.main(args)
+
+    threads = torch.get_num_threads()
+    yield run
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def finetuned(folder, step):
+    if not (folder / "tuned").exists():
+        settings = COMMON | {"recipe": RECIPE, "strategy_name": "random", "seed": 0}
+        files = {"corpus": folder / "corpus.parquet", "contexts": folder / "train.parquet"}
+        step("finetune", settings, **{"out-dir": folder / "tuned"}, **files)
+    return folder / "tuned/adapters.json"
+
+
+def generated(folder, step, name, **options):
+    out = folder / f"{name}.jsonl"
+    files = {"arrivals": folder / "corpus.parquet", "test": folder / "corpus.parquet"}
+    step("generate", COMMON, contexts=folder / "eval.parquet", out=out, **files, **options)
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def test_finetune(finetuned):
+    assert list(json.loads(finetuned.read_text())["steps"]) == ["0", "1", "3"]
+    provenance = json.loads((finetuned.parent / "adapters.json.provenance.json").read_text())
+    assert provenance["settings"]["strategy_name"] == "random"
+    assert provenance["inputs"].keys() == {"model", "corpus", "contexts"}
+
+
+def test_generate_uses_the_last_step(folder, step, finetuned):
+    (tuned,) = generated(folder, step, "tuned-predictions", adapters=finetuned)
+    (base,) = generated(folder, step, "base")
+    assert (base["step"], tuned["step"]) == (0, 3)
+    assert base["prompt_tokens"] == tuned["prompt_tokens"]
+
+
+def test_probes_of_base_and_of_later_checkpoints(folder, step, finetuned):
+    options = {"probes": folder / "probes.parquet", "out": folder / "probed.parquet"}
+    settings = COMMON | {"agreement": "chrf"}
+    step("run_probes", settings, **options)
+    base = probed(folder)
+    assert set(base["step"]) == {0} and set(base["probe"]) == {"iwl", "copy"}
+    step("run_probes", settings, adapters=finetuned, **options)
+    assert list(probed(folder)["step"].unique()) == [1, 3]
+
+
+def probed(folder):
+    return artifacts.read_parquet(folder / "probed.parquet", ["step", "item", "probe", "measure", "value"])
+
+
+def test_adapters_of_another_base_are_refused(folder, step, finetuned):
+    model("llama", seed=1).save_pretrained(folder / "models/other")
+    artifacts.write_folder_hashes(folder / "models/other", folder / "models/other.json")
+    with pytest.raises(UserError, match="trained on another base"):
+        generated(folder, step, "refused", adapters=finetuned, model=folder / "models/other.json")
+
+
+def test_cuda_is_refused_where_there_is_none(folder, step, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(UserError, match="no GPU is visible"):
+        step("run_probes", COMMON | {"agreement": "chrf", "device": "cuda"}, probes="x", out="y")
+
+
+def test_settings_errors_name_the_key():
+    from contrastive_context.finetuning import Settings
+
+    with pytest.raises(UserError, match="recipe"):
+        cli.load_settings(json.dumps(COMMON | {"strategy_name": "zero", "seed": 0}), Settings)

@@ -1,0 +1,142 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contrastive_context import paraphrasing
+from contrastive_context.config.sources import LexiconCorpus, PositionalWordsEncoder
+from contrastive_context.corpora import lexicon
+from contrastive_context.corpora.build import remove_duplicates
+from contrastive_context.corpora.rows import row_id
+from contrastive_context.encoders import load_encoder
+from contrastive_context.errors import UserError
+from contrastive_context.paraphrasing import Settings, paraphrase
+from contrastive_context.rewording import reword
+
+POSITIONAL = {"kind": "positional_words"}
+HUB = {
+    "kind": "hub", "arrivals": [], "test": {},
+    **{key: {"path": "x", "split": "y", "source": "a", "target": "b"} for key in ("train", "dev")},
+}  # fmt: skip
+
+
+def wordings(source, target, n=300):
+    return {reword(source, target, key=str(index)) for index in range(n)}
+
+
+def test_rewording_swaps_frames_and_drops_articles():
+    found = wordings("turn on the lamp", "HassTurnOn(name='lamp')")
+    assert {"switch on the lamp", "turn on lamp", "please switch on lamp", "could you turn on lamp"} <= found
+    assert any(text.startswith("please ") for text in found)
+    assert any("switch on" in text for text in found)
+    assert any("the lamp" not in text for text in found)
+
+
+def test_what_the_target_quotes_is_kept():
+    source = "announce that turn off the radio is done in 5 minutes in my room"
+    target = "HassBroadcast(message='turn off the radio', minutes='5')"
+    for text in wordings(source, target):
+        assert "turn off the radio" in text
+        assert re.findall(r"\d+", text) == ["5"]
+
+
+def test_contractions_and_capitals():
+    assert "What's that?" in {text.split(": ")[-1].split(", ")[-1] for text in wordings("What is that?", "")}
+    assert any("doesn't" in text for text in wordings("It does not matter.", "Egal."))
+
+
+def test_percent_sign_and_word():
+    assert any("40 percent" in text for text in wordings("dim it to 40%", ""))
+    assert any("40 %" in text or "40%" in text for text in wordings("dim it to 40 percent", ""))
+
+
+def test_a_statement_without_rules_stays_as_it_is():
+    assert wordings("Dogs bark.", "Hunde bellen.") == {"Dogs bark."}
+
+
+@given(st.text(max_size=60), st.text(max_size=40), st.text(max_size=5))
+def test_rewording_is_deterministic_and_never_fails(source, target, key):
+    assert reword(source, target, key) == reword(source, target, key)
+
+
+def rules(**changes):
+    entry = {"kind": "rules"} | changes
+    return Settings(task="t", paraphraser_name="rules", paraphraser=entry, corpus=HUB, encoder=POSITIONAL)
+
+
+def frame_of(*rows):
+    return pd.DataFrame([(row_id(*row), *row, "c") for row in rows], columns=["id", "source", "target", "cluster"])
+
+
+def test_every_reason_is_counted(monkeypatch):
+    new = {
+        "far": "far away",
+        "near": "nearly",
+        "same": "Same!",
+        "known": "test row",
+        "good": "better",
+        "twin": "Better.",
+    }
+    monkeypatch.setattr(paraphrasing, "reword", lambda source, target, key: new[source])
+    rows = frame_of(*[(source, "label") for source in new])
+    cosine = {"far away": 0.3, "nearly": 1.0, "better": 0.7}
+    seen = []
+
+    def encode(texts):
+        seen.extend(texts)
+        return np.array([[cosine[text], (1 - cosine[text] ** 2) ** 0.5] for text in texts], np.float32)
+
+    parents = np.tile(np.array([[1, 0]], np.float32), (len(rows), 1))
+    frame, counts = paraphrase(rules(), rows, parents, encode, excluded=["Test row."])
+    assert dict(zip(rows["source"], frame["reason"], strict=True)) == {
+        "far": paraphrasing.TOO_FAR, "near": paraphrasing.TOO_NEAR, "same": paraphrasing.UNCHANGED,
+        "known": paraphrasing.IN_CORPUS, "good": "", "twin": paraphrasing.REPEATED,
+    }  # fmt: skip
+    assert sorted(seen) == ["better", "far away", "nearly"]
+    assert counts["candidates"] == 6
+    assert counts["accepted"] == 1
+    assert sum(counts["rejected"].values()) == 5
+    accepted = frame[frame["accepted"]].iloc[0]
+    assert (accepted["source"], accepted["target"], accepted["similarity"]) == ("better", "label", 0.7)
+    assert accepted["id"] == row_id("better", "label")
+    assert accepted["parent_id"] == row_id("good", "label")
+    assert not accepted["target_paraphrased"]
+    assert tuple(frame.columns) == paraphrasing.COLUMNS
+
+
+def test_rows_and_embeddings_must_fit():
+    with pytest.raises(UserError, match="1 training rows but 2 embeddings"):
+        paraphrase(rules(), frame_of(("a", "b")), np.zeros((2, 3), np.float32), lambda texts: None, [])
+
+
+def test_lexicon_paraphrases_change_one_word():
+    corpus = LexiconCorpus(kind="lexicon", train_clusters=20, heldout_clusters=8)
+    frames, _ = remove_duplicates(
+        {"arrivals": lexicon.build(corpus)["arrivals"], "train": lexicon.build(corpus)["train"]}
+    )
+    rows = frames["train"].head(60)
+    encode = load_encoder(PositionalWordsEncoder(**POSITIONAL), None)
+    settings = Settings(
+        task="lexicon",
+        paraphraser_name="one-word",
+        paraphraser={"kind": "lexicon"},
+        corpus=corpus.model_dump(),
+        encoder=POSITIONAL,
+    )
+    frame, counts = paraphrase(settings, rows, encode(rows["source"].tolist()), encode, frames["arrivals"]["source"])
+    assert counts["accepted"] > 50
+    kept = frame[frame["accepted"]]
+    assert kept["target_paraphrased"].all()
+    assert kept["similarity"].round(3).eq(0.833).all()
+    assert kept["id"].is_unique
+    again, _ = paraphrase(settings, rows, encode(rows["source"].tolist()), encode, frames["arrivals"]["source"])
+    assert again.equals(frame)
+
+
+def test_lexicon_rules_need_a_lexicon():
+    settings = Settings(task="t", paraphraser_name="p", paraphraser={"kind": "lexicon"}, corpus=HUB, encoder=POSITIONAL)
+    with pytest.raises(UserError, match=r"paraphrasers\.p: kind lexicon can't paraphrase tasks\.t"):
+        paraphrase(settings, frame_of(("a", "b")), np.zeros((1, 3), np.float32), lambda texts: None, [])

@@ -1,0 +1,144 @@
+"""Segment-wise tokenization: the answer's place is known whatever the text, and nothing is cut silently."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_models import tokenizer
+
+from contrastive_context.config.tasks import Template
+from contrastive_context.errors import UserError
+from contrastive_context.prompts import PromptEncoder
+
+KINDS = ("llama", "gpt2", "unigram")
+TEMPLATE = Template(
+    instruction="translate:", source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_prompt_tokens=4000
+)
+PRINTABLE = st.text(st.characters(codec="utf-8", exclude_characters="\n⏎", exclude_categories=("Cs",)), max_size=30)
+
+
+@pytest.fixture(params=KINDS)
+def encoder(request) -> PromptEncoder:
+    return PromptEncoder(tokenizer(request.param), TEMPLATE)
+
+
+def plain(encoder: PromptEncoder, text: str) -> list[int]:
+    return encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(examples=st.lists(st.tuples(PRINTABLE, PRINTABLE), max_size=3), source=PRINTABLE, target=PRINTABLE)
+@settings(max_examples=40, deadline=None)
+def test_ids_are_the_segments_in_order(kind, examples, source, target):
+    encoder = PromptEncoder(tokenizer(kind), TEMPLATE)
+    expected = list(encoder.bos_ids) + plain(encoder, TEMPLATE.instruction)
+    for left, right in examples:
+        for text in (TEMPLATE.source_prefix, left, TEMPLATE.target_prefix, right, TEMPLATE.stop):
+            expected += plain(encoder, text)
+    for text in (TEMPLATE.source_prefix, source, TEMPLATE.target_prefix):
+        expected += plain(encoder, text)
+    prompt = encoder.encode(examples, source)
+    assert prompt.dropped == 0
+    assert prompt.ids.tolist() == expected
+    assert encoder.completion(target).tolist() == plain(encoder, target) + plain(encoder, TEMPLATE.stop)
+
+
+@given(target=st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_a_byte_level_completion_decodes_to_its_target(target):
+    encoder = PromptEncoder(tokenizer("gpt2"), TEMPLATE)
+    if "\n" in target:
+        with pytest.raises(UserError, match="contains the template's stop"):
+            encoder.completion(target)
+    else:
+        ids = encoder.completion(target)
+        assert encoder.decode(ids) == target
+        assert encoder.stopped(ids)
+        assert not any(encoder.stopped(ids[:end]) for end in range(1, len(ids)))
+
+
+@pytest.mark.parametrize("target", ["desk lamp", "HassTurnOn(name='desk lamp')", "größer äöü", "lamp", ""])
+def test_a_prefix_space_does_not_reach_the_text(encoder, target):
+    assert encoder.decode(encoder.completion(target)) == target
+
+
+def test_bos_comes_first_only_where_the_tokenizer_adds_it(encoder):
+    expected = [] if encoder.tokenizer is tokenizer("gpt2") else [1]
+    prompt = encoder.encode([("a", "b")], "c").ids
+    assert encoder.bos_ids.tolist() == expected
+    assert prompt[: len(expected)].tolist() == expected
+    assert encoder.tokenizer.bos_token_id not in prompt[len(expected) :]
+    assert encoder.tokenizer.eos_token_id not in encoder.completion("a lamp").tolist()
+
+
+def test_a_tokenizer_that_always_adds_eos_is_corrected():
+    class AddsEos:
+        """Ignores add_special_tokens, as some tokenizers did."""
+
+        bos_token_id, eos_token_id = None, 0
+
+        def __call__(self, texts, **options):
+            inner = tokenizer("gpt2")(texts)["input_ids"]
+            return {"input_ids": [[*row, 0] for row in inner] if isinstance(texts, list) else [*inner, 0]}
+
+        def decode(self, ids, **options):
+            return tokenizer("gpt2").decode(ids, **options)
+
+    assert 0 not in PromptEncoder(AddsEos(), TEMPLATE).encode([("a", "b")], "c").ids.tolist()
+
+
+def test_the_stop_is_found_when_spelled_with_other_tokens():
+    encoder = PromptEncoder(tokenizer("gpt2"), TEMPLATE.model_copy(update={"stop": "\n##"}))
+    assert len(encoder.stop_ids) > 1
+    single = [encoder.tokenizer.convert_tokens_to_ids(token) for token in ("a", "Ċ", "#", "#", "b")]
+    assert [encoder.stopped(single[:end]) for end in range(1, 5)] == [False, False, False, True]
+    assert encoder.decode(single) == "a"
+
+
+class TestOverLength:
+    examples = [("desk lamp", "a"), ("kitchen", "b"), ("the lamp", "c")]
+
+    def sizes(self, encoder):
+        empty = len(encoder.encode([], "lamp").ids)
+        return empty, [len(encoder.encode([example], "lamp").ids) - empty for example in self.examples]
+
+    def test_least_similar_go_first_and_the_graded_last(self, encoder):
+        empty, sizes = self.sizes(encoder)
+        for limit, kept in [
+            (empty + sum(sizes), [0, 1, 2]), (empty + sum(sizes) - 1, [0, 2]), (empty + sizes[2], [2]), (empty, []),
+        ]:  # fmt: skip
+            tight = PromptEncoder(encoder.tokenizer, TEMPLATE.model_copy(update={"max_prompt_tokens": limit}))
+            prompt = tight.encode(self.examples, "lamp", similarities=[0.2, 0.1, 0.9])
+            expected = encoder.encode([self.examples[i] for i in kept], "lamp").ids
+            assert prompt.dropped == 3 - len(kept)
+            np.testing.assert_array_equal(prompt.ids, expected)
+
+    def test_keep_last_wins_over_similarity(self, encoder):
+        empty, sizes = self.sizes(encoder)
+        limit = empty + max(sizes)
+        tight = PromptEncoder(encoder.tokenizer, TEMPLATE.model_copy(update={"max_prompt_tokens": limit}))
+        prompt = tight.encode(self.examples, "lamp", similarities=[0.2, 0.1, 0.9], keep_last=1)
+        np.testing.assert_array_equal(prompt.ids, encoder.encode([self.examples[1]], "lamp").ids)
+
+    def test_a_query_that_does_not_fit_names_the_target(self, encoder):
+        tight = PromptEncoder(encoder.tokenizer, TEMPLATE.model_copy(update={"max_prompt_tokens": 8}))
+        with pytest.raises(UserError, match="0123abcd"):
+            tight.encode([], "desk lamp in the kitchen please", name="0123abcd")
+
+    def test_room_for_the_answer_is_kept_within_the_models_positions(self, encoder):
+        empty, sizes = self.sizes(encoder)
+        short = PromptEncoder(encoder.tokenizer, TEMPLATE, max_positions=empty + sum(sizes) + 64)
+        assert short.encode(self.examples, "lamp").dropped == 0
+        assert short.encode(self.examples, "lamp", reserve=65).dropped == 1
+
+
+def test_a_stop_that_the_tokenizer_cannot_represent_is_refused():
+    with pytest.raises(UserError, match=r"template\.stop"):
+        PromptEncoder(tokenizer("unigram"), TEMPLATE.model_copy(update={"stop": "☃"}))
+
+
+def test_prefetched_texts_give_the_same_ids(encoder):
+    before = encoder.encode([("desk", "lamp")], "the kitchen").ids
+    other = PromptEncoder(encoder.tokenizer, TEMPLATE)
+    other.add(["desk", "lamp", "the kitchen", "desk"])
+    np.testing.assert_array_equal(before, other.encode([("desk", "lamp")], "the kitchen").ids)

@@ -1,0 +1,94 @@
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_results import probes_frame, scores_frame, write_probes, write_scores
+
+from contrastive_context import tables
+from contrastive_context.config.statistics import Statistics
+from contrastive_context.errors import UserError
+
+STATISTICS = Statistics(resamples=200)
+
+
+def _score_table(frame):
+    return tables.table(tables.score_cells(frame, STATISTICS), STATISTICS, "bucket")
+
+
+def test_one_row_per_cell_with_mean_and_interval():
+    frame = scores_frame()
+    table = _score_table(frame)
+    keys = ["task", "test_set", "model", "strategy", "seed", "seeds", "step", "composition", "bucket", "metric"]
+    assert not table.duplicated(keys).any()
+    expected = frame.groupby(["strategy", "composition", "bucket"])["value"].mean()
+    for row in table.itertuples():
+        assert row.value == pytest.approx(expected[row.strategy, row.composition, row.bucket])
+        assert row.ci_low <= row.value <= row.ci_high and row.n == 120 and row.clusters == 40
+
+
+def test_base_and_nearest_label_have_no_seed():
+    table = _score_table(scores_frame(seeds=(0, 1)))
+    untrained = table[table["strategy"].isin(["base", "nearest_label"])]
+    assert untrained["seed"].isna().all() and (untrained["seeds"] == 0).all()
+    assert set(table.loc[table["strategy"] == "nearest_label", "model"]) == {"none"}
+
+
+def test_several_seeds_get_a_pooled_row():
+    table = _score_table(scores_frame(seeds=(0, 1, 2)))
+    zero = table[(table["strategy"] == "zero") & (table["composition"] == "top_k") & (table["bucket"] == "low")]
+    assert zero["seeds"].tolist() == [3, 1, 1, 1]
+    assert zero["value"].iloc[0] == pytest.approx(zero["value"].iloc[1:].mean())
+
+
+def test_missing_cells_stay_missing():
+    frame = scores_frame()
+    gone = (frame["strategy"] == "zero") & (frame["bucket"] == "high")
+    table = _score_table(frame[~gone])
+    assert not ((table["strategy"] == "zero") & (table["bucket"] == "high")).any()
+    frame.loc[gone, "value"] = np.nan
+    table = _score_table(frame)
+    assert not ((table["strategy"] == "zero") & (table["bucket"] == "high")).any()
+    assert table["value"].notna().all()
+
+
+def test_one_cluster_has_no_interval():
+    table = _score_table(scores_frame(clusters=1))
+    assert table[["ci_low", "ci_high"]].isna().all().all() and table["value"].notna().all()
+
+
+def test_results_do_not_depend_on_what_else_is_in_the_study():
+    alone = _score_table(scores_frame(models=("llama",)))
+    both = pd.concat([scores_frame(models=("llama",)), scores_frame(task="other", models=("x",), rng=5)])
+    merged = _score_table(both)
+    pd.testing.assert_frame_equal(alone, merged[merged["task"] == "lexicon"].reset_index(drop=True))
+
+
+def test_probe_tables_take_names_from_paths(tmp_path):
+    paths = write_probes(tmp_path, seeds=(4,))
+    frame = tables.read_probes(paths)
+    assert set(frame["task"]) == {"lexicon"} and set(frame["model"]) == {"llama"}
+    assert set(frame["seed"].dropna()) == {4}
+    table = tables.table(tables.probe_cells(frame, STATISTICS), STATISTICS, "probe")
+    assert set(table["probe"]) == {"iwl", "icl", "icl_valid", "copy"} and set(table["composition"]) == {"none"}
+    assert set(table.loc[table["strategy"] == "base", "step"]) == {0}
+    wrong = tmp_path / "lexicon" / "llama" / "nonsense.parquet"
+    probes_frame("base").to_parquet(wrong)
+    with pytest.raises(UserError, match="system 'nonsense'"):
+        tables.read_probes([wrong])
+
+
+def test_no_probes_is_an_empty_table():
+    table = tables.table(tables.probe_cells(tables.read_probes([]), STATISTICS), STATISTICS, "probe")
+    assert len(table) == 0 and "probe" in table.columns
+
+
+def test_same_task_and_model_twice_is_refused(tmp_path):
+    paths = write_scores(tmp_path / "a") + write_scores(tmp_path / "b")
+    with pytest.raises(UserError, match="give each once"):
+        tables.read_scores(paths)
+
+
+def test_written_table_reads_back(tmp_path):
+    table = _score_table(scores_frame())
+    parquet, csv = tables.write_table(table, tmp_path, "scores")
+    pd.testing.assert_frame_equal(pd.read_parquet(parquet), table)
+    assert len(pd.read_csv(csv)) == len(table)

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+import torch
+from contrastive_context.config.models import PretrainedTinyModel
+from contrastive_context.corpora import lexicon
+from contrastive_context.errors import UserError
+from contrastive_context.tiny_models import documents, families, pretraining, tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+FAMILIES = ["llama", "qwen3", "gemma3", "gpt_neox"]
+
+
+def settings(family, **changes):
+    values = {"kind": "pretrain", "family": family, "seed": 100, "steps": 5, "min_in_context_accuracy": 0.0}
+    return PretrainedTinyModel(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """Five steps of each family: family → (folder, extras)."""
+    result = {}
+    for family in FAMILIES:
+        folder = tmp_path_factory.mktemp(family)
+        result[family] = folder, pretraining.pretrain(settings(family), folder)
+    return result
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pretrained_folder_loads_with_auto_classes(pretrained, family):
+    folder, extras = pretrained[family]
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in folder.iterdir()}
+    assert not list(folder.glob("*.bin"))
+    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa")
+    assert extras["parameters"] == model.num_parameters() < 250_000
+    assert extras["steps"] == 5 and extras["family"] == family
+    assert set(extras["in_context_accuracy"]) == {
+        "small_vocabulary",
+        "large_vocabulary",
+        "source_nonces",
+        "label_nonces",
+    }
+    assert model.generation_config.bos_token_id == tokenizer.BOS
+    assert model.generation_config.eos_token_id == tokenizer.EOS
+    tied = model.get_output_embeddings().weight.data_ptr() == model.get_input_embeddings().weight.data_ptr()
+    assert tied
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_equal_after_reload_and_under_both_attentions(tmp_path, family):
+    model = families.build(family, seed=100).eval()
+    pretraining._train(model, settings(family, steps=3))
+    tokens = torch.from_numpy(documents.draw(np.random.default_rng(0), 4, 3, (6, 30), 0.3).tokens)
+    model.save_pretrained(tmp_path)
+    with torch.no_grad():
+        expected = model(input_ids=tokens).logits
+        for attention, tolerance in {"sdpa": 0, "eager": 1e-5}.items():
+            again = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation=attention)
+            torch.testing.assert_close(again(input_ids=tokens).logits, expected, rtol=0, atol=tolerance)
+
+
+def test_pretraining_is_reproducible_and_leaves_global_state_alone(pretrained, tmp_path):
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    pretraining.pretrain(settings("llama"), tmp_path)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+    first = (pretrained["llama"][0] / "model.safetensors").read_bytes()
+    assert (tmp_path / "model.safetensors").read_bytes() == first
+
+
+def test_gate_refuses_an_untrained_model(tmp_path):
+    with pytest.raises(UserError, match=r"raise 'steps'.*or change its 'seed'") as caught:
+        pretraining.pretrain(settings("gemma3", steps=1, min_in_context_accuracy=0.99), tmp_path / "model")
+    assert "gemma3" in str(caught.value) and "0.99" in str(caught.value)
+    assert not (tmp_path / "model").exists()
+
+
+def test_gate_accepts_a_reader_and_refuses_a_recent_label_copier():
+    """The gate measures what it says: models made of rules get 1 and nearly 0."""
+
+    class Rule(torch.nn.Module):
+        def __init__(self, reads):
+            super().__init__()
+            self.reads, self.base_model = reads, self._body
+
+        def _body(self, input_ids, use_cache):
+            size = len(tokenizer.TOKENS)
+            hidden = torch.zeros(*input_ids.shape, size)
+            for position in range(8, input_ids.shape[1]):
+                word = input_ids[:, position - lexicon.WORDS]
+                for row in range(len(input_ids)):
+                    earlier = (input_ids[row, : position - lexicon.WORDS - 1] == word[row]).nonzero()
+                    label = position - 6 if not self.reads else int(earlier[-1]) + 7 if len(earlier) else 0
+                    hidden[row, position, input_ids[row, min(label, position)]] = 1
+            return type("Output", (), {"last_hidden_state": hidden})
+
+        def get_output_embeddings(self):
+            return torch.nn.Identity()
+
+    assert min(pretraining.in_context_accuracy(Rule(True), 40).values()) == 1
+    assert max(pretraining.in_context_accuracy(Rule(False), 40).values()) < 0.5
+
+
+def test_guidance_is_small_only_where_attention_looks_at_the_right_places():
+    batch = documents.draw(np.random.default_rng(1), 8, 3, (6, 9), 0.0)
+    length = batch.tokens.shape[1] - 1
+    lower, upper = torch.zeros(8, 4, length, length), torch.zeros(8, 4, length, length)
+    for word in documents.word_positions(3):
+        lower[:, 0, word + 6, word] = 1
+        lower[:, 1, word + 7, word] = 1
+        same = torch.from_numpy(batch.tokens[:, documents.word_positions(3)] == batch.tokens[:, [word]])
+        for other in range(18):
+            if documents.earlier(3)[list(documents.word_positions(3)).index(word), other]:
+                upper[:, :2, word + 6, documents.word_positions(3)[other] + 7] = same[:, other, None].float()
+    upper /= upper.sum(-1, keepdim=True).clamp(min=1)
+    assert pretraining._guidance((lower, upper), batch).abs() < 1e-4
+    assert pretraining._guidance((lower, upper.roll(1, -1)), batch) > 5
+    assert pretraining._guidance((lower.roll(1, -1), upper), batch) > 5
+
+
+def test_documents_are_in_the_prompt_format():
+    tokens = tokenizer.build()
+    batch = documents.draw(np.random.default_rng(0), 5, 3, (6, 30), 0.5)
+    for row in batch.tokens:
+        text = tokens.decode(row)
+        examples = text.removeprefix("<bos> ").removesuffix(" ;").split(" ; ")
+        assert len(examples) == 3
+        ids = [tokenizer.BOS]
+        for example in examples:
+            source, target = example.split(" => ")
+            for segment in (source, "=>", target, ";"):  # as a pipeline puts a prompt together
+                ids += tokens(segment, add_special_tokens=False).input_ids
+        assert ids == row.tolist()
+
+
+def test_documents_follow_one_lexicon_each_and_general_ones_the_shared_one():
+    batch = documents.draw(np.random.default_rng(0), 400, 4, (6, 60), 0.4)
+    place = documents.word_positions(4)
+    assert (batch.tokens[:, place] == batch.source + tokenizer.FIRST_SOURCE).all()
+    target = batch.tokens[:, place + 7] - tokenizer.FIRST_TARGET
+    assert 0.3 < batch.general.mean() < 0.5
+    assert (batch.source[batch.general] < lexicon.SOURCES).all()
+    assert (target[batch.general] == lexicon.general_lexicon()[batch.source[batch.general]]).all()
+    fresh_source, fresh_target = batch.source[~batch.general], target[~batch.general]
+    assert set(range(lexicon.SOURCES, 176)) <= set(fresh_source.ravel())
+    assert set(range(lexicon.TARGETS, 136)) <= set(fresh_target.ravel())
+    for source, labels in zip(fresh_source, fresh_target, strict=True):
+        assert len(set(zip(source, labels, strict=True))) == len(set(source))
+    for source, seen in zip(batch.source, batch.seen, strict=True):
+        assert seen.tolist() == [word in source[: number // 6 * 6] for number, word in enumerate(source)]
+
+
+def test_tokenizer_round_trip(pretrained):
+    built = tokenizer.build()
+    text = "s012 s140 => t004 t135 ; s175"
+    for family in FAMILIES:
+        tokens = AutoTokenizer.from_pretrained(pretrained[family][0])
+        assert tokens.get_vocab() == built.get_vocab()
+        assert len(tokens) == 5 + 176 + 136
+        ids = tokens(text, add_special_tokens=False).input_ids
+        assert tokens.decode(ids) == text
+        assert tokens(text).input_ids == [tokens.bos_token_id, *ids]
+        assert tokens.decode(tokens(text).input_ids, skip_special_tokens=True) == text
+        assert tokens("  s012\ts140\n", add_special_tokens=False).input_ids == ids[:2]
+        assert (tokens.pad_token, tokens.bos_token, tokens.eos_token) == ("<pad>", "<bos>", "<eos>")
+
+
+def test_tokenizer_refuses_foreign_words():
+    with pytest.raises(Exception, match=r"(?i)unk"):
+        tokenizer.build()("turn on the light")
+
+
+def test_schedule():
+    factors = [pretraining._schedule(step, 650) for step in range(650)]
+    assert factors[0] == pytest.approx(1 / 40) and factors[39] == factors[380] == 1
+    assert factors[-1] == 0.05 and min(factors[40:]) == 0.05

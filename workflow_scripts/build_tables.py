@@ -1,0 +1,42 @@
+"""Build the tidy tables of scores, probes and findings."""
+
+import argparse
+from pathlib import Path
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--scores", type=Path, nargs="+", required=True, help="scores files (Parquet)")
+    parser.add_argument(
+        "--probes", type=Path, nargs="*", default=[], help="probe files, …/<task>/<model>/<system>.parquet"
+    )
+    parser.add_argument("--out-dir", type=Path, required=True, help="folder for {scores,probes,findings}.{parquet,csv}")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context import findings, tables
+
+    settings = cli.load_settings(args.settings, tables.Settings)
+    scores = tables.score_cells(tables.read_scores(args.scores), settings.statistics)
+    probes = tables.probe_cells(tables.read_probes(args.probes), settings.statistics)
+    frames = {
+        "scores": tables.table(scores, settings.statistics, "bucket"),
+        "probes": tables.table(probes, settings.statistics, "probe"),
+        "findings": findings.build(scores, probes, settings),
+    }
+    for name, frame in frames.items():
+        for path in tables.write_table(frame, args.out_dir, name):
+            artifacts.write_provenance(
+                path,
+                inputs={"scores": args.scores, "probes": args.probes},
+                settings=settings.model_dump(mode="json"),
+                started=args.started,
+            )
+        cli.log.info("%s: %d rows", name, len(frame))
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

@@ -1,0 +1,213 @@
+"""LoRA adapters: attach, save, load strictly, merge, and walk along the checkpoints of a run."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from contrastive_context import artifacts
+from contrastive_context.config.finetuning import Lora
+from contrastive_context.errors import UserError
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_PREFIX = "base_model.model."
+
+
+def attach(model: Any, lora: Lora, seed: int) -> Any:
+    """Freeze ``model`` and add LoRA layers to it, initialised from ``seed`` alone; return the peft model.
+
+    Raises:
+        UserError: ``lora.target_modules`` names no module of the model.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.target_modules,
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            return get_peft_model(model, config)
+        except ValueError as error:
+            raise UserError(f"lora.target_modules {lora.target_modules!r}: {error}") from error
+
+
+def save_adapter(model: Any, folder: str | Path, base_name: str) -> str:
+    """Save a peft model's adapter as ``adapter_model.safetensors`` and ``adapter_config.json``.
+
+    Args:
+        model: what :func:`attach` returned.
+        folder: made if missing.
+        base_name: the base model's name, kept in the configuration instead of a path of this machine.
+
+    Returns:
+        The SHA-256 of the weights file.
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        folder / WEIGHTS,
+        metadata={"format": "pt"},
+    )
+    config = model.peft_config["default"].to_dict()
+    config = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
+    if isinstance(config["target_modules"], list):
+        config["target_modules"] = sorted(config["target_modules"])  # a set in peft, whose order varies
+    config.update(base_model_name_or_path=base_name, inference_mode=True)
+    artifacts.write_json(folder / CONFIG, config)
+    return artifacts.sha256_file(folder / WEIGHTS)
+
+
+def load_adapter(model: Any, folder: str | Path) -> Any:
+    """Attach a saved adapter to a fresh base for further use with peft; return the peft model.
+
+    Raises:
+        UserError: a tensor is missing, unknown or of another shape, or a file can't be read.
+    """
+    from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+
+    tensors, config = _read(folder)
+    adapted = get_peft_model(model, LoraConfig(**{key: config[key] for key in _CONFIG_KEYS}, task_type="CAUSAL_LM"))
+    expected = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    _compare({name: tensor.shape for name, tensor in expected.items()}, tensors, Path(folder) / WEIGHTS)
+    set_peft_model_state_dict(adapted, tensors)
+    return adapted
+
+
+class AdapterWalker:
+    """Puts the adapters of a run, one after the other, into the weights of one loaded base.
+
+    The base's own weights of the modules concerned are kept and every merge starts from them, so that errors don't
+    add up. peft isn't needed, and merged weights cost nothing at run time.
+
+    Args:
+        model: a base model without adapters; its weights are changed in place by :meth:`merge`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """See the class."""
+        self._model = model
+        self._base: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def merge(self, folder: str | Path) -> Any:
+        """Set the model's weights to base + the adapter in ``folder``; return the model.
+
+        Raises:
+            UserError: a tensor is missing, unknown or of another shape, or a file can't be read.
+        """
+        tensors, config = _read(folder)
+        targets = self._targets(config["target_modules"])
+        expected = {}
+        for name, module in targets.items():
+            rows, columns = (module.weight.T if _is_transposed(module) else module.weight).shape
+            expected[f"{_PREFIX}{name}.lora_A.weight"] = torch.Size([config["r"], columns])
+            expected[f"{_PREFIX}{name}.lora_B.weight"] = torch.Size([rows, config["r"]])
+        _compare(expected, tensors, Path(folder) / WEIGHTS)
+        self.restore()
+        for name, module in targets.items():
+            base = self._base.setdefault(name, module.weight.detach().clone())
+            down = tensors[f"{_PREFIX}{name}.lora_A.weight"].to(base.device, torch.float32)
+            up = tensors[f"{_PREFIX}{name}.lora_B.weight"].to(base.device, torch.float32)
+            delta = (up @ down) * (config["lora_alpha"] / config["r"])
+            module.weight.copy_(base.float() + (delta.T if _is_transposed(module) else delta))
+        return self._model
+
+    @torch.no_grad()
+    def restore(self) -> Any:
+        """Set the model's weights to the base's again, bit for bit; return the model."""
+        for name, weight in self._base.items():
+            self._model.get_submodule(name).weight.copy_(weight)
+        return self._model
+
+    def _targets(self, names: str | list[str]) -> dict[str, Any]:
+        """Modules that peft would adapt: a string is a pattern for the whole name, a list holds last parts of names."""
+        suffixes = tuple(f".{name}" for name in names) if isinstance(names, list) else ()
+        head = self._model.get_output_embeddings()
+        found = {
+            name: module
+            for name, module in self._model.named_modules()
+            if getattr(getattr(module, "weight", None), "ndim", 0) == 2
+            and (f".{name}".endswith(suffixes) if suffixes else re.fullmatch(names, name))
+        }
+        if head in found.values() and head.weight is self._model.get_input_embeddings().weight:
+            raise UserError(
+                "lora.target_modules: the output layer shares its weights with the embeddings; leave it out"
+            )
+        return found
+
+
+def read_checkpoints(adapters: str | Path, base_sha256: str) -> dict[int, Path]:
+    """Return step → adapter folder, ascending, as listed in an ``adapters.json``.
+
+    Args:
+        adapters: the ``adapters.json`` of a run.
+        base_sha256: SHA-256 of the hash file of the base model in use.
+
+    Raises:
+        UserError: the adapters were trained on another base, or a weights file is missing or altered.
+    """
+    adapters = Path(adapters)
+    record = artifacts.read_json(adapters)
+    if record["base_sha256"] != base_sha256:
+        raise UserError(f"{adapters}: trained on another base model than the one given; fine-tune again")
+    folders = {}
+    for step, entry in sorted(record["steps"].items(), key=lambda item: int(item[0])):
+        weights = adapters.parent / entry["folder"] / WEIGHTS
+        if not weights.is_file() or artifacts.sha256_file(weights) != entry["sha256"]:
+            raise UserError(f"{weights}: missing or altered (see {adapters}); delete {adapters} and run again")
+        folders[int(step)] = weights.parent
+    return folders
+
+
+_CONFIG_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules")
+# Options of peft that change what an adapter means; we never set them.
+_PLAIN = {"use_rslora": False, "use_dora": False, "bias": "none", "rank_pattern": {}, "alpha_pattern": {}}
+
+
+def _read(folder: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    weights, file = Path(folder) / WEIGHTS, Path(folder) / CONFIG
+    try:
+        tensors = load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{weights}: can't be read as safetensors ({error}); fine-tune again") from error
+    config = artifacts.read_json(file)
+    if missing := [key for key in _CONFIG_KEYS if key not in config]:
+        raise UserError(f"{file}: no {', '.join(missing)}; it was not written by this version")
+    for key, value in _PLAIN.items():
+        if config.get(key, value) not in (value, None):
+            raise UserError(f"{file}: {key} = {json.dumps(config[key])} is not supported; use plain LoRA")
+    return tensors, config
+
+
+def _compare(expected: dict[str, torch.Size], tensors: dict[str, torch.Tensor], file: Path) -> None:
+    def some(names: Iterable[str]) -> str:
+        names = sorted(names)
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+    if missing := expected.keys() - tensors.keys():
+        raise UserError(f"{file}: lacks {some(missing)}; it doesn't belong to this model, or is damaged")
+    if extra := tensors.keys() - expected.keys():
+        raise UserError(f"{file}: holds {some(extra)}, unknown to this model; it belongs to another one")
+    if wrong := [name for name, shape in expected.items() if tensors[name].shape != shape]:
+        raise UserError(f"{file}: {some(wrong)} of another shape than this model's; it belongs to another one")
+
+
+def _is_transposed(module: Any) -> bool:
+    """GPT-2's Conv1D keeps its weight as [in, out]."""
+    return type(module).__name__ == "Conv1D"

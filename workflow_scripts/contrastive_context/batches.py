@@ -1,0 +1,90 @@
+"""Padded batches, and logits only where a completion token is predicted."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+
+class Batch(NamedTuple):
+    """Right-padded prompts with their completions.
+
+    ``input_ids`` int64 [rows, length] (the last completion token is left out: nothing follows it); ``positions`` int64
+    [n] into the flattened [rows · length], where each completion token is predicted; ``labels`` int64 [n], these
+    tokens; ``rows`` int64 [n], the row each belongs to.
+    """
+
+    input_ids: torch.Tensor
+    positions: torch.Tensor
+    labels: torch.Tensor
+    rows: torch.Tensor
+
+
+def length_batches(lengths: Sequence[int], budget: int, split_above: int | None = None) -> list[list[int]]:
+    """Group rows of similar length: rows × longest ≤ ``budget`` tokens, one row at least, longest group first.
+
+    Args:
+        lengths: tokens per row.
+        budget: padded tokens per group.
+        split_above: a group of this many tokens isn't extended by rows shorter than 0.9 of its longest, because on a
+            CPU the padding would cost more than another forward pass.
+
+    Returns:
+        Row indices per group; ties keep the given order.
+    """
+    groups: list[list[int]] = []
+    longest = 0
+    for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        filled = len(groups[-1]) * longest if groups else 0
+        wasteful = split_above is not None and filled >= split_above and lengths[row] < 0.9 * longest
+        if not groups or filled + longest > budget or wasteful:
+            groups.append([])
+            longest = max(1, lengths[row])
+        groups[-1].append(row)
+    return groups
+
+
+def collate(pairs: Sequence[tuple[np.ndarray, np.ndarray]], device: str | torch.device) -> Batch:
+    """Pad (prompt ids, completion ids) pairs on the right and move them to ``device``.
+
+    Nothing after a row's own tokens can reach them through causal attention, so no attention mask is needed and the
+    fast causal kernels apply.
+    """
+    length = max(len(prompt) + len(completion) for prompt, completion in pairs) - 1
+    ids = np.zeros((len(pairs), length), dtype=np.int64)
+    positions = []
+    for row, (prompt, completion) in enumerate(pairs):
+        start, end = len(prompt), len(prompt) + len(completion) - 1
+        ids[row, :start] = prompt
+        ids[row, start:end] = completion[:-1]
+        positions.append(np.arange(row * length + start - 1, row * length + end))
+    counts = [len(completion) for _, completion in pairs]
+    arrays = (
+        ids,
+        np.concatenate(positions),
+        np.concatenate([completion for _, completion in pairs]).astype(np.int64),
+        np.repeat(np.arange(len(pairs)), counts),
+    )
+    return Batch(*(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays))
+
+
+def completion_logits(model: Any, batch: Batch) -> torch.Tensor:
+    """Return the logits [n, vocabulary] at ``batch.positions``.
+
+    The output layer gets only these positions, each row its own: transformers' ``logits_to_keep`` takes one set for
+    all rows, which for ragged prompts is several times as much work. What a model does after the output layer (soft
+    caps, scaling) is element-wise and unaffected. A model without an output layer module computes all logits.
+    """
+    head = model.get_output_embeddings()
+    if head is None:
+        return model(input_ids=batch.input_ids, use_cache=False).logits.flatten(0, 1)[batch.positions]
+
+    def select(_module: Any, arguments: tuple) -> tuple:
+        return (arguments[0].flatten(0, 1)[batch.positions].unsqueeze(0), *arguments[1:])
+
+    hook = head.register_forward_pre_hook(select)
+    try:
+        return model(input_ids=batch.input_ids, use_cache=False).logits[0]
+    finally:
+        hook.remove()

@@ -1,0 +1,33 @@
+"""Names for ranges of similarity."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+#: Name of the bucket of a context without examples.
+NO_BUCKET = "none"
+
+
+def bucket_of(similarities: np.ndarray | float, edges: Mapping[str, float]) -> np.ndarray:
+    """Return the bucket of each similarity.
+
+    Args:
+        similarities: any shape; NaN (no example) gives ``"none"``. Compared after rounding to 6 decimals, so that a
+            float32 .67 is .67.
+        edges: name → lower edge, which belongs to the bucket; in any order. The last bucket has no upper edge.
+
+    Returns:
+        Array of names (numpy strings), of the shape of ``similarities``. Below the first edge: ``"none"``.
+    """
+    values = np.round(np.asarray(similarities, dtype=np.float64), 6)
+    ordered = sorted(edges, key=edges.__getitem__)
+    names = np.array([*ordered, NO_BUCKET])
+    codes = np.searchsorted([edges[name] for name in ordered], values, side="right") - 1
+    return names[np.where(np.isnan(values), -1, codes)]
+
+
+def bounds_of(edges: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Return name → (lower edge, upper edge) in ascending order; the upper edge of the last bucket is infinite."""
+    ordered = sorted(edges, key=edges.__getitem__)
+    lower = [edges[name] for name in ordered]
+    return dict(zip(ordered, zip(lower, [*lower[1:], float("inf")], strict=True), strict=True))

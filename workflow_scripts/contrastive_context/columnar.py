@@ -1,0 +1,78 @@
+"""Parquet by columns, for tables too large for Python lists."""
+
+import os
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contrastive_context.artifacts import atomic_path
+from contrastive_context.corpora.rows import normalise
+from contrastive_context.errors import UserError
+
+
+def read_columns(path: str | os.PathLike, columns: Sequence[str]) -> pa.Table:
+    """Read some columns of a Parquet file.
+
+    Raises:
+        UserError: the file is missing, torn or lacks a column.
+    """
+    try:
+        return pq.read_table(path, columns=list(columns))
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise UserError(f"{path}: can't be read as Parquet ({error}); delete it and run again") from error
+
+
+def write_tables(path: str | os.PathLike, tables: Iterable[pa.Table]) -> int:
+    """Write tables of one schema as the row groups of one Parquet file (zstd), atomically; return the rows written.
+
+    Only one table is held at a time, so that a generator keeps memory bounded.
+    """
+    writer, rows = None, 0
+    with atomic_path(path) as temporary:
+        try:
+            for table in tables:
+                writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+                rows += table.num_rows
+        finally:
+            if writer is not None:
+                writer.close()
+        if writer is None:
+            raise ValueError(f"{path}: nothing to write")
+    return rows
+
+
+def read_embeddings(
+    path: str | os.PathLike, rows: int | None = None, corpus: str | os.PathLike | None = None
+) -> np.ndarray:
+    """Map an embedding file, float32 [rows, dim].
+
+    Raises:
+        UserError: the file is missing, or its rows are not those of ``corpus``.
+    """
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: can't be read as embeddings ({error}); delete it and run again") from error
+    if array.ndim != 2 or rows not in (None, len(array)):
+        raise UserError(f"{path}: {len(array)} rows for {rows} in {corpus}; delete it and run again")
+    return array
+
+
+def list_column(values: pa.Array, rows: int) -> pa.ListArray:
+    """Fold a flat array into ``rows`` lists of equal length."""
+    width = len(values) // max(rows, 1)
+    return pa.ListArray.from_arrays(np.arange(rows + 1, dtype=np.int32) * width, values)
+
+
+def normalised_codes(*texts: Iterable[str]) -> list[np.ndarray]:
+    """Return int32 codes of texts, one array per argument: equal codes mean equal text under ``rows.normalise``."""
+    known: dict[str, int] = {}
+
+    def codes(column: Iterable[str]) -> np.ndarray:
+        plain = column.to_pylist() if isinstance(column, (pa.Array, pa.ChunkedArray)) else column
+        return np.array([known.setdefault(normalise(text), len(known)) for text in plain], dtype=np.int32)
+
+    return [codes(column) for column in texts]

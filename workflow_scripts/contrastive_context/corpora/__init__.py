@@ -1,0 +1,1 @@
+"""Corpora: generators and readers that turn a source into rows of text."""

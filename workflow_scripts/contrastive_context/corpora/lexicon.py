@@ -1,0 +1,203 @@
+"""The synthetic task "lexicon": six words translated one by one, half of them as only the cluster's other members tell.
+
+Every label is a hash of (seed, purpose, cluster, word) rather than a draw from a stream, so that a paraphrase can be
+labelled from the corpus seed and the cluster's name alone. The task and its sizes are ours: a cluster stands for a
+document or template, an ambiguous word's sense for its terminology.
+"""
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from contrastive_context.config.sources import LexiconCorpus
+from contrastive_context.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WORDS = 6
+"""Words per sentence, and labels per target."""
+AMBIGUOUS_SLOTS = 3
+PLAIN = 96
+AMBIGUOUS = 64
+SOURCES = PLAIN + AMBIGUOUS
+"""Source words of the task: the plain ones first, then the ambiguous ones."""
+SOURCE_NONCES = 16
+TARGETS = 128
+LABEL_NONCES = 8
+KNOWN_PLAIN = 48
+"""The first plain words keep the translation of the general lexicon, which pre-training has seen."""
+
+SOURCE_WORDS = tuple(f"s{index:03d}" for index in range(SOURCES + SOURCE_NONCES))
+TARGET_WORDS = tuple(f"t{index:03d}" for index in range(TARGETS + LABEL_NONCES))
+SOURCE_NONCE_WORDS = SOURCE_WORDS[SOURCES:]
+"""Reserved source words: they occur in pre-training documents, never in the task."""
+LABEL_NONCE_WORDS = TARGET_WORDS[TARGETS:]
+"""Reserved target words: they occur in pre-training documents, never in the task."""
+
+_ALTERNATIVES = 2
+_DEV_SHARE = 0.05
+_ARRIVALS_SHARE = 0.6
+# A held-out cluster is divided in two, so it needs more members than one that is all for training.
+_HELDOUT_MEMBERS_FACTOR = 2
+
+# Purposes keep the hashes of different quantities apart.
+_GENERAL, _PLAIN_LABEL, _SENSE, _PARAPHRASE_SLOT, _PARAPHRASE_WORD = range(1, 6)
+
+
+def general_lexicon() -> np.ndarray:
+    """Return the general lexicon G0 as target indices, int64 [160]: fixed, the same for every model and corpus."""
+    return _hash(_GENERAL, np.arange(SOURCES)) % TARGETS
+
+
+def label(settings: LexiconCorpus, cluster: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Return the target indices of source words: plain words by the task's lexicon, ambiguous ones by cluster.
+
+    Args:
+        settings: the corpus; only its seed matters.
+        cluster: cluster numbers, an integer array that broadcasts against ``source``.
+        source: indices of task source words, below 160.
+    """
+    renewed = _hash(_PLAIN_LABEL, settings.seed, source) % TARGETS
+    plain = np.where(source < KNOWN_PLAIN, general_lexicon()[source], renewed)
+    return np.where(source < PLAIN, plain, _hash(_SENSE, settings.seed, cluster, source) % TARGETS)
+
+
+def build(settings: LexiconCorpus) -> "dict[str, pd.DataFrame]":
+    """Generate the corpus.
+
+    Clusters are numbered: training clusters first, then dev clusters (5 % as many), then held-out ones. A held-out
+    cluster has twice the members; its distinct members are divided between arrivals (60 %) and test.
+
+    Returns:
+        split ("train", "dev", "arrivals", "test.in_domain") → rows with the columns source, target, cluster, domain
+        ("in") and meta (JSON text: ``ambiguous``, the slots 0–5 of ambiguous words). Train and dev rows may repeat;
+        deduplication is the caller's.
+    """
+    dev_clusters = max(1, round(_DEV_SHARE * settings.train_clusters))
+    first_heldout = settings.train_clusters + dev_clusters
+    clusters = first_heldout + settings.heldout_clusters
+    rng = np.random.default_rng([settings.seed, 1])
+
+    ambiguous = np.zeros((clusters, WORDS), bool)
+    np.put_along_axis(ambiguous, rng.random((clusters, WORDS)).argsort(1)[:, :AMBIGUOUS_SLOTS], True, axis=1)
+    shape = (clusters, WORDS, 1 + _ALTERNATIVES)
+    # One main word and two alternatives per slot, all of the slot's kind.
+    options = np.where(ambiguous[:, :, None], PLAIN + rng.integers(0, AMBIGUOUS, shape), rng.integers(0, PLAIN, shape))
+
+    members = np.full(clusters, settings.members)
+    members[first_heldout:] *= _HELDOUT_MEMBERS_FACTOR
+    cluster = np.repeat(np.arange(clusters), members)
+    alternative = rng.random((len(cluster), WORDS)) < settings.alternative_probability
+    choice = np.where(alternative, rng.integers(1, 1 + _ALTERNATIVES, alternative.shape), 0)
+    source = options[cluster[:, None], np.arange(WORDS), choice]
+
+    split = np.where(cluster < settings.train_clusters, 0, 1)
+    heldout = np.flatnonzero(cluster >= first_heldout)
+    distinct = heldout[np.sort(np.unique(np.c_[cluster, source][heldout], axis=0, return_index=True)[1])]
+    split[heldout] = -1
+    split[distinct] = _divide(rng, cluster[distinct])
+
+    target = label(settings, cluster[:, None], source)
+    names = ("train", "dev", "arrivals", "test.in_domain")
+    return {
+        name: _frame(source[rows], target[rows], cluster[rows], ambiguous[cluster[rows]])
+        for number, name in enumerate(names)
+        for rows in [np.flatnonzero(split == number)]
+    }
+
+
+def _divide(rng: np.random.Generator, cluster: np.ndarray) -> np.ndarray:
+    """Give 60 % of each cluster's rows to arrivals (2) and the others to test (3), at random within the cluster."""
+    order = np.lexsort((rng.random(len(cluster)), cluster))
+    _, first, count = np.unique(cluster[order], return_index=True, return_counts=True)
+    rank = np.arange(len(cluster)) - np.repeat(first, count)
+    result = np.empty(len(cluster), int)
+    result[order] = np.where(rank < np.ceil(_ARRIVALS_SHARE * np.repeat(count, count)), 2, 3)
+    return result
+
+
+def paraphrase(rows: "pd.DataFrame", settings: LexiconCorpus, seed: int) -> list[tuple[str, str]]:
+    """Replace one word of each row by another of the same kind, and label the result by the row's cluster.
+
+    The slot and the new word depend on ``seed`` and the row's id alone, so row order and selection change nothing.
+
+    Args:
+        rows: corpus rows of this task; the columns id (hexadecimal), source and cluster are read.
+        settings: the corpus that ``rows`` come from.
+        seed: the paraphraser's seed.
+
+    Returns:
+        One pair (source, target) per row, in the order of ``rows``.
+
+    Raises:
+        UserError: a source isn't six task words, or a cluster isn't one of this corpus.
+    """
+    if not len(rows):
+        return []
+    source = _parse_sources(rows["source"])
+    cluster = np.array([_cluster_number(name) for name in rows["cluster"]])
+    identity = np.array([int(value, 16) & 0xFFFFFFFFFFFFFFFF for value in rows["id"]], np.uint64)
+    line = np.arange(len(rows))
+    slot = _hash(_PARAPHRASE_SLOT, seed, identity) % WORDS
+    old = source[line, slot]
+    first, size = np.where(old < PLAIN, 0, PLAIN), np.where(old < PLAIN, PLAIN, AMBIGUOUS)
+    # A shift by 1..size-1 within the kind is uniform over all words but the old one.
+    shift = 1 + _hash(_PARAPHRASE_WORD, seed, identity) % (size - 1)
+    source[line, slot] = first + (old - first + shift) % size
+    target = label(settings, cluster[:, None], source)
+    return list(zip(_join(source, SOURCE_WORDS), _join(target, TARGET_WORDS), strict=True))
+
+
+def _frame(source: np.ndarray, target: np.ndarray, cluster: np.ndarray, ambiguous: np.ndarray) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "source": _join(source, SOURCE_WORDS),
+            "target": _join(target, TARGET_WORDS),
+            "cluster": [f"c{number:05d}" for number in cluster],
+            "domain": "in",
+            "meta": [json.dumps({"ambiguous": np.flatnonzero(row).tolist()}) for row in ambiguous],
+        }
+    )
+
+
+def _join(indices: np.ndarray, words: tuple[str, ...]) -> list[str]:
+    return [" ".join(row) for row in np.array(words, dtype=object)[indices]]
+
+
+def _parse_sources(texts: "pd.Series") -> np.ndarray:
+    number = {word: index for index, word in enumerate(SOURCE_WORDS[:SOURCES])}
+    rows = []
+    for text in texts:
+        try:
+            row = [number[word] for word in text.split()]
+        except KeyError as error:
+            raise UserError(
+                f"lexicon paraphraser: {text!r} holds {error}, which is no word of the lexicon task"
+            ) from None
+        if len(row) != WORDS:
+            raise UserError(f"lexicon paraphraser: {text!r} has {len(row)} words, not {WORDS}; is it a lexicon corpus?")
+        rows.append(row)
+    return np.array(rows)
+
+
+def _cluster_number(name: str) -> int:
+    if not re.fullmatch(r"c\d{5,}", name):
+        raise UserError(f"lexicon paraphraser: cluster {name!r} is not one of a lexicon corpus (c00000, c00001, …)")
+    return int(name[1:])
+
+
+def _hash(*parts: int | np.ndarray) -> np.ndarray:
+    """Mix integers (arrays broadcast) to int64 ≥ 0 by rounds of SplitMix64's finaliser (Steele et al., 2014)."""
+    state = np.zeros(1, np.uint64)
+    for part in parts:
+        state = state ^ np.asarray(part).astype(np.uint64)
+        state = state + np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state = state ^ (state >> np.uint64(31))
+    return (state >> np.uint64(1)).astype(np.int64)

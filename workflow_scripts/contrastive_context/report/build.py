@@ -1,0 +1,430 @@
+"""Collect tables, figures and provenance into one HTML file."""
+
+import base64
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contrastive_context import __version__, artifacts
+from contrastive_context.config.base import Model
+from contrastive_context.errors import UserError
+from contrastive_context.figures.style import ordered
+from contrastive_context.metrics import get_metric
+from contrastive_context.report.choices import CHOICES
+
+
+class Licence(Model):
+    """A package or model that the run used."""
+
+    name: str
+    version: str = ""
+    licence: str
+    contents: str = ""
+
+
+class Settings(Model):
+    """Settings of the step. ``config`` is the effective configuration, shown whole.
+
+    ``licences`` comes on top of those in ``config.packages``. ``tasks`` and ``models`` are in the order of the grid.
+    """
+
+    title: str = "Contrastive context sampling"
+    run: str = ""
+    config: dict[str, Any] = {}
+    licences: list[Licence] = []
+    tasks: list[str] = []
+    models: list[str] = []
+    task_titles: dict[str, str] = {}
+    model_titles: dict[str, str] = {}
+    strategy_titles: dict[str, str] = {}
+    headline: dict[str, str] = {}
+
+
+@dataclass
+class Inputs:
+    """What a report is built from: paths, by name where there are several.
+
+    Attributes:
+        scores: table of scores.
+        probes: table of probes.
+        findings: table of findings.
+        figures: folder with the PNGs.
+        counts: task → counts.json of its corpus.
+        coverage: name → coverage.json of its contexts.
+        recall: task → recall.json of its neighbours.
+        models: model → its hash file, whose extras (parameters, gate results) are shown.
+        provenance: sidecars to list.
+    """
+
+    scores: Path
+    probes: Path
+    findings: Path
+    figures: Path
+    counts: Mapping[str, Path] = field(default_factory=dict)
+    coverage: Mapping[str, Path] = field(default_factory=dict)
+    recall: Mapping[str, Path] = field(default_factory=dict)
+    models: Mapping[str, Path] = field(default_factory=dict)
+    provenance: Sequence[Path] = ()
+
+    @classmethod
+    def of_run(cls, results: Path, settings: Settings) -> "Inputs":
+        """Name the files of a run's folder; of entries no longer in the grid nothing is taken."""
+
+        def existing(paths: Mapping[str, Path]) -> dict[str, Path]:
+            return {name: path for name, path in paths.items() if path.is_file()}
+
+        tasks, models = settings.tasks, settings.models
+        corpora, contexts = results / "corpus", results / "contexts"
+        coverage = {f"{task} evaluation": contexts / task / "eval.coverage.json" for task in tasks}
+        coverage |= {f"{task} probes": contexts / task / "probes.coverage.json" for task in tasks}
+        recall = {task: results / "neighbours" / task / "train.recall.json" for task in tasks}
+        return cls(
+            *(results / f"tables/{name}.parquet" for name in ("scores", "probes", "findings")),
+            figures=results / "figures",
+            counts=existing({task: corpora / task / "counts.json" for task in tasks}),
+            coverage=existing(coverage),
+            recall=existing(recall),
+            models=existing({model: results / "models" / f"{model}.json" for model in models}),
+            provenance=sorted(
+                path
+                for path in results.rglob("*.provenance.json")
+                if {*tasks, *models} & {part.removesuffix(".json.provenance.json") for part in path.parts}
+            ),
+        )
+
+
+_FIGURES = (
+    (
+        "similarity_grid",
+        "Accuracy against context similarity",
+        "Each panel is one model on one test set. The horizontal axis is the bucket of the target's highest similarity "
+        "to an example of its context, the vertical axis the task's headline metric at the last training step. "
+        "Left of the line: the same targets without any example. Counterpart of the paper's Figure 3, with our models, "
+        "corpora, metric and contexts: read its shape, not its numbers, against the paper.",
+    ),
+    (
+        "probes",
+        "Probes over training, from generated answers",
+        "IWL-, ICL- and Copy-score at every kept checkpoint, not smoothed; the base is step 0. Counterpart of the "
+        "paper's Figure 4; the formulas are ours.",
+    ),
+    (
+        "probes_likelihood",
+        "Probes over training, from likelihoods",
+        "The same prompts, scored by log-probability per token instead of generated answers.",
+    ),
+)
+_PROBES = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid label)", "copy": "Copy"}
+_COMPOSITIONS = {"one_graded": "one graded", "top_k": "k nearest", "zero_context": "zero-shot", "none": ""}
+_STRATEGIES = {"base": "Base", "nearest_label": "Nearest label", "zero": "Zero", "random": "Random",
+               "similar": "Similar", "contrastive": "Contrastive", "mixed": "Mixed"}  # fmt: skip
+_ORDER = list(_STRATEGIES)
+
+
+def render(inputs: Inputs, settings: Settings) -> str:
+    """Return the report as HTML. Everything that comes from data is escaped.
+
+    Raises:
+        UserError: an input is missing or unreadable.
+    """
+    import jinja2
+
+    scores = artifacts.read_parquet(inputs.scores, ("task", "model", "strategy", "bucket", "metric", "value", "n"))
+    probes = artifacts.read_parquet(inputs.probes, ("task", "model", "strategy", "probe", "metric", "value", "n"))
+    findings = artifacts.read_parquet(inputs.findings, ("claim", "task", "model", "verdict", "difference"))
+    provenance = [artifacts.read_json(path) for path in inputs.provenance]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    confidence = settings.config.get("statistics", {}).get("confidence", 0.95)
+    return environment.get_template("template.html").render(
+        settings=settings,
+        version=__version__,
+        findings=_findings(findings, settings),
+        verdicts=_verdict_counts(findings),
+        figures=[_figure(inputs.figures, *entry, scores, probes, confidence) for entry in _FIGURES],
+        score_tables=_score_tables(scores, settings),
+        probe_tables=_probe_tables(probes, settings),
+        signatures=sorted({get_metric(name).signature() for name in scores["metric"].unique()}),
+        counts={name: _counts(artifacts.read_json(path)) for name, path in inputs.counts.items()},
+        coverage={name: _flat(artifacts.read_json(path)) for name, path in inputs.coverage.items()},
+        recall={name: _flat(artifacts.read_json(path)) for name, path in inputs.recall.items()},
+        models={name: _model_facts(artifacts.read_json(path)) for name, path in inputs.models.items()},
+        provenance=provenance,
+        versions=_merge(record.get("versions", {}) for record in provenance),
+        hosts=sorted({_host(record.get("host", {})) for record in provenance if record.get("host")}),
+        licences=_licences(settings),
+        choices=CHOICES,
+        config=json.dumps(settings.config, indent=2, ensure_ascii=False, default=str),
+        confidence=f"{confidence:.0%}",
+    )
+
+
+def build(inputs: Inputs, settings: Settings, out: str | Path) -> None:
+    """Write the report to ``out``, atomically."""
+    html = render(inputs, settings)
+    with artifacts.atomic_path(out) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def _number(value: Any, maximum: float = 1.0) -> str:
+    """Write a number with as many decimals as its scale deserves; a missing one as a dash."""
+    if value is None or not math.isfinite(float(value)):
+        return "–"
+    return f"{float(value):.{1 if maximum >= 100 else 3}f}".replace("-", "−")
+
+
+def _with_interval(row: Any, maximum: float, value: str = "value") -> str:
+    text = _number(getattr(row, value), maximum)
+    if math.isfinite(float(row.ci_low)):
+        text += f" [{_number(row.ci_low, maximum)}, {_number(row.ci_high, maximum)}]"
+    return text
+
+
+def _title(names: Mapping[str, str], key: str) -> str:
+    return names.get(key, key.replace("_", " "))
+
+
+def _test_set(test_set: str) -> str:
+    return "probes" if test_set == "none" else test_set.replace("_", " ")
+
+
+def _findings(findings: "Any", settings: Settings) -> list[dict[str, Any]]:
+    """One table per task and test set: claims × models, a line per composition in each cell."""
+    result = []
+    groups = sorted(
+        findings.groupby(["task", "test_set"]),
+        key=lambda item: (_place(item[0][0], settings.tasks), item[0][1] == "none"),
+    )
+    for (task, test_set), group in groups:
+        models = ordered([name for name in group["model"].unique() if name != "all"], settings.models)
+        rows = []
+        for _, of_claim in group.groupby("claim", sort=False):
+            first = of_claim.iloc[0]
+            maximum = 1.0 if test_set == "none" else get_metric(first["metric"]).maximum
+            cells = []
+            for model in models:
+                cells.append(
+                    [
+                        {
+                            "composition": _title(_COMPOSITIONS, row.composition),
+                            "verdict": row.verdict,
+                            "kind": {"shows": "yes", "does not show": "no"}.get(row.verdict, "open"),
+                            "text": _with_interval(row, maximum, "difference"),
+                            # Where it was compared is in the claim already.
+                            "quantity": row.quantity.split(", ")[0]
+                            + (" (closest rival)" if "closest rival" in row.quantity else ""),
+                        }
+                        for row in of_claim.loc[of_claim["model"] == model].itertuples()
+                    ]
+                )
+            total = of_claim.loc[of_claim["model"] == "all"]
+            rows.append(
+                {
+                    "text": first["text"],
+                    "source": first["source"],
+                    "threshold": _threshold(first["threshold"], maximum),
+                    "cells": cells,
+                    "total": total["verdict"].iloc[0] if len(total) else "",
+                    "scope": total["scope"].iloc[0] if len(total) else "",
+                    "detail": total["quantity"].iloc[0] if len(total) else "",
+                }
+            )
+        result.append(
+            {
+                "title": f"{_title(settings.task_titles, task)} · {_test_set(test_set)}",
+                "models": [_title(settings.model_titles, name) for name in models],
+                "rows": rows,
+            }
+        )
+    return result
+
+
+def _threshold(value: float, maximum: float) -> str:
+    """Say what a claim had to reach: the smallest effect that counts, or the margin that counts as level."""
+    if value < 0:
+        return f"level within {_number(-value, maximum)}"
+    return f"smallest effect {_number(value, maximum)}"
+
+
+def _verdict_counts(findings: "Any") -> dict[str, int]:
+    single = findings.loc[findings["model"] != "all", "verdict"]
+    return {name: int((single == name).sum()) for name in ("shows", "does not show", "can't tell")}
+
+
+def _figure(
+    folder: Path, name: str, title: str, caption: str, scores: "Any", probes: "Any", confidence: float
+) -> dict[str, str]:
+    path = Path(folder) / f"{name}.png"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}); draw the figures first") from error
+    table = scores if name == "similarity_grid" else probes
+    if name != "similarity_grid" and len(table):
+        table = table.loc[table["metric"] == ("likelihood" if name == "probes_likelihood" else "generation")]
+    if not len(table):
+        return {"name": name, "title": title, "caption": "Not measured in this run.", "data": "", "alt": ""}
+    counts = sorted({int(n) for n in table["n"]})
+    runs = sorted({int(n) for n in table["seeds"] if n > 0}) if "seeds" in table else []
+    size = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
+    return {
+        "name": name,
+        "title": title,
+        "caption": f"{caption} {size} prompts per point; bars are {confidence:.0%} cluster-bootstrap intervals; "
+        f"{max(runs, default=1)} training run(s) per strategy.",
+        "data": base64.b64encode(data).decode("ascii"),
+        "alt": f"{title}: {table['task'].nunique()} task(s), {table.loc[table['model'] != 'none', 'model'].nunique()} "
+        f"model(s), systems {', '.join(sorted(table['strategy'].unique()))}. The same numbers are in the tables below.",
+    }
+
+
+def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
+    return (list(order).index(name) if name in order else len(order), name)
+
+
+def _strategy(name: str, settings: Settings) -> str:
+    title = settings.strategy_titles.get(name, name)
+    return _STRATEGIES.get(name, name) if title == name else title
+
+
+def _run_name(row: Any) -> str:
+    if row.seeds == 0:
+        return ""
+    return f"seed {row.seed}" if row.seeds == 1 else f"mean of {row.seeds}"
+
+
+def _pivot(rows: "Any", columns: Sequence[Any], key: Any, maximum: float, settings: Settings) -> list[dict[str, Any]]:
+    lines: dict[tuple, dict[Any, str]] = {}
+    for row in rows.itertuples():
+        line = (
+            _place(row.model, settings.models),
+            row.model,
+            _place(row.strategy, _ORDER),
+            row.strategy,
+            _run_name(row),
+        )
+        lines.setdefault(line, {})[key(row)] = _with_interval(row, maximum)
+    return [
+        {
+            "model": "–" if model == "none" else _title(settings.model_titles, model),
+            "strategy": _strategy(strategy, settings),
+            "run": run,
+            "cells": [cells.get(column, "–") for column in columns],
+        }
+        for (_, model, _, strategy, run), cells in sorted(lines.items())
+    ]
+
+
+def _last(rows: "Any") -> "Any":
+    return rows.loc[rows["step"] == rows.groupby(["task", "model", "strategy"])["step"].transform("max")]
+
+
+def _score_tables(scores: "Any", settings: Settings) -> list[dict[str, Any]]:
+    """Per task, test set and metric: systems × (composition, bucket), at the last step."""
+    result = []
+    edges = settings.config.get("buckets") or {"low": 0, "medium": 0.33, "high": 0.67}
+    buckets = sorted(edges, key=edges.__getitem__)
+    order = {name: place for place, name in enumerate(("none", *buckets))}
+    groups = _last(scores).groupby(["task", "test_set", "metric"], sort=False)
+    for (task, test_set, metric), rows in sorted(groups, key=lambda item: _place(item[0][0], settings.tasks)):
+        pairs = set(zip(rows["composition"], rows["bucket"], strict=True))
+        columns = sorted(pairs, key=lambda pair: (pair[0] != "zero_context", pair[0], order.get(pair[1], 99), pair[1]))
+        info = get_metric(metric)
+        result.append(
+            {
+                "title": f"{_title(settings.task_titles, task)} · {_test_set(test_set)} · {info.title} (0–{info.maximum:g})",
+                "headline": settings.headline.get(task, metric) == metric,
+                "columns": [_title(_COMPOSITIONS, c) + ("" if b == "none" else f", {b}") for c, b in columns],
+                "rows": _pivot(rows, columns, lambda row: (row.composition, row.bucket), info.maximum, settings),
+            }
+        )
+    return result
+
+
+def _probe_tables(probes: "Any", settings: Settings) -> list[dict[str, Any]]:
+    """Per task and measure: systems × probes, at the last step."""
+    result = []
+    # As in the findings: generated answers, and likelihoods where a task has no such ones.
+    measures = {
+        task: "generation" if "generation" in set(rows["metric"]) else "likelihood"
+        for task, rows in probes.groupby("task")
+    }
+    groups = _last(probes).groupby(["task", "metric"], sort=False)
+    for (task, measure), rows in sorted(groups, key=lambda item: _place(item[0][0], settings.tasks)):
+        columns = [name for name in _PROBES if name in set(rows["probe"])]
+        unit = "nats per token" if measure == "likelihood" else "agreement or share"
+        result.append(
+            {
+                "title": f"{_title(settings.task_titles, task)} · probes by {measure} ({unit})",
+                "headline": measure == measures[task],
+                "columns": [_PROBES[name] for name in columns],
+                "rows": _pivot(rows, columns, lambda row: row.probe, 1.0, settings),
+            }
+        )
+    return result
+
+
+def _counts(record: Any) -> list[dict[str, Any]]:
+    """Rows of a corpus' counts: split, generated, kept, dropped with reasons."""
+    rows = []
+    for split, entry in record.items() if isinstance(record, dict) else ():
+        if isinstance(entry, dict) and "kept" in entry:
+            dropped = entry.get("dropped") or {}
+            reasons = "; ".join(f"{reason.replace('_', ' ')}: {n}" for reason, n in dropped.items() if n)
+            rows.append(
+                {"split": split, "generated": entry.get("generated", "–"), "kept": entry["kept"], "dropped": reasons}
+            )
+        elif isinstance(entry, dict):  # test sets one level down
+            rows += [row | {"split": f"{split}/{row['split']}"} for row in _counts(entry)]
+    return rows
+
+
+def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Flatten JSON into (path, value) pairs; lists of scalars stay one value, long ones are cut."""
+    if isinstance(value, dict):
+        return [
+            pair for key, item in value.items() for pair in _flat(item, f"{prefix} › {key}" if prefix else str(key))
+        ]
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        return [pair for place, item in enumerate(value) for pair in _flat(item, f"{prefix} › {place}")]
+    if isinstance(value, list):
+        text = ", ".join(map(str, value[:20])) + (" …" if len(value) > 20 else "")
+    else:
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return [(prefix, text)]
+
+
+def _model_facts(record: Any) -> list[tuple[str, str]]:
+    return _flat({key: value for key, value in record.items() if key != "files"})
+
+
+def _merge(versions: Any) -> dict[str, str]:
+    """Union of the versions of all steps; a package seen in two versions shows both."""
+    seen: dict[str, set[str]] = {}
+    for entry in versions:
+        for name, version in entry.items():
+            seen.setdefault(name, set()).add(version)
+    return {name: ", ".join(sorted(seen[name])) for name in sorted(seen)}
+
+
+def _host(host: Mapping[str, Any]) -> str:
+    return f"{host.get('system', '?')} {host.get('machine', '')}, {host.get('cpus', '?')} CPUs"
+
+
+def _licences(settings: Settings) -> list[Licence]:
+    packages = settings.config.get("packages") or {}
+    found = [
+        Licence(name=name, version=str(entry.get("version", "")), licence=str(entry.get("licence", "not stated")),
+                contents=str(entry.get("contents", "")))
+        for name, entry in packages.items()
+        if isinstance(entry, dict)
+    ]  # fmt: skip
+    return [*found, *settings.licences]

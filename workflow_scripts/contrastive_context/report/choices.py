@@ -1,0 +1,42 @@
+"""Where the paper's text doesn't say, or wasn't available, and we had to choose. Shown in every report."""
+
+CHOICES: tuple[tuple[str, str], ...] = (
+    ("Number of examples k", "Not known; `tasks.*.k`, the same in training and evaluation of a task."),
+    ("Probability p of the real nearest neighbour", "Not known; `strategies.*.p`. Only ε = 0.1 is the paper's."),
+    (
+        "Similarity",
+        "Cosine of a sentence encoder clipped to [0, 1] (the paper: BM25 or embeddings). For synthetic tasks the share "
+        "of equal words at equal positions. Bucket edges .33 and .67 are the paper's; what falls between them depends "
+        "on the encoder.",
+    ),
+    (
+        "Composition of evaluation contexts",
+        "Two: one graded example among random ones, and the k nearest of a pool thinned to the bucket. A claim counts "
+        "for a model only if it shows in both.",
+    ),
+    (
+        "Which targets are scored",
+        "Only those that fill every bucket, so that buckets compare the same targets. An example whose label nearly "
+        "equals gold is never shown.",
+    ),
+    (
+        "Probe formulas",
+        "IWL: agreement with gold when every example is irrelevant. ICL: how much more often an edited label appears "
+        "in the output when the relevant example carries it than when an irrelevant one does. Copy: agreement with "
+        "shown labels minus agreement with matched labels that were not shown.",
+    ),
+    ("Metric", "chrF++, exact match or token accuracy in place of COMET, whose weights are not on the package index."),
+    ("Models, corpora, LoRA, learning rate, steps", "Not known; see the effective configuration below."),
+    (
+        "Models pre-trained by the workflow",
+        "Models of kind `pretrain` are tiny and learn in-context look-up with a guided-attention loss: the ICL that "
+        "fine-tuning then keeps or loses is partly taught. What they show says little about the size of effects in "
+        "large models.",
+    ),
+    (
+        "Verdicts",
+        "“Shows”: the paired cluster-bootstrap interval and the Holm-corrected test exclude 0 and the effect reaches a "
+        "minimum set in the configuration. “Does not show”: the interval excludes an effect of that size. Otherwise, "
+        "and with too few clusters, “can't tell”. Holm's family is one claim over models, tasks and compositions.",
+    ),
+)

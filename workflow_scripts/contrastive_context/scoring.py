@@ -1,0 +1,145 @@
+"""Score predictions per segment, with the statistics that corpus values and their intervals need."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from contrastive_context import artifacts
+from contrastive_context.config.base import Model
+from contrastive_context.errors import UserError
+from contrastive_context.metrics import Metric, Segment, get_metric
+
+NO_TRAINING = ("base", "nearest_label")
+_FIELDS = ("prompt_id", "target_id", "test_set", "composition", "bucket", "step", "output")
+
+
+class Settings(Model):
+    """Settings of the step. ``model_name`` is "none" for the model-free system."""
+
+    task: str
+    model_name: str = "none"
+    metrics: list[str] = Field(min_length=1, description="the first one is the headline")
+
+
+def parse_system(name: str) -> tuple[str, int | None]:
+    """Split a system's name into strategy and training seed (None for base and nearest_label).
+
+    Raises:
+        UserError: neither of these nor ``<strategy>-seed<seed>``.
+    """
+    if name in NO_TRAINING:
+        return name, None
+    if match := re.fullmatch(r"(.+)-seed(\d+)", name):
+        return match[1], int(match[2])
+    raise UserError(f"system '{name}': expected base, nearest_label or <strategy>-seed<seed>")
+
+
+def read_predictions(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number from 1, prediction) of a JSONL file.
+
+    Raises:
+        UserError: a torn or incomplete line; the message names file and line.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    record = json.loads(line)
+                except ValueError as error:
+                    raise UserError(
+                        f"{path}:{number}: not a whole JSON line ({error}); delete the file and generate it again"
+                    ) from error
+                missing = [field for field in _FIELDS if not isinstance(record, dict) or field not in record]
+                if missing:
+                    raise UserError(f"{path}:{number}: field(s) {', '.join(missing)} missing")
+                yield number, record
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error}); delete the file and generate it again") from error
+
+
+class Scorer:
+    """Scores each distinct (hypothesis, reference) once per metric.
+
+    Attributes:
+        computed: number of segment scores computed, over all metrics.
+    """
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        """Score with ``metrics``."""
+        self.metrics = list(metrics)
+        self.computed = 0
+        self._cache: dict[tuple[str, str], list[Segment]] = {}
+
+    def score(self, hypothesis: str, reference: str) -> list[Segment]:
+        """Return one segment score per metric."""
+        key = (hypothesis, reference)
+        if key not in self._cache:
+            self._cache[key] = [metric.segment(hypothesis, reference) for metric in self.metrics]
+            self.computed += len(self.metrics)
+        return self._cache[key]
+
+
+def score(predictions: Mapping[str, str | Path], test: str | Path, settings: Settings) -> tuple["Any", Scorer]:
+    """Score the predictions of a (task, model)'s systems.
+
+    Args:
+        predictions: system → JSONL.
+        test: corpus Parquet of the test sets (id, target, cluster, test_set).
+        settings: task, model and metrics.
+
+    Returns:
+        A frame with one row per (prediction, metric): task, model, strategy, seed, step, test_set, composition,
+        bucket, prompt_id, target_id, cluster, metric, value, stats; and the scorer, for its count.
+
+    Raises:
+        UserError: a torn line, a target that isn't in its test set, or a prompt answered twice at the same step.
+    """
+    import pandas as pd
+
+    columns = ("id", "target", "cluster", "test_set")
+    corpus = artifacts.read_parquet(test, columns)
+    gold = {
+        id_: (target, str(cluster), test_set)
+        for id_, target, cluster, test_set in corpus[list(columns)].itertuples(index=False, name=None)
+    }
+    scorer = Scorer([get_metric(name) for name in settings.metrics])
+    rows: list[tuple] = []
+    for system, path in predictions.items():
+        strategy, seed = parse_system(system)
+        seen: set[tuple[str, int]] = set()
+        for number, record in read_predictions(path):
+            where = f"{path}:{number}"
+            reference, cluster, test_set = gold.get(record["target_id"], ("", "", None))
+            if test_set != record["test_set"]:
+                raise UserError(
+                    f"{where}: {record['target_id']} is no target of test set {record['test_set']!r} in {test}; "
+                    "the predictions are of another corpus: delete them and generate again"
+                )
+            key = (record["prompt_id"], int(record["step"]))
+            if key in seen:
+                raise UserError(f"{where}: prompt {key[0]} is answered twice at step {key[1]}")
+            seen.add(key)
+            for metric, segment in zip(scorer.metrics, scorer.score(record["output"], reference), strict=True):
+                rows.append(
+                    (
+                        settings.task, settings.model_name, strategy, seed, int(record["step"]), record["test_set"],
+                        record["composition"], record["bucket"], record["prompt_id"], record["target_id"], cluster,
+                        metric.name, segment.value, segment.stats,
+                    )
+                )  # fmt: skip
+        if not seen:
+            raise UserError(f"{path}: no predictions in it; delete the file and generate it again")
+    columns = [
+        "task", "model", "strategy", "seed", "step", "test_set", "composition", "bucket", "prompt_id", "target_id",
+        "cluster", "metric", "value", "stats",
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["seed"] = frame["seed"].astype("Int64")
+    return frame, scorer

@@ -1,0 +1,31 @@
+"""Download one pinned wheel into the cache, or find it there, and record where it lies."""
+
+import argparse
+import os
+from pathlib import Path
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument(
+        "--cache",
+        default=os.environ.get("CONTRASTIVE_CONTEXT_CACHE", "results/.cache/packages"),
+        help="folder of downloaded files, shared by runs (CONTRASTIVE_CONTEXT_CACHE)",
+    )
+    parser.add_argument("--out", required=True, help="the record: packages/<package>.json")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.packages import Settings, fetch
+
+    settings = cli.load_settings(args.settings, Settings)
+    record = fetch(settings.name, settings.package, Path(args.cache))
+    artifacts.write_json(args.out, record)
+    artifacts.write_provenance(args.out, inputs={}, settings=settings.model_dump(mode="json"), started=args.started)
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

@@ -1,0 +1,41 @@
+"""Find each training example's nearest neighbours among the others and measure the recall of the index."""
+
+import argparse
+from pathlib import Path
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--corpus", required=True, help="the corpus: corpus/<task>/train.parquet")
+    parser.add_argument("--embeddings", required=True, help="its embeddings: embeddings/<task>/train.npy")
+    parser.add_argument(
+        "--out", required=True, help="neighbour table (.parquet); .recall.json and, if built, .hnsw go beside it"
+    )
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.columnar import read_columns, read_embeddings, write_tables
+    from contrastive_context.retrieval import Settings, find_neighbours, neighbour_tables
+
+    settings = cli.load_settings(args.settings, Settings)
+    out = Path(args.out)
+    ids = read_columns(args.corpus, ["id"])["id"].to_pylist()
+    embeddings = read_embeddings(args.embeddings, len(ids), args.corpus)
+    found, recall = find_neighbours(
+        ids, embeddings, settings.index, settings.k, task=settings.task, index_path=out.with_suffix(".hnsw")
+    )
+    artifacts.write_json(out.with_suffix(".recall.json"), recall)
+    write_tables(out, neighbour_tables(ids, found))
+    artifacts.write_provenance(
+        out,
+        inputs={"corpus": args.corpus, "embeddings": args.embeddings},
+        settings=settings.model_dump(mode="json"),
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

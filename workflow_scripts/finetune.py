@@ -1,0 +1,60 @@
+"""Fine-tune a LoRA adapter on the sampled contexts of one strategy and seed."""
+
+import argparse
+from pathlib import Path
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--model", required=True, help="the base's hash file, models/<model>.json")
+    parser.add_argument("--corpus", required=True, help="corpus file of the training split")
+    parser.add_argument("--contexts", required=True, help="training contexts of the strategy")
+    parser.add_argument("--paraphrases", nargs="?", help="paraphrases that the contexts may name")
+    parser.add_argument("--out-dir", required=True, help="folder to write; it appears when training is complete")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context import devices, finetuning, training_data
+
+    settings = cli.load_settings(args.settings, finetuning.Settings)
+    devices.require_gpu(settings.device, settings.model_name)
+    recipe = settings.recipe
+    model_folder = args.model.removesuffix(".json")
+    artifacts.check_folder(model_folder, args.model)
+    data = training_data.read_training_data(args.corpus, args.contexts, args.paraphrases, recipe, settings.seed)
+    devices.set_up_torch(settings.device, recipe.threads)
+
+    from contrastive_context import language_models
+
+    model = language_models.load_model(model_folder, settings.dtype, settings.device, attention=recipe.attention)
+    with artifacts.atomic_folder(args.out_dir) as folder:
+        finetuning.fine_tune(
+            model,
+            language_models.load_tokenizer(model_folder),
+            settings.template,
+            recipe,
+            settings.seed,
+            data,
+            folder,
+            base_name=settings.model_name,
+            base_sha256=artifacts.sha256_file(args.model),
+            label=f"{settings.task} {settings.model_name} {settings.strategy_name}-seed{settings.seed}",
+        )
+    artifacts.write_provenance(
+        Path(args.out_dir) / "adapters.json",
+        inputs={
+            "model": args.model,
+            "corpus": args.corpus,
+            "contexts": args.contexts,
+            "paraphrases": args.paraphrases,
+        },
+        settings=settings.model_dump(mode="json"),
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

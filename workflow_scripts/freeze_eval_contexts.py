@@ -1,0 +1,50 @@
+"""Freeze the evaluation contexts of every test set, in every composition and similarity bucket."""
+
+import argparse
+from pathlib import Path
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--test", required=True, help="the targets: corpus/<task>/test.parquet")
+    parser.add_argument("--test-embeddings", required=True, help="their embeddings (.npy)")
+    parser.add_argument("--arrivals", required=True, help="the examples: corpus/<task>/arrivals.parquet")
+    parser.add_argument("--arrivals-embeddings", required=True, help="their embeddings (.npy)")
+    parser.add_argument("--train-embeddings", required=True, help="embeddings of the training set (.npy)")
+    parser.add_argument("--out", required=True, help="the contexts (.parquet); .coverage.json goes beside them")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.candidates import Examples
+    from contrastive_context.columnar import read_columns, read_embeddings, write_tables
+    from contrastive_context.evaluation_contexts import Settings, freeze_contexts
+
+    settings = cli.load_settings(args.settings, Settings)
+    arrivals = Examples.read(args.arrivals, args.arrivals_embeddings)
+    train_embeddings = read_embeddings(args.train_embeddings)
+    contexts, coverage = [], {}
+    for test_set in sorted(set(read_columns(args.test, ["test_set"])["test_set"].to_pylist())):
+        targets = Examples.read(args.test, args.test_embeddings, test_set)
+        table, coverage[test_set] = freeze_contexts(targets, arrivals, train_embeddings, settings, test_set)
+        contexts.append(table)
+    artifacts.write_json(Path(args.out).with_suffix(".coverage.json"), coverage)
+    write_tables(args.out, contexts)
+    artifacts.write_provenance(
+        args.out,
+        inputs={
+            "test": args.test,
+            "test_embeddings": args.test_embeddings,
+            "arrivals": args.arrivals,
+            "arrivals_embeddings": args.arrivals_embeddings,
+            "train_embeddings": args.train_embeddings,
+        },
+        settings=settings.model_dump(mode="json"),
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

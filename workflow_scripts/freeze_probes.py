@@ -1,0 +1,46 @@
+"""Freeze the probe prompts of a task: which examples, spans and nonces every model will be shown."""
+
+import argparse
+from pathlib import Path
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--test", required=True, help="the targets: corpus/<task>/test.parquet")
+    parser.add_argument("--test-embeddings", required=True, help="their embeddings (.npy)")
+    parser.add_argument("--arrivals", required=True, help="the examples: corpus/<task>/arrivals.parquet")
+    parser.add_argument("--arrivals-embeddings", required=True, help="their embeddings (.npy)")
+    parser.add_argument("--out", required=True, help="the prompts (.parquet); .coverage.json goes beside them")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.candidates import Examples
+    from contrastive_context.columnar import write_tables
+    from contrastive_context.probe_contexts import Settings, freeze_probes
+
+    settings = cli.load_settings(args.settings, Settings)
+    prompts, coverage = freeze_probes(
+        Examples.read(args.test, args.test_embeddings, settings.test_set),
+        Examples.read(args.arrivals, args.arrivals_embeddings),
+        settings,
+    )
+    artifacts.write_json(Path(args.out).with_suffix(".coverage.json"), coverage)
+    write_tables(args.out, [prompts])
+    artifacts.write_provenance(
+        args.out,
+        inputs={
+            "test": args.test,
+            "test_embeddings": args.test_embeddings,
+            "arrivals": args.arrivals,
+            "arrivals_embeddings": args.arrivals_embeddings,
+        },
+        settings=settings.model_dump(mode="json"),
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

@@ -1,0 +1,65 @@
+"""Generate the answers of one system (the base, or a tuned model at its last step) to the frozen prompts."""
+
+import argparse
+import json
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--model", required=True, help="the base's hash file, models/<model>.json")
+    parser.add_argument("--adapters", nargs="?", help="adapters.json of a fine-tuning run; the base itself if absent")
+    parser.add_argument("--contexts", required=True, help="frozen evaluation contexts")
+    parser.add_argument("--arrivals", required=True, help="corpus file of the examples")
+    parser.add_argument("--test", required=True, help="corpus file of the targets")
+    parser.add_argument("--out", required=True, help="JSON lines to write")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context import devices, generation
+
+    settings = cli.load_settings(args.settings, generation.Settings)
+    devices.require_gpu(settings.device, settings.model_name)
+    folder = args.model.removesuffix(".json")
+    artifacts.check_folder(folder, args.model)
+    devices.set_up_torch(settings.device, settings.threads)
+
+    from contrastive_context import adapters, language_models
+
+    model = language_models.load_model(folder, settings.dtype, settings.device, attention=settings.attention)
+    step = 0
+    if args.adapters:
+        checkpoints = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
+        step = max(checkpoints)
+        adapters.AdapterWalker(model).merge(checkpoints[step])
+    records = generation.predict(
+        model,
+        language_models.load_tokenizer(folder),
+        settings.template,
+        step,
+        args.arrivals,
+        args.test,
+        args.contexts,
+        settings.batch_tokens,
+        label=f"{settings.task} {settings.model_name} step {step}",
+    )
+    with artifacts.atomic_path(args.out) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    artifacts.write_provenance(
+        args.out,
+        inputs={
+            "model": args.model,
+            "adapters": args.adapters,
+            "contexts": args.contexts,
+            "arrivals": args.arrivals,
+            "test": args.test,
+        },
+        settings=settings.model_dump(mode="json"),
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

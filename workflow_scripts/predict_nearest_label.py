@@ -1,0 +1,32 @@
+"""Answer every evaluation prompt with the label of its most similar example (no model)."""
+
+import argparse
+from pathlib import Path
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--contexts", type=Path, required=True, help="frozen evaluation contexts (Parquet)")
+    parser.add_argument("--arrivals", type=Path, required=True, help="corpus the examples come from (Parquet)")
+    parser.add_argument("--out", type=Path, required=True, help="predictions (JSON lines)")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.nearest_label import Settings, predict_file
+
+    settings = cli.load_settings(args.settings, Settings)
+    count = predict_file(args.contexts, args.arrivals, args.out)
+    cli.log.info("%s: %d predictions", settings.task, count)
+    artifacts.write_provenance(
+        args.out,
+        inputs={"contexts": args.contexts, "arrivals": args.arrivals},
+        settings=settings.model_dump(mode="json"),
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

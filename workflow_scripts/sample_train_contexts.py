@@ -1,0 +1,60 @@
+"""Sample the training contexts of one strategy for every training example."""
+
+import argparse
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--corpus", required=True, help="the corpus: corpus/<task>/train.parquet")
+    parser.add_argument("--embeddings", required=True, help="its embeddings: embeddings/<task>/train.npy")
+    parser.add_argument("--neighbours", nargs="?", help="neighbours/<task>/train.parquet; not for zero and random")
+    parser.add_argument("--paraphrases", nargs="?", help="paraphrases/<task>/<paraphraser>.parquet, if epsilon > 0")
+    parser.add_argument("--out", required=True, help="the contexts: contexts/<task>/train/<strategy>.parquet")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.columnar import read_columns, read_embeddings, write_tables
+    from contrastive_context.retrieval import read_neighbours
+    from contrastive_context.sampling import Settings, iter_contexts
+
+    settings = cli.load_settings(args.settings, Settings)
+    corpus = read_columns(args.corpus, ["id", "source"])
+    ids = corpus["id"].combine_chunks()
+    # Some spare neighbours, in case the nearest have the same normalised source.
+    neighbours = read_neighbours(args.neighbours, ids, settings.k + 3) if args.neighbours else None
+    paraphrases = None
+    if args.paraphrases:
+        paraphrases = read_columns(args.paraphrases, ["id", "parent_id", "similarity", "accepted"])
+    contexts = iter_contexts(
+        ids,
+        read_embeddings(args.embeddings, len(ids), args.corpus),
+        settings.strategy,
+        k=settings.k,
+        neighbours=neighbours,
+        paraphrases=paraphrases,
+        sources=corpus["source"],
+        draws=settings.draws,
+        seed=settings.seed,
+        task=settings.task,
+        name=settings.strategy_name,
+        edges=settings.buckets,
+    )
+    write_tables(args.out, contexts)
+    artifacts.write_provenance(
+        args.out,
+        inputs={
+            "corpus": args.corpus,
+            "embeddings": args.embeddings,
+            "neighbours": args.neighbours,
+            "paraphrases": args.paraphrases,
+        },
+        settings=settings.model_dump(mode="json"),
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())
