@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic_results import scores_frame, write_probes
 
@@ -101,6 +102,9 @@ def test_probes_start_at_the_base(probe_table):
 
 def test_nothing_measured_is_said_in_words(probe_table, score_table):
     generation = probe_table[probe_table["metric"] == "generation"]
+    other = probe_table[probe_table["metric"] == "likelihood"].assign(task="intents")
+    both = probes.draw(pd.concat([generation, other]), SETTINGS)
+    assert any("not measured this way: intents" in text for text in _texts(both))
     assert "No probes" in _texts(probes.draw(generation, SETTINGS, "likelihood"))[0]
     assert "No probes" in _texts(probes.draw(probe_table.iloc[:0], SETTINGS))[0]
     assert "No scores" in _texts(similarity_grid.draw(score_table.iloc[:0], SETTINGS))[0]

@@ -120,7 +120,7 @@ def test_missing_values_are_a_dash(run, tmp_path):
     inputs = _inputs(run)
     inputs.scores = tmp_path / "scores.parquet"
     text = render(inputs, Settings())
-    assert "<td>–</td>" in text and not re.search(r"\bnan\b", text, re.IGNORECASE)
+    assert '<td class="nowrap">–</td>' in text and not re.search(r"\bnan\b", text, re.IGNORECASE)
 
 
 def test_inputs_of_a_run_are_found(run, repository, tmp_path):

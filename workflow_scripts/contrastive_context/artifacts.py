@@ -60,7 +60,8 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
         try:
             yield temporary
             for file in temporary.rglob("*"):
-                if file.is_file():
+                # A link points to a user's own file, which stays as it is.
+                if file.is_file() and not file.is_symlink():
                     _sync(file)
                     # Some writers (safetensors) make files that only their owner can read.
                     file.chmod(0o666 & ~_umask())

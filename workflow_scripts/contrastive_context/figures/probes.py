@@ -35,6 +35,7 @@ def draw(probes: "Any", settings: FigureSettings, measure: str = "generation") -
 
 
 def _draw(probes: "Any", settings: FigureSettings, measure: str) -> "Any":
+    everywhere = set(probes["task"])
     if len(probes):
         probes = probes.loc[(probes["metric"] == measure) & probes["value"].notna()]
     if not len(probes):
@@ -65,6 +66,8 @@ def _draw(probes: "Any", settings: FigureSettings, measure: str) -> "Any":
         f"{what}{'; ' + runs if runs else ''}; bars: {settings.confidence:.0%} cluster bootstrap; not smoothed; "
         "dashed line: the base's level"
     )
+    if without := style.ordered(list(everywhere - set(probes["task"])), settings.order("tasks")):
+        note += f"\nnot measured this way: {', '.join(settings.title('tasks', task) for task in without)}"
     side_by_side = any(len({probe for _, probe, _ in panels}) > 1 for _, panels in plan)
     grid = style.Grid([row for row, _ in plan], marks, note, gap=0.36 if side_by_side else 0.16)
     for axes, (_, panels) in zip(grid.axes, plan, strict=True):

@@ -11,7 +11,7 @@ from typing import Any
 from contrastive_context import __version__, artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.errors import UserError
-from contrastive_context.figures.style import ordered
+from contrastive_context.figures.style import headline_seed, ordered
 from contrastive_context.metrics import get_metric
 from contrastive_context.report.choices import CHOICES
 
@@ -324,6 +324,7 @@ def _pivot(rows: "Any", columns: Sequence[Any], key: Any, maximum: float, settin
 
 
 def _last(rows: "Any") -> "Any":
+    rows = headline_seed(rows)
     return rows.loc[rows["step"] == rows.groupby(["task", "model", "strategy"])["step"].transform("max")]
 
 
@@ -340,7 +341,8 @@ def _score_tables(scores: "Any", settings: Settings) -> list[dict[str, Any]]:
         info = get_metric(metric)
         result.append(
             {
-                "title": f"{_title(settings.task_titles, task)} · {_test_set(test_set)} · {info.title} (0–{info.maximum:g})",
+                "title": f"{_title(settings.task_titles, task)} · {_test_set(test_set)} · "
+                f"{info.title} (0–{info.maximum:g})",
                 "headline": settings.headline.get(task, metric) == metric,
                 "columns": [_title(_COMPOSITIONS, c) + ("" if b == "none" else f", {b}") for c, b in columns],
                 "rows": _pivot(rows, columns, lambda row: (row.composition, row.bucket), info.maximum, settings),
