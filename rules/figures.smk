@@ -5,6 +5,7 @@ rule plot_figures:
     output:
         similarity_grid=multiext(f"{R}/figures/similarity_grid", ".png", ".pdf"),
         probes=multiext(f"{R}/figures/probes", ".png", ".pdf"),
+        probes_likelihood=multiext(f"{R}/figures/probes_likelihood", ".png", ".pdf"),
     log:
         f"{R}/logs/plot_figures.log",
     localrule: True

@@ -11,11 +11,16 @@ def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     parser.add_argument(
         "--cache",
-        default=os.environ.get("CONTRASTIVE_CONTEXT_CACHE", "results/.cache/packages"),
+        default=os.environ.get("CONTRASTIVE_CONTEXT_CACHE") or default_cache(),
         help="folder of downloaded files, shared by runs (CONTRASTIVE_CONTEXT_CACHE)",
     )
     parser.add_argument("--out", required=True, help="the record: packages/<package>.json")
     return parser
+
+
+def default_cache() -> Path:
+    """The user's cache folder by the XDG convention: it outlives results and checkouts."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "contrastive-context"
 
 
 def main(args: argparse.Namespace) -> None:
