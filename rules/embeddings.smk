@@ -1,3 +1,7 @@
+# The dev split is for tuning by hand; nothing is retrieved from it.
+SPLITS = ["train", "arrivals", "test"]
+
+
 rule prepare_encoder:
     input:
         package=lambda wc: packages(stages.encoder_package(wc.encoder)),
@@ -17,12 +21,12 @@ rule prepare_encoder:
 
 rule embed_corpus:
     input:
-        corpus=f"{R}/corpus/{{task}}/{{split}}.parquet",
+        corpus=[f"{R}/corpus/{{task}}/{split}.parquet" for split in SPLITS],
         encoder=lambda wc: f"{R}/encoders/{study.tasks[wc.task].encoder}.json",
     output:
-        f"{R}/embeddings/{{task}}/{{split}}.npy",
+        [f"{R}/embeddings/{{task}}/{split}.npy" for split in SPLITS],
     log:
-        f"{R}/logs/embed_corpus/{{task}}.{{split}}.log",
+        f"{R}/logs/embed_corpus/{{task}}.log",
     conda:
         "../envs/core.yaml"
     params:

@@ -61,6 +61,8 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     # The libraries' own chatter (weight-loading bars, HTTP requests) would bury ours.
     for name in ("httpx", "sentence_transformers", "transformers", "datasets"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    output = vars(args).get("out") or vars(args).get("out_dir")
+    log.info("%s → %s", Path(sys.argv[0]).stem, " ".join(output) if isinstance(output, list) else output)
     try:
         main(args)
     except UserError as error:
