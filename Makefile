@@ -49,5 +49,5 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 	$(BIN)/ruff format workflow_scripts tests
 	$(BIN)/snakefmt Snakefile rules
 
-clean: ## remove the environment and Snakemake's metadata, keep results
-	rm -rf $(VENV) .snakemake
+clean: ## remove the environment; results and Snakemake's metadata belong together and stay
+	rm -rf $(VENV)

@@ -27,6 +27,9 @@ paraphrases = lambda task, strategy: (
     if (name := stages.paraphraser(task, strategy))
     else []
 )
+neighbours = lambda task, strategy: (
+    [f"{R}/neighbours/{task}/train.parquet"] if stages.needs_neighbours(strategy) else []
+)
 adapters = lambda wc: (
     []
     if wc.system == "base"

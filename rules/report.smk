@@ -2,6 +2,7 @@ rule build_report:
     input:
         tables=rules.build_tables.output,
         figures=rules.plot_figures.output,
+        template="workflow_scripts/contrastive_context/report/template.html",
     output:
         f"{R}/report.html",
     log:

@@ -2,7 +2,7 @@ rule sample_train_contexts:
     input:
         corpus=f"{R}/corpus/{{task}}/train.parquet",
         embeddings=f"{R}/embeddings/{{task}}/train.npy",
-        neighbours=f"{R}/neighbours/{{task}}/train.parquet",
+        neighbours=lambda wc: neighbours(wc.task, wc.strategy),
         paraphrases=lambda wc: paraphrases(wc.task, wc.strategy),
     output:
         f"{R}/contexts/{{task}}/train/{{strategy}}.parquet",

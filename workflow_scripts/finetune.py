@@ -1,6 +1,9 @@
 """Fine-tune a LoRA adapter on the sampled contexts of one strategy and seed."""
 
 import argparse
+import contextlib
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from contrastive_context import artifacts, cli
@@ -16,11 +19,24 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+@contextlib.contextmanager
+def kept_on_failure(trainer_log: Path, args: argparse.Namespace) -> Iterator[None]:
+    """Copy the log so far beside the step's own when training ends early: the folder it lies in is removed then."""
+    try:
+        yield
+    except BaseException:
+        if getattr(args, "log", None) and trainer_log.is_file():
+            with contextlib.suppress(OSError):  # a full disk, perhaps; the first error is the one to report
+                copy = shutil.copyfile(trainer_log, f"{args.log}.trainer_log.jsonl")
+                cli.log.error("training ended early; its log so far: %s", copy)
+        raise
+
+
 def main(args: argparse.Namespace) -> None:
     from contrastive_context import devices, finetuning, training_data
 
     settings = cli.load_settings(args.settings, finetuning.Settings)
-    devices.require_gpu(settings.device, settings.model_name)
+    devices.require_gpu(settings.device, f"models.{settings.model_name}")
     recipe = settings.recipe
     model_folder = args.model.removesuffix(".json")
     artifacts.check_folder(model_folder, args.model)
@@ -30,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context import language_models
 
     model = language_models.load_model(model_folder, settings.dtype, settings.device, attention=recipe.attention)
-    with artifacts.atomic_folder(args.out_dir) as folder:
+    with artifacts.atomic_folder(args.out_dir) as folder, kept_on_failure(folder / "trainer_log.jsonl", args):
         finetuning.fine_tune(
             model,
             language_models.load_tokenizer(model_folder),
@@ -41,6 +57,7 @@ def main(args: argparse.Namespace) -> None:
             folder,
             base_name=settings.model_name,
             base_sha256=artifacts.sha256_file(args.model),
+            task=settings.task,
             label=f"{settings.task} {settings.model_name} {settings.strategy_name}-seed{settings.seed}",
         )
     artifacts.write_provenance(

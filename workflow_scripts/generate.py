@@ -21,7 +21,7 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context import devices, generation
 
     settings = cli.load_settings(args.settings, generation.Settings)
-    devices.require_gpu(settings.device, settings.model_name)
+    devices.require_gpu(settings.device, f"models.{settings.model_name}")
     folder = args.model.removesuffix(".json")
     artifacts.check_folder(folder, args.model)
     devices.set_up_torch(settings.device, settings.threads)
@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> None:
     if args.adapters:
         checkpoints = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
         step = max(checkpoints)
-        adapters.AdapterWalker(model).merge(checkpoints[step])
+        adapters.AdapterWalker(model).apply(checkpoints[step])
     records = generation.predict(
         model,
         language_models.load_tokenizer(folder),
@@ -43,6 +43,7 @@ def main(args: argparse.Namespace) -> None:
         args.test,
         args.contexts,
         settings.batch_tokens,
+        task=settings.task,
         label=f"{settings.task} {settings.model_name} step {step}",
     )
     with artifacts.atomic_path(args.out) as temporary, temporary.open("w", encoding="utf-8") as file:

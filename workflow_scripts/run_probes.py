@@ -18,7 +18,7 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context import devices, probes
 
     settings = cli.load_settings(args.settings, probes.Settings)
-    devices.require_gpu(settings.device, settings.model_name)
+    devices.require_gpu(settings.device, f"models.{settings.model_name}")
     model_folder = args.model.removesuffix(".json")
     artifacts.check_folder(model_folder, args.model)
     rows = artifacts.read_parquet(args.probes, probes.COLUMNS)
@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> None:
     frames = []
     for number, (step, folder) in enumerate(checkpoints.items(), start=1):
         if folder is not None:
-            walker.merge(folder)
+            walker.apply(folder)
         frame = probes.probe_model(
             model,
             tokenizer,

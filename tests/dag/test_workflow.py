@@ -52,9 +52,7 @@ def test_named_targets(checkout, target):
 def test_a_mistake_in_the_configuration_stops_the_parse_with_its_key(checkout, tmp_path):
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text("tasks: {lexicon: {kk: 3}}\n")
-    result = snakemake(
-        checkout, "-n", "--configfile", "config.yaml", "envs/overlays/quickstart.yaml", str(overlay)
-    )
+    result = snakemake(checkout, "-n", "--configfile", "config.yaml", "envs/overlays/quickstart.yaml", str(overlay))
     assert result.returncode != 0
     assert "tasks.lexicon.kk: unknown key; did you mean 'k'?" in result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr

@@ -2,55 +2,23 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from runner import make_checkout, run, start
 
 from contrastive_context.artifacts import read_json
 
-OVERLAYS = ("config.yaml", "envs/overlays/quickstart.yaml", "tiny.yaml")
+GRID = "tests/e2e/tiny.yaml"
 TABLE = ["task", "test_set", "model", "strategy", "seed", "step", "composition"]
 VALUES = ["metric", "value", "ci_low", "ci_high", "n"]
-
-
-def start(folder: Path, *options: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--rerun-incomplete"]
-    command += ["--rerun-triggers", "mtime", "params", "input"]
-    # The steps call `python`: the one that runs the tests.
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.Popen(
-        [*command, "--configfile", *OVERLAYS, *options],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def run(folder: Path, *options: str) -> str:
-    process = start(folder, *options)
-    output, _ = process.communicate(timeout=600)
-    assert process.returncode == 0, output
-    return output
-
-
-def make_checkout(repository: Path, folder: Path) -> Path:
-    folder.mkdir()
-    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts"):
-        (folder / name).symlink_to(repository / name)
-    (folder / "tiny.yaml").symlink_to(repository / "tests/e2e/tiny.yaml")
-    return folder
 
 
 @pytest.fixture(scope="module")
 def finished(repository, tmp_path_factory) -> Path:
     """A checkout in which the tiny grid ran undisturbed."""
-    folder = make_checkout(repository, tmp_path_factory.mktemp("e2e") / "undisturbed")
+    folder = make_checkout(repository, tmp_path_factory.mktemp("e2e") / "undisturbed", repository / GRID)
     run(folder)
     return folder
 
@@ -113,20 +81,25 @@ def test_provenance_names_settings_and_versions(results):
     assert "numpy" in record["versions"]
 
 
-@pytest.mark.parametrize("stage", ["prepare_model", "finetune", "run_probes"])
-def test_after_an_interrupt_the_same_command_gives_the_same_tables(repository, finished, tmp_path, stage):
-    folder = make_checkout(repository, tmp_path / "interrupted")
+def interrupt(folder: Path, stage: str) -> None:
+    """Start the workflow and send what Ctrl-C sends, to Snakemake and to its steps, when ``stage`` begins."""
     process = start(folder)
     seen = []
     for line in process.stdout:
         seen.append(line)
         if line.startswith((f"rule {stage}:", f"localrule {stage}:")):
-            os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C sends: to Snakemake and to the step
+            os.killpg(process.pid, signal.SIGINT)
             break
     else:
         pytest.fail(f"{stage} never ran:\n" + "".join(seen))
     process.communicate(timeout=120)
     assert process.returncode != 0
+
+
+def test_after_interrupts_the_same_command_gives_the_same_tables(repository, finished, tmp_path):
+    folder = make_checkout(repository, tmp_path / "interrupted", repository / GRID)
+    for stage in ("build_corpus", "prepare_model", "finetune", "generate", "run_probes", "build_tables"):
+        interrupt(folder, stage)
     run(folder)
     for name in ("scores", "probes", "findings"):
         expected = (finished / f"results/tiny/tables/{name}.csv").read_text()

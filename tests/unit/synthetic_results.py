@@ -13,6 +13,7 @@ MEANS = {
     "random": (0.5, 0.50, 0.50, 0.50),
     "similar": (0.3, 0.29, 0.57, 0.78),
     "contrastive": (0.5, 0.49, 0.69, 0.90),
+    "mixed": (0.5, 0.45, 0.6, 0.8),
     "nearest_label": (None, 0.15, 0.5, 0.7),
 }
 PROBE_MEANS = {
@@ -26,7 +27,7 @@ PROBE_MEANS = {
 
 def scores_frame(
     task="lexicon", models=("llama",), seeds=(0,), test_sets=("in_domain",), targets=120, clusters=40,
-    strategies=tuple(MEANS), metric="token_accuracy", rng=0,
+    strategies=tuple(name for name in MEANS if name != "mixed"), metric="token_accuracy", rng=0,
 ):  # fmt: skip
     """Segment scores; every system answers every prompt."""
     generator = np.random.default_rng(rng)
@@ -58,6 +59,11 @@ def scores_frame(
                                         "metric": metric,
                                         "value": np.clip(generator.normal(mean, 0.15, targets), 0, 1),
                                         "stats": [[] for _ in count],
+                                        # Zero has one answer in four cut, and one prompt in ten shortened.
+                                        "stop_reason": np.where(
+                                            (strategy == "zero") & (count % 4 == 0), "length", "stop"
+                                        ),
+                                        "dropped_examples": np.where((strategy == "zero") & (count % 10 == 0), 2, 0),
                                     }
                                 )
                             )

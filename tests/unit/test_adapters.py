@@ -6,7 +6,6 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_models import FAMILIES, model
 
 from contrastive_context import artifacts
 from contrastive_context.adapters import (
@@ -20,6 +19,7 @@ from contrastive_context.adapters import (
 )  # fmt: skip
 from contrastive_context.config.finetuning import Lora
 from contrastive_context.errors import UserError
+from small_models import FAMILIES, model
 
 IDS = torch.arange(20)[None]
 LORA = Lora(r=4, alpha=8)
@@ -48,14 +48,14 @@ def test_merged_and_loaded_adapters_equal_the_trained_model(family, tmp_path):
     expected, base = logits(adapted), logits(model(family))
     assert (expected - base).abs().max() > 0.01
     torch.testing.assert_close(logits(load_adapter(model(family), tmp_path).eval()), expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(logits(AdapterWalker(model(family)).merge(tmp_path)), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(logits(AdapterWalker(model(family)).apply(tmp_path)), expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_untrained_adapter_is_the_base(family, tmp_path):
     save_adapter(attach(model(family), LORA, 0), tmp_path, "base")
     torch.testing.assert_close(
-        logits(AdapterWalker(model(family)).merge(tmp_path)), logits(model(family)), atol=1e-5, rtol=0
+        logits(AdapterWalker(model(family)).apply(tmp_path)), logits(model(family)), atol=1e-5, rtol=0
     )
 
 
@@ -65,12 +65,61 @@ def test_walking_does_not_add_up_errors(tmp_path):
         save_adapter(trained("llama", seed=step, size=3.0), folder, "base")
     base = model("llama")
     walker = AdapterWalker(base)
-    fresh = logits(AdapterWalker(copy.deepcopy(base)).merge(folders[2]))
+    fresh = logits(AdapterWalker(copy.deepcopy(base)).apply(folders[2]))
     original = logits(base)
     for _ in range(5):
         for folder in folders:
-            walker.merge(folder)
+            walker.apply(folder)
     assert torch.equal(logits(base), fresh)
+    assert torch.equal(logits(walker.restore()), original)
+
+
+def change(family, before, after):
+    """What an adapter does to the logits of many tokens, as one vector."""
+    ids = torch.randint(0, 600, (16, 60), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        return (after(ids).logits.double() - before(ids).logits.double()).flatten().cpu()
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))],
+)
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_small_updates_survive_on_a_bfloat16_base(family, device, tmp_path):
+    base = model(family).to(device, torch.bfloat16)
+    exact = copy.deepcopy(base).float()
+    adapted = attach(copy.deepcopy(exact), LORA, 0).eval()
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.copy_(3e-4 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+    save_adapter(adapted, tmp_path, "base")
+    expected = change(family, exact, adapted)
+    walked = change(family, base, AdapterWalker(copy.deepcopy(base)).apply(tmp_path))
+    merging = AdapterWalker(copy.deepcopy(base))
+    with torch.no_grad():
+        merged = change(family, base, merging._merge(tmp_path))
+    size = expected @ expected
+    # Rounding of activations hides a single logit's change; what counts is that it is right on average.
+    assert walked @ expected / size == pytest.approx(1, abs=0.2)
+    assert merged @ expected / size < 0.6  # what this is for
+
+
+def test_walking_on_a_bfloat16_base_leaves_nothing_behind(tmp_path):
+    folders = [tmp_path / str(step) for step in range(2)]
+    for step, folder in enumerate(folders):
+        save_adapter(trained("llama", seed=step, size=1.0), folder, "base")
+    base = model("llama").to(torch.bfloat16)
+    original = logits(base)
+    fresh = logits(AdapterWalker(copy.deepcopy(base)).apply(folders[1]))
+    walker = AdapterWalker(base)
+    for folder in [*folders, *folders]:
+        assert walker.apply(folder) is base
+    assert torch.equal(logits(base), fresh)
+    assert base.dtype == torch.bfloat16 and not any(module.training for module in base.modules())
+    exact = logits(AdapterWalker(model("llama").to(torch.bfloat16).float()).apply(folders[1]))
+    assert (fresh.float() - exact).norm() < 0.05 * exact.norm()
     assert torch.equal(logits(walker.restore()), original)
 
 
@@ -100,11 +149,13 @@ class TestStrictness:
         edit(tensors, sorted(tensors))
         save_file(tensors, folder / WEIGHTS)
 
-    @pytest.fixture(params=["load", "merge"])
+    @pytest.fixture(params=["load", "apply", "bfloat16"])
     def load(self, request):
         if request.param == "load":
             return lambda folder: load_adapter(model("llama"), folder)
-        return lambda folder: AdapterWalker(model("llama")).merge(folder)
+        if request.param == "bfloat16":
+            return lambda folder: AdapterWalker(model("llama").to(torch.bfloat16)).apply(folder)
+        return lambda folder: AdapterWalker(model("llama")).apply(folder)
 
     def test_missing_tensor(self, folder, load):
         self.change(folder, lambda tensors, names: tensors.pop(names[0]))
@@ -127,6 +178,13 @@ class TestStrictness:
         with pytest.raises(UserError, match="can't be read as safetensors"):
             load(folder)
 
+    def test_another_kind_of_model(self, folder):
+        for base in (model("gpt2"), model("gpt2").to(torch.bfloat16)):
+            config = json.loads((folder / CONFIG).read_text())
+            (folder / CONFIG).write_text(json.dumps(config | {"target_modules": ["q_proj"]}))
+            with pytest.raises(UserError, match="belongs to another"):
+                AdapterWalker(base).apply(folder)
+
     def test_options_that_change_the_meaning(self, folder, load):
         config = json.loads((folder / CONFIG).read_text())
         (folder / CONFIG).write_text(json.dumps(config | {"use_rslora": True}))
@@ -144,7 +202,7 @@ def test_chosen_modules_only(targets, tmp_path):
     adapted = trained("llama", lora=Lora(r=2, alpha=4, target_modules=targets))
     save_adapter(adapted, tmp_path, "base")
     torch.testing.assert_close(
-        logits(AdapterWalker(model("llama")).merge(tmp_path)), logits(adapted), atol=1e-4, rtol=0
+        logits(AdapterWalker(model("llama")).apply(tmp_path)), logits(adapted), atol=1e-4, rtol=0
     )
 
 

@@ -16,8 +16,8 @@ def _replicates(boot, clusters, values):
 def test_constant_data_has_an_interval_of_zero_width():
     clusters = [f"c{i % 7}" for i in range(50)]
     boot = Bootstrap(clusters, 200, generator(0, "t"))
-    assert interval(_replicates(boot, clusters, [1.0] * 50), 0.95) == (1.0, 1.0)
-    assert interval(_replicates(boot, clusters, [0.3] * 50), 0.95) == pytest.approx((0.3, 0.3), abs=1e-12)
+    assert interval(1.0, _replicates(boot, clusters, [1.0] * 50), 0.95, 7) == (1.0, 1.0)
+    assert interval(0.3, _replicates(boot, clusters, [0.3] * 50), 0.95, 7) == pytest.approx((0.3, 0.3), abs=1e-12)
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
@@ -31,7 +31,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         for kind, ids in (("clusters", names), ("segments", np.arange(200))):
             ids = [str(i) for i in ids]
             boot = Bootstrap(ids, 300, generator(trial, kind))
-            low, high = interval(_replicates(boot, ids, values), 0.95)
+            low, high = interval(values.mean(), _replicates(boot, ids, values), 0.95, len(set(ids)))
             covered[kind] += low <= 0.5 <= high
     assert 0.89 <= covered["clusters"] / trials <= 0.98
     assert covered["segments"] / trials < 0.8
@@ -43,7 +43,7 @@ def test_differences_are_paired():
     hard = rng.normal(0.5, 0.2, 100)
     boot = Bootstrap(clusters, 500, generator(0, "t"))
     left, right = _replicates(boot, clusters, hard + 0.02), _replicates(boot, clusters, hard)
-    low, high = interval(left - right, 0.95)
+    low, high = interval(0.02, left - right, 0.95, 100)
     assert low == pytest.approx(0.02) and high == pytest.approx(0.02)
 
 
@@ -60,21 +60,47 @@ def test_order_of_rows_does_not_matter(order):
     )
 
 
-def test_seeds_are_resampled_together():
-    boot = Bootstrap(["a", "b"], 400, generator(0, "t"), seeds=[0, 1, 2])
-    values = {0: np.full(400, 0.0), 1: np.full(400, 1.0), 2: np.full(400, 2.0)}
-    pooled = boot.over_seeds(values)
-    assert pooled.mean() == pytest.approx(1.0, abs=0.1)
-    assert set(np.round(pooled * 3).astype(int)) == set(range(7))
-    shifted = boot.over_seeds({seed: value + 0.5 for seed, value in values.items()})
-    assert np.allclose(shifted - pooled, 0.5)
+def test_runs_widen_the_interval_by_students_t():
+    replicates = np.full(100, 0.3)
+    by_seed = [0.2, 0.3, 0.4]
+    half = 4.302653 * 0.1 / np.sqrt(3)  # t with two degrees of freedom
+    assert interval(0.3, replicates, 0.95, 50, by_seed) == pytest.approx((0.3 - half, 0.3 + half), rel=1e-5)
+    assert interval(0.3, replicates, 0.95, 50, [0.3]) == pytest.approx((0.3, 0.3))
+    # The p-value is where the interval touches 0.
+    p = p_value(0.3, replicates, 50, by_seed)
+    assert interval(0.3, replicates, 1 - p, 50, by_seed)[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_squared_half_widths_add_up():
+    replicates = np.random.default_rng(0).normal(0, 0.1, 20000)
+    low, high = interval(0.0, replicates, 0.95, 10_000, [-0.1, 0.1])
+    expected = np.hypot(1.96 * 0.1, 12.7062 * 0.1)
+    assert (-low, high) == pytest.approx((expected, expected), rel=0.03)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 1.0])
+def test_equal_systems_are_rarely_told_apart_over_few_runs(seeds, spread):
+    # Differences of two equal systems: per run, per cluster (shared by the runs) and per run and cluster.
+    rng, trials, clusters, resamples = np.random.default_rng(seeds), 1000, 25, 100
+    weights = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples) / clusters
+    runs = rng.normal(0, spread, (trials, seeds, 1))
+    noise = rng.normal(0, 1, (trials, 1, clusters)) + rng.normal(0, 0.5, (trials, seeds, clusters))
+    values = runs + noise
+    by_seed, replicates = values.mean(axis=2), values.mean(axis=1) @ weights.T
+    wrong = 0
+    for run, resampled in zip(by_seed, replicates, strict=True):
+        low, _ = interval(run.mean(), resampled, 0.95, clusters, run)
+        wrong += low > 0 and p_value(run.mean(), resampled, clusters, run) < 0.05
+    assert wrong / trials <= 0.035
 
 
 def test_a_cell_that_no_resample_reaches_is_nan_not_zero():
     boot = Bootstrap(["a", "b"], 200, generator(0, "t"))
     replicates = _replicates(boot, ["a"], [0.7])
     assert np.isnan(replicates).any() and np.nanmin(replicates) == pytest.approx(0.7)
-    assert all(np.isnan(interval(np.full(10, np.nan), 0.95)))
+    assert all(np.isnan(interval(np.nan, np.full(10, np.nan), 0.95, 2)))
+    assert all(np.isnan(interval(0.5, np.full(10, 0.5), 0.95, 1)))
 
 
 def test_generator_depends_on_seed_and_names():
@@ -91,6 +117,9 @@ def test_holm_against_a_worked_example():
 
 def test_p_value():
     rng = np.random.default_rng(0)
-    assert p_value(1.96, rng.normal(1.96, 1, 20000)) == pytest.approx(0.05, abs=0.005)
-    assert p_value(0.0, np.zeros(10)) == 1.0
-    assert p_value(0.5, np.full(10, 0.5)) == 0.0
+    assert p_value(1.96, rng.normal(1.96, 1, 20000), 10_000) == pytest.approx(0.05, abs=0.005)
+    assert p_value(1.96, rng.normal(1.96, 1, 20000), 10) == pytest.approx(0.095, abs=0.005)  # t, and 10/9 the variance
+    assert p_value(0.0, np.zeros(10), 20) == 1.0
+    assert p_value(0.5, np.full(10, 0.5), 20) == 0.0
+    assert p_value(0.0, np.ones(10), 20, [-1.0, 1.0]) == pytest.approx(1.0)
+    assert 0 < p_value(50.0, rng.normal(50, 1, 100), 200) < 1e-50

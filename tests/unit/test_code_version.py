@@ -1,5 +1,7 @@
 """Code versions change with code and with nothing else."""
 
+import errno
+
 import pytest
 
 from contrastive_context.code_version import CodeVersions, imported_modules, token_hash
@@ -69,6 +71,40 @@ def test_a_torn_cache_is_ignored(tmp_path):
     first = CodeVersions(tmp_path, tmp_path / "cache.json").of("step")
     (tmp_path / "cache.json").write_text('{"half')
     assert CodeVersions(tmp_path, tmp_path / "cache.json").of("step") == first
+
+
+@pytest.mark.parametrize("content", ["null", "[1]", "{}"])
+def test_a_cache_of_another_shape_is_ignored(tmp_path, content):
+    (tmp_path / "step.py").write_text("x = 1\n")
+    (tmp_path / "cache.json").write_text(content)
+    assert len(CodeVersions(tmp_path, tmp_path / "cache.json").of("step")) == 16
+
+
+def test_the_cache_is_written_only_when_something_was_learned(tmp_path):
+    (tmp_path / "step.py").write_text("x = 1\n")
+    cache = tmp_path / "new" / "cache.json"
+    CodeVersions(tmp_path, cache).of("step")
+    first = cache.stat()
+    CodeVersions(tmp_path, cache).of("step")
+    assert cache.stat().st_ino == first.st_ino
+    (tmp_path / "step.py").write_text("x = 2\n")
+    CodeVersions(tmp_path, cache).of("step")
+    assert cache.stat().st_ino != first.st_ino
+    assert list(cache.parent.iterdir()) == [cache]
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_cache_that_cannot_be_written_does_not_matter(tmp_path, monkeypatch, error):
+    (tmp_path / "step.py").write_text("x = 1\n")
+    expected = CodeVersions(tmp_path, tmp_path / "cache.json").of("step")
+
+    def refuse(*_, **__):
+        raise OSError(error, "refused")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    assert CodeVersions(tmp_path, tmp_path / "other.json").of("step") == expected
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    assert CodeVersions(tmp_path, tmp_path / "deep" / "other.json").of("step") == expected
 
 
 def test_only_modules_of_the_package_are_followed():

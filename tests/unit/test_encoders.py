@@ -86,6 +86,20 @@ def test_package_gives_the_same_vectors_as_the_folder(tmp_path, tiny):
     assert (vectors[0] @ vectors[1]) < 0.999
 
 
+def test_the_device_is_the_entrys_and_not_what_is_visible(tmp_path, tiny, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    entry = settings(folder=str(tiny)).encoder
+    assert entry.device == "cpu"
+    assert load_encoder(entry, tiny)(TEXTS).shape == (4, 16)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    gpu = settings(folder=str(tiny), device="cuda")
+    with pytest.raises(UserError, match=r"encoders\.tiny\.device is cuda but no GPU is visible"):
+        load_encoder(gpu.encoder, tmp_path / "tiny")
+    prepare(gpu, tmp_path / "tiny", tmp_path / "tiny.json")  # is tried out on the CPU
+
+
 def test_embed_keeps_the_order_and_batches_change_nothing(tiny):
     encode = load_encoder(settings(folder="x").encoder, tiny)
     texts = TEXTS * 20

@@ -85,6 +85,8 @@ def test_pooled_rows_win_over_single_seeds():
     table = _scores(seeds=(0, 1))
     figure = similarity_grid.draw(table, SETTINGS)
     assert any("mean of 2 training runs" in text for text in _texts(figure))
+    assert any("95% cluster bootstrap, t over training runs" in text for text in _texts(figure))
+    assert not any("t over" in text for text in _texts(similarity_grid.draw(_scores(), SETTINGS)))
     pooled = style.headline_seed(table)
     assert set(pooled.loc[~pooled["strategy"].isin(["base", "nearest_label"]), "seeds"]) == {2}
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_results import scores_frame, write_probes
+from synthetic_results import MEANS, scores_frame, write_probes
 
 from contrastive_context import findings, tables
 from contrastive_context.config.statistics import Statistics
@@ -59,6 +59,19 @@ def test_several_seeds():
     row = _rows(_build(scores_frame(seeds=(0, 1, 2))), "similar_below_random_low").iloc[0]
     assert row["scope"] == "over 3 training runs" and pd.isna(row["seed"])
     assert row["verdict"] == "shows"
+
+
+def test_two_runs_that_disagree_cannot_tell():
+    frame = scores_frame(seeds=(0, 1), strategies=("base", "zero"), targets=600)
+    high = (frame["bucket"] == "high") & (frame["strategy"] == "zero")
+    # The runs' differences to the base are 0.1 and 0.3: each is far above the noise of the targets.
+    frame.loc[frame["bucket"] == "high", "value"] = 0.7
+    frame.loc[high, "value"] = 0.5 + np.where(frame.loc[high, "seed"] == 0, 0.1, -0.1)
+    rows = _rows(_build(frame), "zero_below_base_high")
+    assert rows["difference"].tolist() == pytest.approx([0.2, 0.2])
+    assert set(rows["verdict"]) == {"can't tell"} and (rows["ci_low"] < 0).all()
+    one = _rows(_build(frame[frame["seed"].isna() | (frame["seed"] == 0)]), "zero_below_base_high")
+    assert set(one["verdict"]) == {"shows"} and set(one["scope"]) == {"for this training run"}
 
 
 def test_missing_system_cannot_tell_and_absent_strategy_is_left_out():
@@ -125,9 +138,9 @@ def test_likelihoods_stand_in_where_nothing_was_generated(tmp_path):
     frame = frame[frame["measure"] == "likelihood"].assign(value=lambda rows: -rows["value"])
     table = _build(scores_frame(), tables.probe_cells(frame, STATISTICS))
     rows = _rows(table, "random_loses_icl")
-    assert set(rows["metric"]) == {"likelihood"} and rows["quantity"].str.contains("nats per token").all()
+    assert set(rows["metric"]) == {"likelihood"} and rows["quantity"].str.contains("nats per label token").all()
     assert set(rows["verdict"]) == {"shows"}
-    assert set(_rows(table, "contrastive_keeps_icl")["threshold"]) == {-0.05}
+    assert set(_rows(table, "contrastive_keeps_icl")["threshold"]) == {-0.1}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +149,11 @@ def test_likelihoods_stand_in_where_nothing_was_generated(tmp_path):
         ((0.10, 0.05, 0.15, 0.001, 0.02, 50), "shows"),
         ((0.10, 0.05, 0.15, 0.200, 0.02, 50), "can't tell"),  # lost to Holm
         ((0.10, -0.01, 0.2, 0.001, 0.02, 50), "can't tell"),
-        ((0.01, 0.005, 0.015, 0.001, 0.02, 50), "does not show"),  # real but below the minimum
+        ((0.01, 0.005, 0.015, 0.001, 0.02, 50), "shows, but small"),  # real but below the minimum
+        ((0.01, 0.005, 0.030, 0.001, 0.02, 50), "shows, but small"),
+        ((0.01, 0.005, 0.015, 0.200, 0.02, 50), "can't tell"),  # positive before Holm, not after
+        ((0.01, -0.002, 0.018, 0.100, 0.02, 50), "does not show"),  # nothing as large as the minimum, maybe nothing
+        ((0.01, -0.002, 0.022, 0.100, 0.02, 50), "can't tell"),
         ((-0.1, -0.2, -0.01, 0.001, 0.0, 50), "does not show"),
         ((0.0, 0.0, 0.0, 1.0, 0.0, 50), "does not show"),
         ((0.10, 0.05, 0.15, 0.001, 0.02, 9), "can't tell"),
@@ -149,6 +166,44 @@ def test_likelihoods_stand_in_where_nothing_was_generated(tmp_path):
 def test_verdict_rules(numbers, expected):
     *values, clusters = numbers
     assert findings.verdict(*values, clusters, STATISTICS) == expected
+
+
+def test_a_claim_about_the_size_isnt_shown_by_a_smaller_effect():
+    assert findings.verdict(0.05, 0.03, 0.07, 0.001, 0.1, 50, STATISTICS, size=True) == "does not show"
+    assert findings.verdict(0.09, 0.07, 0.11, 0.001, 0.1, 50, STATISTICS, size=True) == "can't tell"
+    assert findings.verdict(0.12, 0.09, 0.15, 0.001, 0.1, 50, STATISTICS, size=True) == "shows"
+
+
+def test_small_effects_are_counted_on_their_own():
+    settings = tables.Settings(statistics=Statistics(resamples=200, min_effects={"token_accuracy": 0.9}))
+    table = _build(scores_frame(models=("llama", "qwen3"), targets=600, clusters=100), settings=settings)
+    assert set(_rows(table, "zero_below_base_high")["verdict"]) == {"shows, but small"}
+    total = _rows(table, "zero_below_base_high", "all").iloc[0]
+    assert total["verdict"] == "0 of 2 models"
+    assert total["quantity"] == "0 show, 2 show but small, 0 do not, 0 can't tell"
+
+
+def test_harder_thresholds_arent_counted_again():
+    table = _build(scores_frame())
+    assert set(table.loc[~table["counted"], "claim"]) == {"similar_far_below_zero_low", "similar_far_below_random_low"}
+    claims = list(dict.fromkeys(table["claim"]))
+    for name in ("zero", "random"):  # right under the row they repeat
+        assert claims.index(f"similar_far_below_{name}_low") == claims.index(f"similar_below_{name}_low") + 1
+
+
+def test_claims_say_whom_they_compare_and_who_makes_them(tmp_path):
+    probes = tables.probe_cells(tables.read_probes(write_probes(tmp_path)), STATISTICS)
+    table = _build(scores_frame(strategies=(*MEANS,)), probes)
+    for claim in findings.CLAIMS:
+        row = table[table["claim"] == claim.name].iloc[0]
+        assert row["source"].startswith(("paper, ", "ours")) and "our reading" not in row["source"]
+        if not claim.large:
+            for role in (*claim.higher, *claim.lower):
+                name = {"iwl": "Similar"}.get(claim.place, findings._NAMES[role])
+                assert name in row["text"], (claim.name, role)
+    assert set(_rows(table, "contrastive_above_mixed_high")["verdict"]) == {"shows"}
+    assert set(_rows(table, "contrastive_above_mixed_high")["source"]) == {"ours"}
+    assert "contrastive_above_mixed_high" not in set(_build(scores_frame())["claim"])
 
 
 def test_equal_systems_are_rarely_called_different():

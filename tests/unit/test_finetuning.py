@@ -10,17 +10,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from small_models import FAMILIES, model, tokenizer
 
 from contrastive_context.adapters import AdapterWalker, attach, read_checkpoints
 from contrastive_context.batches import collate, completion_logits, length_batches
 from contrastive_context.config.finetuning import FineTuning, Lora
-from contrastive_context.config.tasks import Template
+from contrastive_context.config.templates import Template
 from contrastive_context.devices import require_gpu
 from contrastive_context.errors import UserError
 from contrastive_context.fast_lora import speed_up
 from contrastive_context.finetuning import fine_tune, learning_rate
 from contrastive_context.training_data import Context, TrainingData, make_schedule, read_training_data
+from small_models import FAMILIES, model, tokenizer
 
 TEMPLATE = Template(source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_new_tokens=16, max_prompt_tokens=200)
 RECIPE = FineTuning(
@@ -186,8 +186,8 @@ class TestTraining:
         with torch.inference_mode():
             expected = base(ids).logits
             walker = AdapterWalker(base)
-            first = walker.merge(tmp_path / "step-000000")(ids).logits
-            last = walker.merge(tmp_path / "step-000004")(ids).logits
+            first = walker.apply(tmp_path / "step-000000")(ids).logits
+            last = walker.apply(tmp_path / "step-000004")(ids).logits
         torch.testing.assert_close(first, expected, atol=1e-5, rtol=0)
         assert (last - expected).abs().max() > 1e-3
 
@@ -243,6 +243,14 @@ class TestTraining:
             fine_tune(network, tokenizer("llama"), TEMPLATE, RECIPE, 0, training_data(), tmp_path)
         assert not (tmp_path / "adapters.json").exists()
 
+    def test_a_target_that_holds_the_stop_is_refused_before_training(self, tmp_path):
+        data = training_data()
+        target = data.schedule[-1][-1][0]
+        data.texts[target] = ("desk", "lamp\non")
+        with pytest.raises(UserError, match=rf"tasks\.toy\.template\.stop .* row '{target}'.*; choose a stop"):
+            fine_tune(model("llama"), tokenizer("llama"), TEMPLATE, RECIPE, 0, data, tmp_path, task="toy")
+        assert not list(tmp_path.iterdir())
+
     def test_dropped_examples_are_counted(self, tmp_path):
         data = training_data()
         tight = TEMPLATE.model_copy(update={"max_prompt_tokens": 60})
@@ -279,5 +287,5 @@ def test_lora_with_dropout_or_on_another_type_is_left_to_peft(lora, dtype):
 def test_cuda_without_a_gpu_is_refused_before_anything_heavy(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(UserError, match=r"models\.big\.device is cuda but no GPU is visible"):
-        require_gpu("cuda", "big")
-    require_gpu("cpu", "big")
+        require_gpu("cuda", "models.big")
+    require_gpu("cpu", "models.big")

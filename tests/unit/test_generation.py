@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_models import FAMILIES, model, tokenizer
 
-from contrastive_context.config.tasks import Template
+from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
 from contrastive_context.generation import Generation, _result, generate, predict
 from contrastive_context.prompts import PromptEncoder
+from small_models import FAMILIES, model, tokenizer
 
 TEMPLATE = Template(source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_new_tokens=12)
 
@@ -105,6 +105,16 @@ class TestPredict:
         assert first["prompt_tokens"] == len(expected.ids) > second["prompt_tokens"]
         assert first["dropped_examples"] == 0
         json.dumps([first, second])
+
+    def test_the_start_of_a_target_is_no_part_of_the_output(self, files):
+        spaced = TEMPLATE.model_copy(update={"target_prefix": "\nout:", "target_start": " "})
+        names = PromptEncoder(tokenizer("gpt2"), spaced)
+        blank = names.tokenizer.convert_tokens_to_ids("Ġlamp")
+        paths = [files / f"{name}.parquet" for name in ("arrivals", "test", "contexts")]
+        first, _ = predict(biased(blank), tokenizer("gpt2"), spaced, 0, *paths, 1000, task="toy")
+        assert first["output"] == " ".join(["lamp"] * 12)
+        expected = names.encode([("kitchen", "on"), ("desk lamp", "lamp")], "good morning").ids
+        assert first["prompt_tokens"] == len(expected)
 
     def test_dropped_examples_are_counted(self, files):
         room = len(encoder().encode([], "good morning").ids)

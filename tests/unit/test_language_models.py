@@ -5,8 +5,8 @@ import zipfile
 
 import numpy as np
 import pytest
-import small_models
 
+import small_models
 from contrastive_context.artifacts import check_folder, sha256_file, write_json
 from contrastive_context.errors import UserError
 from contrastive_context.language_models import count_parameters, load_model, load_tokenizer
@@ -53,6 +53,18 @@ def test_folder_is_prepared_and_loads_without_network(tmp_path, saved, no_networ
     np.testing.assert_array_equal(logits(load_model(tmp_path / "m")), logits(small_models.model("llama")))
     tokenizer = load_tokenizer(tmp_path / "m")
     assert tokenizer.decode(tokenizer("turn on\nHassTurnOn")["input_ids"]) == "turn on\nHassTurnOn"
+
+
+def test_new_weights_in_a_linked_folder_are_noticed(tmp_path, saved):
+    import os
+
+    prepare(settings("folder", path=str(saved)), tmp_path / "m", tmp_path / "m.json")
+    size = (saved / "model.safetensors").stat().st_size
+    small_models.model("llama", seed=1).save_pretrained(saved)
+    assert (saved / "model.safetensors").stat().st_size == size
+    os.utime(saved / "model.safetensors", (1, 1))  # whatever its time, not the one it had
+    with pytest.raises(UserError, match=r"model\.safetensors: missing or altered"):
+        check_folder(tmp_path / "m", tmp_path / "m.json")
 
 
 def test_dtype_and_attention(saved):

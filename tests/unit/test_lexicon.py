@@ -4,11 +4,12 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from contrastive_context.config.sources import LexiconCorpus
 from contrastive_context.corpora import lexicon
 from contrastive_context.errors import UserError
-from hypothesis import given
-from hypothesis import strategies as st
 
 SMALL = LexiconCorpus(kind="lexicon", seed=100, train_clusters=60, heldout_clusters=20)
 SPLITS = ["train", "dev", "arrivals", "test.in_domain"]

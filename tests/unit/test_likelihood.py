@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from small_models import FAMILIES, model
 
 from contrastive_context.likelihood import completion_logprobs
+from small_models import FAMILIES, model
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -21,6 +21,22 @@ def test_equals_a_plain_loop(family, batch_tokens):
         expected = sum(logprobs[len(prompt) - 1 + i, token].item() for i, token in enumerate(completion))
         assert total == pytest.approx(expected, abs=1e-4)
         assert count == len(completion)
+
+
+def test_only_counted_tokens_are_summed():
+    network, rng = model("llama"), np.random.default_rng(0)
+    prompts = [rng.integers(0, 600, 9) for _ in range(5)]
+    completions = [rng.integers(0, 600, 6) for _ in range(5)]
+    first = [np.arange(6) < cut for cut in range(1, 6)]
+    sums, counts = completion_logprobs(network, prompts, completions, counted=first)
+    cut = [ids[mask] for ids, mask in zip(completions, first, strict=True)]
+    expected, lengths = completion_logprobs(network, prompts, cut)
+    np.testing.assert_allclose(sums, expected, atol=1e-4)
+    assert counts.tolist() == lengths.tolist() == [1, 2, 3, 4, 5]
+    last = [~mask for mask in first[:-1]]
+    rest, _ = completion_logprobs(network, prompts[:-1], completions[:-1], counted=last)
+    whole, _ = completion_logprobs(network, prompts[:-1], completions[:-1])
+    np.testing.assert_allclose(sums[:-1] + rest, whole, atol=1e-4)
 
 
 def test_nothing_to_score():

@@ -7,10 +7,10 @@ import time
 import pandas as pd
 import pytest
 import torch
-from small_models import model, tokenizer
 
 from contrastive_context import artifacts, cli
 from contrastive_context.errors import UserError
+from small_models import model, tokenizer
 
 TEMPLATE = {"source_prefix": "in: ", "target_prefix": "\nout: ", "stop": "\n", "max_new_tokens": 6}
 COMMON = {"task": "toy", "model_name": "small", "template": TEMPLATE}
@@ -84,6 +84,30 @@ def test_finetune(finetuned):
     provenance = json.loads((finetuned.parent / "adapters.json.provenance.json").read_text())
     assert provenance["settings"]["strategy_name"] == "random"
     assert provenance["inputs"].keys() == {"model", "corpus", "contexts"}
+
+
+def test_a_run_that_fails_leaves_its_log(folder, step, tmp_path, caplog):
+    recipe = RECIPE | {"learning_rate": 1e30, "warmup_steps": 0}
+    settings = COMMON | {"recipe": recipe, "strategy_name": "random", "seed": 0}
+    files = {"corpus": folder / "corpus.parquet", "contexts": folder / "train.parquet"}
+    with pytest.raises(UserError, match="lower the recipe's learning_rate"):
+        step("finetune", settings, **{"out-dir": tmp_path / "tuned"}, **files, log=tmp_path / "step.log")
+    kept = tmp_path / "step.log.trainer_log.jsonl"
+    assert json.loads(kept.read_text().splitlines()[0])["step"] == 1
+    assert str(kept) in caplog.text
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_bfloat16_base_goes_the_same_way(folder, step, finetuned, tmp_path, dtype):
+    out = {"out": tmp_path / "predictions.jsonl"}
+    files = {"arrivals": folder / "corpus.parquet", "test": folder / "corpus.parquet"}
+    settings = COMMON | {"dtype": dtype}
+    step("generate", settings, contexts=folder / "eval.parquet", adapters=finetuned, **files, **out)
+    assert json.loads(out["out"].read_text())["step"] == 3
+    options = {"probes": folder / "probes.parquet", "out": tmp_path / "probed.parquet"}
+    step("run_probes", settings | {"agreement": "chrf"}, adapters=finetuned, **options)
+    assert list(artifacts.read_parquet(options["out"])["step"].unique()) == [1, 3]
 
 
 def test_generate_uses_the_last_step(folder, step, finetuned):

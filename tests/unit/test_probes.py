@@ -1,21 +1,28 @@
 """Probe scores: formulas on outputs made by hand, and the whole pass on a random model."""
 
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
-from small_models import model, tokenizer
+import torch
 
 from contrastive_context.agreement import token_accuracy
-from contrastive_context.config.tasks import Template
+from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
 from contrastive_context.probes import (
     COLUMNS,
     check_rows,
     contains_words,
     generation_values,
+    label_span,
+    label_tokens,
     likelihood_values,
     probe_model,
 )  # fmt: skip
+from contrastive_context.prompts import PromptEncoder
+from contrastive_context.tiny_models import tokenizer as words
+from small_models import model, tokenizer
 
 TEMPLATE = Template(source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_new_tokens=6)
 
@@ -75,16 +82,133 @@ class TestGeneration:
 
 def test_likelihood_formulas():
     table = {
-        ("irrelevant", "a b c d"): -1.0,
-        ("irrelevant", "a b x y"): -2.0,
-        ("other_irrelevant", "a b x y"): -5.0,
-        ("icl_relevant", "a nonce c d"): -0.5,
-        ("icl_control", "a nonce c d"): -4.0,
-        ("icl_valid_relevant", "a v c d"): -1.5,
-        ("icl_valid_control", "a v c d"): -1.0,
+        ("irrelevant", "a b c d", None): -1.0,
+        ("irrelevant", "a b x y", None): -2.0,
+        ("other_irrelevant", "a b x y", None): -5.0,
+        ("icl_relevant", "a nonce c d", "nonce"): -0.5,
+        ("icl_control", "a nonce c d", "nonce"): -4.0,
+        ("icl_valid_relevant", "a v c d", "v"): -1.5,
+        ("icl_valid_control", "a v c d", "v"): -1.0,
     }
-    records = likelihood_values(rows(), lambda pairs: np.array([table[row.role, text] for row, text in pairs]))
+    records = likelihood_values(rows(), lambda wanted: np.array([table[w.row.role, w.text, w.part] for w in wanted]))
     assert values(records) == {"iwl": -1.0, "copy": 3.0, "icl": 3.5, "icl_valid": -0.5}
+
+
+class Scripted(torch.nn.Module):
+    """A model of the lexicon's vocabulary whose next token follows from the tokens before it by a rule."""
+
+    def __init__(self, rule):
+        super().__init__()
+        self.rule, self.anchor = rule, torch.nn.Parameter(torch.zeros(1))
+        text_config = types.SimpleNamespace(max_position_embeddings=None)
+        self.config = types.SimpleNamespace(get_text_config=lambda: text_config)
+
+    def get_output_embeddings(self):
+        return None
+
+    def forward(self, input_ids, use_cache):
+        logits = torch.zeros(*input_ids.shape, len(words.TOKENS))
+        for row, ids in enumerate(input_ids.tolist()):
+            for place in range(len(ids)):
+                shares = self.rule(ids[: place + 1])
+                p = torch.full((len(words.TOKENS),), 0.1 / len(words.TOKENS))
+                for token in shares:
+                    p[token] += 0.9 / len(shares)
+                logits[row, place] = p.log()
+        return types.SimpleNamespace(logits=logits)
+
+
+def _examples(ids):
+    """Split tokens into the examples' (source, target) and the query's (source, answer so far)."""
+    parts = [[]]
+    for token in ids[1:]:
+        parts.append([]) if token == words.STOP else parts[-1].append(token)
+    pairs = []
+    for part in parts:
+        cut = part.index(words.ARROW) if words.ARROW in part else len(part)
+        pairs.append((part[:cut], part[cut + 1 :]))
+    return pairs[:-1], pairs[-1]
+
+
+def blind_copier(ids):
+    """Any label word that is shown, whatever the query asks."""
+    return [token for _, target in _examples(ids)[0] for token in target]
+
+
+def gating_reader(ids):
+    """The label word of the query's word where an example has it, else any word."""
+    examples, (source, answer) = _examples(ids)
+    word = source[len(answer)] if len(answer) < len(source) else None
+    found = [t for a, b in examples for s, t in zip(a, b, strict=True) if s == word]
+    return found or [words.FIRST_TARGET]
+
+
+def lexicon_frame() -> pd.DataFrame:
+    """Probes as the workflow builds them: the relevant example shares most of gold's words, the control none."""
+
+    def row(role, label, shown):
+        gold = f"t001 t002 t003 {label}"
+        sources, targets = zip(*shown, strict=True)
+        values = (role, 0, role, "t", "c", "s001 s002 s003 s160", gold, label, [], list(sources), list(targets))
+        return dict(zip(COLUMNS, values, strict=True))
+
+    filler = ("s011 s012 s013 s014", "t011 t012 t013 t014")
+    records = []
+    for name, label in (("icl", "t130"), ("icl_valid", "t050")):
+        records.append(row(f"{name}_relevant", label, [("s001 s002 s003 s160", f"t001 t002 t003 {label}"), filler]))
+        records.append(row(f"{name}_control", label, [filler, ("s021 s022 s023 s161", f"t021 t022 t023 {label}")]))
+    return pd.DataFrame(records)
+
+
+@pytest.mark.parametrize(("rule", "low", "high"), [(blind_copier, -0.01, 0.01), (gating_reader, 4, 10)])
+def test_icl_by_likelihood_is_use_of_the_relevant_example_not_copying(rule, low, high):
+    template = Template(target_prefix="=>", stop=";", max_new_tokens=7)
+    result = probe_model(
+        Scripted(rule), words.build(), template, lexicon_frame(), ["likelihood"], "token_accuracy"
+    )  # fmt: skip
+    found = result.set_index("probe")["value"]
+    assert set(found.index) == {"icl", "icl_valid"}
+    assert found.between(low, high).all()
+
+
+def test_a_labels_place():
+    assert label_span("desks, desk lamp", "desk") == (7, 11)
+    assert label_span("xdesk", "desk") == (1, 5)
+    with pytest.raises(UserError, match="make the probes again"):
+        label_span("a b", "c")
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "unigram"])
+@pytest.mark.parametrize("label", ["kitchen", "desk lamp", "obrixun", "नमस्ते"])
+def test_the_tokens_of_a_label_are_found_within_the_completion(kind, label):
+    text = f"HassTurnOn(area='{label}', größer='ja')"
+    encode = tokenizer(kind)
+    ids = encode(text, add_special_tokens=False)["input_ids"]
+    counted = label_tokens(encode, text, label)
+    assert len(counted) == len(ids) and 0 < counted.sum() < len(ids)
+    chosen = np.flatnonzero(counted)
+    assert chosen.tolist() == list(range(chosen[0], chosen[-1] + 1))
+    if kind != "unigram" and label != "नमस्ते":  # tokens that stand for the label alone, without unknown ones
+        assert label in encode.decode([ids[i] for i in chosen])
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "unigram"])
+def test_the_tokens_of_a_label_are_those_of_the_completion_where_answers_start_with_a_blank(kind):
+    template = TEMPLATE.model_copy(update={"target_prefix": "\nout:", "target_start": " "})
+    encoder = PromptEncoder(tokenizer(kind), template)
+    text = "HassTurnOn(area='kitchen')"
+    counted = label_tokens(encoder.tokenizer, text, "kitchen", encoder.target_start)
+    completion = encoder.completion(text)
+    assert len(counted) == len(completion) - len(encoder.stop_ids)
+    assert "kitchen" in encoder.tokenizer.decode(completion[: len(counted)][counted].tolist())
+
+
+def test_a_tokenizer_without_offsets_is_refused():
+    def slow(text, **_):
+        raise NotImplementedError
+
+    with pytest.raises(UserError, match="no offsets"):
+        label_tokens(slow, "a b", "b")
 
 
 def test_labels_are_found_as_whole_words():

@@ -4,16 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import tokenizer
+from pydantic import ValidationError
 
-from contrastive_context.config.tasks import Template
+from contrastive_context.config.templates import Template
+from contrastive_context.corpora.lexicon import SOURCE_WORDS, TARGET_WORDS
 from contrastive_context.errors import UserError
 from contrastive_context.prompts import PromptEncoder
+from contrastive_context.tiny_models.tokenizer import build
+from small_models import tokenizer
 
 KINDS = ("llama", "gpt2", "unigram")
 TEMPLATE = Template(
     instruction="translate:", source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_prompt_tokens=4000
 )
+# As in running text: a word and the blank before it are one token, so the blank belongs to the target.
+SPACED = TEMPLATE.model_copy(update={"target_prefix": "\nout:", "target_start": " "})
 PRINTABLE = st.text(st.characters(codec="utf-8", exclude_characters="\n⏎", exclude_categories=("Cs",)), max_size=30)
 
 
@@ -23,32 +28,37 @@ def encoder(request) -> PromptEncoder:
 
 
 def plain(encoder: PromptEncoder, text: str) -> list[int]:
-    return encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return encoder.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
+@pytest.mark.parametrize("template", [TEMPLATE, SPACED], ids=["apart", "spaced"])
 @pytest.mark.parametrize("kind", KINDS)
 @given(examples=st.lists(st.tuples(PRINTABLE, PRINTABLE), max_size=3), source=PRINTABLE, target=PRINTABLE)
 @settings(max_examples=40, deadline=None)
-def test_ids_are_the_segments_in_order(kind, examples, source, target):
-    encoder = PromptEncoder(tokenizer(kind), TEMPLATE)
-    expected = list(encoder.bos_ids) + plain(encoder, TEMPLATE.instruction)
+def test_ids_are_the_segments_in_order(kind, template, examples, source, target):
+    encoder = PromptEncoder(tokenizer(kind), template)
+    start = template.target_start if kind == "gpt2" else ""  # the others put a blank before every segment themselves
+    expected = list(encoder.bos_ids) + plain(encoder, template.instruction)
     for left, right in examples:
-        for text in (TEMPLATE.source_prefix, left, TEMPLATE.target_prefix, right, TEMPLATE.stop):
+        for text in (template.source_prefix, left, template.target_prefix, start + right, template.stop):
             expected += plain(encoder, text)
-    for text in (TEMPLATE.source_prefix, source, TEMPLATE.target_prefix):
+    for text in (template.source_prefix, source, template.target_prefix):
         expected += plain(encoder, text)
     prompt = encoder.encode(examples, source)
     assert prompt.dropped == 0
     assert prompt.ids.tolist() == expected
-    assert encoder.completion(target).tolist() == plain(encoder, target) + plain(encoder, TEMPLATE.stop)
+    assert encoder.completion(target).tolist() == plain(encoder, start + target) + plain(encoder, template.stop)
 
 
+@pytest.mark.parametrize("template", [TEMPLATE, SPACED], ids=["apart", "spaced"])
 @given(target=st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=40))
 @settings(max_examples=100, deadline=None)
-def test_a_byte_level_completion_decodes_to_its_target(target):
-    encoder = PromptEncoder(tokenizer("gpt2"), TEMPLATE)
+def test_a_byte_level_completion_decodes_to_its_target(template, target):
+    encoder = PromptEncoder(tokenizer("gpt2"), template, task="toy")
     if "\n" in target:
-        with pytest.raises(UserError, match="contains the template's stop"):
+        with pytest.raises(UserError, match=r"tasks\.toy\.template\.stop '\\n' occurs in the target of row '0123abcd'"):
+            encoder.completion(target, "0123abcd")
+        with pytest.raises(UserError, match="choose a stop that occurs in no target"):
             encoder.completion(target)
     else:
         ids = encoder.completion(target)
@@ -58,8 +68,64 @@ def test_a_byte_level_completion_decodes_to_its_target(target):
 
 
 @pytest.mark.parametrize("target", ["desk lamp", "HassTurnOn(name='desk lamp')", "größer äöü", "lamp", ""])
-def test_a_prefix_space_does_not_reach_the_text(encoder, target):
+@pytest.mark.parametrize("template", [TEMPLATE, SPACED], ids=["apart", "spaced"])
+def test_a_prefix_space_does_not_reach_the_text(encoder, template, target):
+    encoder = PromptEncoder(encoder.tokenizer, template)
     assert encoder.decode(encoder.completion(target)) == target
+
+
+@pytest.mark.parametrize("start", [" ", " = ", "= "])
+def test_an_answer_begins_as_it_would_in_running_text(encoder, start):
+    template = SPACED.model_copy(update={"target_start": start})
+    encoder = PromptEncoder(encoder.tokenizer, template)
+    ids = encoder.completion("lamp in the kitchen.")
+    text = encoder.tokenizer.decode([*plain(encoder, "out:"), *ids[: -len(encoder.stop_ids)]])
+    if "=" not in start or encoder.tokenizer is not tokenizer("unigram"):  # which doesn't know the sign
+        blank = " " * (start.startswith(" ") or encoder.tokenizer is not tokenizer("gpt2"))
+        assert text.lstrip() == f"out:{blank}{start.lstrip()}lamp in the kitchen."
+        assert encoder.decode(ids) == "lamp in the kitchen."
+    if start == " " and encoder.tokenizer is tokenizer("gpt2"):
+        assert encoder.tokenizer.convert_ids_to_tokens(int(ids[0])) == "Ġlamp"
+
+
+def test_an_answer_without_the_blank_is_read_as_it_is():
+    encoder = PromptEncoder(tokenizer("gpt2"), SPACED)
+    assert encoder.decode([*plain(encoder, "lamp"), *encoder.stop_ids]) == "lamp"
+
+
+def test_a_start_that_holds_the_stop_is_refused():
+    with pytest.raises(ValidationError, match="target_start contains the stop"):
+        Template(target_prefix="out:", target_start="\n ", stop="\n")
+
+
+@pytest.mark.parametrize("text", ["</s>", "a </s> lamp", "<|endoftext|>", "lamp<|endoftext|>lamp<s>", "<unk></s>"])
+def test_special_tokens_in_the_corpus_are_plain_text(encoder, text):
+    inner = encoder.tokenizer
+    prompt = encoder.encode([(text, text)], text).ids[len(encoder.bos_ids) :]
+    special = set(inner.all_special_ids) - ({inner.unk_token_id} if inner is not tokenizer("gpt2") else set())
+    assert special.isdisjoint(prompt.tolist())
+    assert special.isdisjoint(encoder.completion(text).tolist())
+    if inner is not tokenizer("unigram"):  # which doesn't know every character
+        assert encoder.decode(encoder.completion(text)) == text
+
+
+def test_special_tokens_of_the_template_are_meant():
+    template = TEMPLATE.model_copy(update={"stop": "<|endoftext|>"})
+    encoder = PromptEncoder(tokenizer("gpt2"), template)
+    assert encoder.stop_ids.tolist() == [0]
+    assert encoder.tokenizer("<|endoftext|>")["input_ids"] == [0]  # the tokenizer's own setting is left alone
+
+
+def test_a_special_token_that_cannot_be_spelled_out_is_refused():
+    words = build()
+    template = Template(target_prefix="=>", stop=";")
+    encoder = PromptEncoder(words, template)
+    source, target = f"{SOURCE_WORDS[0]} {SOURCE_WORDS[1]}", TARGET_WORDS[0]
+    tokens = words.convert_ids_to_tokens(encoder.encode([(source, target)], source).ids.tolist())
+    assert tokens == ["<bos>", *source.split(), "=>", target, ";", *source.split(), "=>"]
+    assert encoder.decode(encoder.completion(target)) == target
+    with pytest.raises(UserError, match="contains '<eos>', which this model's tokenizer reads as a special token"):
+        encoder.encode([], f"{source} <eos>")
 
 
 def test_bos_comes_first_only_where_the_tokenizer_adds_it(encoder):
@@ -113,13 +179,6 @@ class TestOverLength:
             assert prompt.dropped == 3 - len(kept)
             np.testing.assert_array_equal(prompt.ids, expected)
 
-    def test_keep_last_wins_over_similarity(self, encoder):
-        empty, sizes = self.sizes(encoder)
-        limit = empty + max(sizes)
-        tight = PromptEncoder(encoder.tokenizer, TEMPLATE.model_copy(update={"max_prompt_tokens": limit}))
-        prompt = tight.encode(self.examples, "lamp", similarities=[0.2, 0.1, 0.9], keep_last=1)
-        np.testing.assert_array_equal(prompt.ids, encoder.encode([self.examples[1]], "lamp").ids)
-
     def test_a_query_that_does_not_fit_names_the_target(self, encoder):
         tight = PromptEncoder(encoder.tokenizer, TEMPLATE.model_copy(update={"max_prompt_tokens": 8}))
         with pytest.raises(UserError, match="0123abcd"):
@@ -138,7 +197,9 @@ def test_a_stop_that_the_tokenizer_cannot_represent_is_refused():
 
 
 def test_prefetched_texts_give_the_same_ids(encoder):
+    encoder = PromptEncoder(encoder.tokenizer, SPACED)
     before = encoder.encode([("desk", "lamp")], "the kitchen").ids
-    other = PromptEncoder(encoder.tokenizer, TEMPLATE)
-    other.add(["desk", "lamp", "the kitchen", "desk"])
+    other = PromptEncoder(encoder.tokenizer, SPACED)
+    other.add(["desk", "the kitchen", "desk"], ["lamp"])
+    other._tokenize = None  # everything must be there
     np.testing.assert_array_equal(before, other.encode([("desk", "lamp")], "the kitchen").ids)

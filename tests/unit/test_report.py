@@ -9,6 +9,7 @@ from synthetic_results import write_probes, write_scores
 
 from contrastive_context.errors import UserError
 from contrastive_context.report.build import Inputs, Settings, render
+from contrastive_context.report.usage import effective_config
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -107,6 +108,108 @@ def test_counts_provenance_licences_and_config_are_there(run):
     for expected in ("duplicate source: 2", "test/in_domain", "Apache-2.0", "llm-x", "numpy", "CPUs", "Where we had"):
         assert expected in text, expected
     assert "&#34;k&#34;: 5" in text
+
+
+def _of_run(**changes):
+    """Settings of a grid with one task, one model and two strategies, beside entries that nothing uses."""
+    config = {
+        "run": "r",
+        "packages": {"words": {"licence": "MIT"}, "weights": {"licence": "MIT"}, "unused-package": {"licence": "GPL"}},
+        "encoders": {"positions": {"package": None}, "unused-encoder": {"package": "unused-package"}},
+        "paraphrasers": {"rules": {}, "unused-paraphraser": {}},
+        "tasks": {
+            "lexicon": {"encoder": "positions", "corpus": {"package": "words"}},
+            "unused-task": {"encoder": "unused-encoder", "corpus": {}},
+        },
+        "models": {"llama": {"package": "weights"}, "unused-model": {"package": "unused-package"}},
+        "strategies": {
+            "zero": {"kind": "zero"},
+            "contrastive": {
+                "kind": "contrastive",
+                "epsilon": 0.1,
+                "paraphrasers": {"lexicon": "rules", "unused-task": "unused-paraphraser"},
+            },
+            "unused-strategy": {"kind": "similar"},
+        },
+        "finetuning": {"tiny": {}, "unused-recipe": {}},
+        "grid": [
+            {"task": "lexicon", "models": ["llama"], "strategies": ["zero", "contrastive"], "seeds": [0, 1],
+             "finetuning": "tiny"}
+        ],
+    }  # fmt: skip
+    return Settings(config=config, tasks=["lexicon"], models=["llama"], **changes)
+
+
+def test_only_what_the_grid_uses_is_in_the_configuration(run):
+    settings = _of_run()
+    found = effective_config(settings.config, settings.tasks, settings.models)
+    assert "unused" not in json.dumps(found)
+    assert {name: list(found[name]) for name in ("packages", "encoders", "paraphrasers", "finetuning")} == {
+        "packages": ["words", "weights"], "encoders": ["positions"], "paraphrasers": ["rules"], "finetuning": ["tiny"],
+    }  # fmt: skip
+    assert found["grid"] == settings.config["grid"] and "unused" in json.dumps(settings.config)
+    assert effective_config({"k": 5}, [], []) == {"k": 5}
+    text = render(_inputs(run), settings)
+    assert "unused" not in text and "weights" in text
+
+
+def test_sidecars_are_those_of_the_grids_steps(tmp_path):
+    taken = [
+        "packages/words.json", "packages/weights.json", "encoders/positions.json", "models/llama.json",
+        "corpus/lexicon/counts.json", "embeddings/lexicon/train.npy", "neighbours/lexicon/train.parquet",
+        "paraphrases/lexicon/rules.parquet", "contexts/lexicon/eval.parquet", "contexts/lexicon/train/zero.parquet",
+        "finetune/lexicon/llama/zero-seed1/adapters.json", "predictions/lexicon/llama/base.jsonl",
+        "predictions/lexicon/nearest_label.jsonl", "probes/lexicon/llama/contrastive-seed0.parquet",
+        "scores/lexicon/llama.parquet", "scores/lexicon/nearest_label.parquet", "tables/scores.csv",
+        "figures/probes.png",
+    ]  # fmt: skip
+    left = [
+        "packages/unused-package.json", "packages/lexicon.json", "encoders/llama.json", "models/lexicon.json",
+        "corpus/unused-task/counts.json", "corpus/llama/counts.json", "paraphrases/lexicon/unused-paraphraser.parquet",
+        "contexts/lexicon/train/unused-strategy.parquet", "finetune/lexicon/llama/zero-seed2/adapters.json",
+        "finetune/lexicon/llama/.zero-seed0.abc/adapters.json", "finetune/lexicon/lexicon/zero-seed0/adapters.json",
+        "predictions/lexicon/llama/unused-strategy-seed0.jsonl", "predictions/unused-task/llama/base.jsonl",
+        "probes/lexicon/unused-model/base.parquet", "scores/lexicon/unused-model.parquet", "report.html",
+    ]  # fmt: skip
+    for name in taken + left:
+        path = tmp_path / f"{name}.provenance.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    found = Inputs.of_run(tmp_path, _of_run()).provenance
+    names = {path.relative_to(tmp_path).as_posix().removesuffix(".provenance.json") for path in found}
+    assert names == set(taken)
+
+
+def test_cut_answers_and_shortened_prompts_are_listed(run):
+    inputs = _inputs(run, segments=[run / "scores/lexicon/llama.parquet"])
+    text = render(inputs, Settings(tasks=["lexicon"], models=["llama"]))
+    rows = dict(re.findall(r'<th scope="row">(\w+)</th>\n<td>840</td>(<td>.*)</tr>', text))
+    assert rows["Zero"] == "<td>25.0%</td><td>84 (10.0%)</td>"
+    assert rows["Random"] == "<td>0.0%</td><td>0 (0.0%)</td>"
+    assert "Cut answers" not in render(_inputs(run), Settings())
+
+
+def test_captions_say_what_a_point_rests_on(run, tmp_path):
+    import pandas as pd
+
+    text = " ".join(render(_inputs(run), Settings()).split())
+    assert "n = 120 prompts per point" in text and "n = 100 items per point" in text
+    assert "1 training run(s) per strategy" in text
+    table = pd.read_parquet(run / "tables/scores.parquet")
+    pooled = table[table["strategy"] == "zero"].assign(seed=pd.NA, seeds=3)
+    pd.concat([table, pooled]).to_parquet(tmp_path / "scores.parquet")
+    inputs = _inputs(run)
+    inputs.scores = tmp_path / "scores.parquet"
+    assert "1 to 3 training run(s) per strategy" in " ".join(render(inputs, Settings()).split())
+
+
+def test_rows_with_a_harder_threshold_are_not_counted(run):
+    import pandas as pd
+
+    findings = pd.read_parquet(run / "tables/findings.parquet")
+    single = findings[findings["model"] != "all"]
+    assert not single["counted"].all()
+    assert f"Of {int(single['counted'].sum())} comparisons" in render(_inputs(run), Settings())
 
 
 def test_missing_values_are_a_dash(run, tmp_path):

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrastive_context.buckets import bucket_of
-from contrastive_context.config.tasks import Index, Strategy
+from contrastive_context.config.strategies import Strategy
+from contrastive_context.config.tasks import Index
 from contrastive_context.errors import UserError
 from contrastive_context.retrieval import DUPLICATE, find_neighbours, pair_similarities
 from contrastive_context.sampling import iter_contexts, sample_contexts

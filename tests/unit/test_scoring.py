@@ -59,6 +59,14 @@ def test_every_prediction_is_scored_with_its_cell(tmp_path, corpus):
     assert str(back["seed"].dtype) == "Int64"
 
 
+def test_what_was_cut_is_carried_along(tmp_path, corpus):
+    lines = [_line("p1", stop_reason="length"), _line("p2", "b", dropped_examples=2)]
+    frame, _ = score({"base": _write(tmp_path / "base.jsonl", lines)}, corpus, SETTINGS)
+    found = frame.drop_duplicates("prompt_id").set_index("prompt_id")
+    assert found["stop_reason"].to_dict() == {"p1": "length", "p2": "stop"}
+    assert found["dropped_examples"].to_dict() == {"p1": 0, "p2": 2}
+
+
 def test_identical_pairs_are_scored_once(tmp_path, corpus, monkeypatch):
     calls = []
     metric = get_metric("exact_match")

@@ -39,6 +39,18 @@ def test_several_seeds_get_a_pooled_row():
     assert zero["value"].iloc[0] == pytest.approx(zero["value"].iloc[1:].mean())
 
 
+def test_intervals_over_few_runs_are_wide_but_end_with_the_scale():
+    frame = scores_frame(seeds=(0, 1))
+    shifted = (frame["strategy"] == "zero") & (frame["seed"] == 1)
+    frame.loc[shifted, "value"] = (frame.loc[shifted, "value"] + 0.2).clip(0, 1)
+    table = _score_table(frame)
+    zero = table[(table["strategy"] == "zero") & (table["composition"] == "top_k") & (table["bucket"] == "low")]
+    assert zero["seeds"].tolist() == [2, 1, 1]
+    pooled, *single = (zero["ci_high"] - zero["ci_low"]).tolist()
+    assert pooled == pytest.approx(1.0) and max(single) < 0.1
+    assert table["ci_low"].min() >= 0 and table["ci_high"].max() <= 1
+
+
 def test_missing_cells_stay_missing():
     frame = scores_frame()
     gone = (frame["strategy"] == "zero") & (frame["bucket"] == "high")

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from contrastive_context.config.models import PretrainedTinyModel
 from contrastive_context.corpora import lexicon
 from contrastive_context.errors import UserError
 from contrastive_context.tiny_models import documents, families, pretraining, tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 FAMILIES = ["llama", "qwen3", "gemma3", "gpt_neox"]
 
@@ -38,6 +39,7 @@ def test_pretrained_folder_loads_with_auto_classes(pretrained, family):
         "large_vocabulary",
         "source_nonces",
         "label_nonces",
+        "stop",
     }
     assert model.generation_config.bos_token_id == tokenizer.BOS
     assert model.generation_config.eos_token_id == tokenizer.EOS

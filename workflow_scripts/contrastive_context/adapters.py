@@ -1,4 +1,4 @@
-"""LoRA adapters: attach, save, load strictly, merge, and walk along the checkpoints of a run."""
+"""LoRA adapters: attach, save, load strictly, and walk along the checkpoints of a run."""
 
 import json
 import re
@@ -11,6 +11,7 @@ import torch
 from contrastive_context import artifacts
 from contrastive_context.config.finetuning import Lora
 from contrastive_context.errors import UserError
+from contrastive_context.fast_lora import round_once
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PREFIX = "base_model.model."
@@ -79,7 +80,11 @@ def load_adapter(model: Any, folder: str | Path) -> Any:
     from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
     tensors, config = _read(folder)
-    adapted = get_peft_model(model, LoraConfig(**{key: config[key] for key in _CONFIG_KEYS}, task_type="CAUSAL_LM"))
+    options = LoraConfig(**{key: config[key] for key in _CONFIG_KEYS}, task_type="CAUSAL_LM")
+    try:
+        adapted = get_peft_model(model, options)
+    except ValueError as error:
+        raise UserError(f"{Path(folder) / CONFIG}: {error}; the adapter belongs to another model") from error
     expected = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     _compare({name: tensor.shape for name, tensor in expected.items()}, tensors, Path(folder) / WEIGHTS)
     set_peft_model_state_dict(adapted, tensors)
@@ -87,27 +92,48 @@ def load_adapter(model: Any, folder: str | Path) -> Any:
 
 
 class AdapterWalker:
-    """Puts the adapters of a run, one after the other, into the weights of one loaded base.
+    """Gives one loaded base the adapters of a run, one after the other.
 
-    The base's own weights of the modules concerned are kept and every merge starts from them, so that errors don't
-    add up. peft isn't needed, and merged weights cost nothing at run time.
+    Into a float32 base adapters are merged: that costs nothing at run time, and every merge starts from the base's own
+    weights, so that errors don't add up. In a narrower type the sum would lose the small updates of early checkpoints
+    (a bfloat16 weight keeps 8 bits); there the adapter stays beside the weights in float32, as it was in training, and
+    each layer's sum is rounded once.
 
     Args:
-        model: a base model without adapters; its weights are changed in place by :meth:`merge`.
+        model: a base model without adapters; changed in place by :meth:`apply`.
     """
 
     def __init__(self, model: Any) -> None:
         """See the class."""
         self._model = model
         self._base: dict[str, torch.Tensor] = {}
+        self._adapted: Any = None
 
     @torch.no_grad()
-    def merge(self, folder: str | Path) -> Any:
-        """Set the model's weights to base + the adapter in ``folder``; return the model.
+    def apply(self, folder: str | Path) -> Any:
+        """Make the model behave as base + the adapter in ``folder``; return the model.
 
         Raises:
             UserError: a tensor is missing, unknown or of another shape, or a file can't be read.
         """
+        if self._model.dtype == torch.float32:
+            return self._merge(folder)
+        self.restore()
+        self._adapted = load_adapter(self._model, folder)
+        round_once(self._model)
+        return self._model.eval()
+
+    @torch.no_grad()
+    def restore(self) -> Any:
+        """Set the model to the base again, bit for bit; return it."""
+        for name, weight in self._base.items():
+            self._model.get_submodule(name).weight.copy_(weight)
+        if self._adapted is not None:
+            self._adapted.unload()
+            self._adapted = None
+        return self._model
+
+    def _merge(self, folder: str | Path) -> Any:
         tensors, config = _read(folder)
         targets = self._targets(config["target_modules"])
         expected = {}
@@ -123,13 +149,6 @@ class AdapterWalker:
             up = tensors[f"{_PREFIX}{name}.lora_B.weight"].to(base.device, torch.float32)
             delta = (up @ down) * (config["lora_alpha"] / config["r"])
             module.weight.copy_(base.float() + (delta.T if _is_transposed(module) else delta))
-        return self._model
-
-    @torch.no_grad()
-    def restore(self) -> Any:
-        """Set the model's weights to the base's again, bit for bit; return the model."""
-        for name, weight in self._base.items():
-            self._model.get_submodule(name).weight.copy_(weight)
         return self._model
 
     def _targets(self, names: str | list[str]) -> dict[str, Any]:

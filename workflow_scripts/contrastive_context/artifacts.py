@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,11 @@ from contrastive_context import __version__
 from contrastive_context.errors import UserError
 
 _CHUNK = 1 << 20
+_TEMPORARY = ".tmp-"
+_LEFT_OVER_AFTER = 24 * 3600  # seconds
+_DISK_FULL = re.compile(
+    r"os error (28|122)\b|no space left on device|disk quota exceeded|\d+ requested and \d+ written", re.IGNORECASE
+)
 
 
 @contextlib.contextmanager
@@ -25,7 +31,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary file name beside ``path``; rename it over ``path`` when the block succeeds.
 
     The file is synced before the rename, so that a reader sees the old content, the new content or nothing.
-    On any exception the temporary file is removed and ``path`` stays as it was.
+    On any exception the temporary file is removed and ``path`` stays as it was. What a killed process left for the
+    same ``path`` more than a day ago is removed too.
 
     Raises:
         UserError: the disk is full or the folder can't be written; the message names ``path``.
@@ -33,8 +40,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         # The suffix is kept because some writers (numpy, matplotlib) choose the format by it.
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f"{_TEMPORARY}{path.name}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -54,33 +62,66 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
         UserError: as for :func:`atomic_path`.
     """
     path = Path(path)
+    with temporary_folder(path) as temporary:
+        yield temporary
+        for file in temporary.rglob("*"):
+            # A link points to a user's own file, which stays as it is.
+            if file.is_file() and not file.is_symlink():
+                _sync(file)
+                # Some writers (safetensors) make files that only their owner can read.
+                file.chmod(0o666 & ~_umask())
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def temporary_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` for work on it; removed at the end, whatever happens.
+
+    Raises:
+        UserError: as for :func:`atomic_path`.
+    """
+    path = Path(path)
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        _remove_leftovers(path)
+        temporary = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{path.name}-", dir=path.parent))
         try:
             yield temporary
-            for file in temporary.rglob("*"):
-                # A link points to a user's own file, which stays as it is.
-                if file.is_file() and not file.is_symlink():
-                    _sync(file)
-                    # Some writers (safetensors) make files that only their owner can read.
-                    file.chmod(0o666 & ~_umask())
-            temporary.chmod(0o777 & ~_umask())
-            if path.exists():
-                shutil.rmtree(path)
-            temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporaries of ``path`` that nothing has written to for a day: their process was killed."""
+    ours = re.compile(re.escape(f"{_TEMPORARY}{path.name}-") + r"[a-z0-9_]{8}(" + re.escape(path.suffix) + ")?")
+    for entry in path.parent.iterdir():
+        if not ours.fullmatch(entry.name) or entry.is_symlink():
+            continue
+        with contextlib.suppress(OSError):  # somebody else removes it at the same time
+            newest = max(file.lstat().st_mtime for file in (entry, *entry.rglob("*")))
+            if time.time() - newest < _LEFT_OVER_AFTER:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink()
 
 
 @contextlib.contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in (28, 122):  # ENOSPC, EDQUOT
+    except UserError:
+        raise
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        # safetensors and others wrap the system's error, numpy tells only how much it wrote.
+        if number in (28, 122) or _DISK_FULL.search(str(error)):  # ENOSPC, EDQUOT
             raise UserError(f"{path}: no space left on the disk; free some and run the same command again") from error
-        if error.errno in (13, 30):  # EACCES, EROFS
+        if number in (13, 30):  # EACCES, EROFS
             raise UserError(f"{path}: can't be written ({error.strerror}); check the folder's permissions") from error
         raise
 
@@ -151,14 +192,16 @@ def write_folder_hashes(folder: str | os.PathLike, target: str | os.PathLike, **
     """Write the small file that stands for a folder of weights in the DAG.
 
     The JSON holds ``files`` (relative name → ``{"sha256", "bytes"}``) and ``extra``. Rules depend on this file rather
-    than on the weights, so that touching gigabytes reruns nothing.
+    than on the weights, so that touching gigabytes reruns nothing. A link to a user's own file gets that file's time,
+    by which :func:`check_folder` sees whether the file may have changed since.
     """
     folder = Path(folder)
-    files = {
-        str(file.relative_to(folder)): {"sha256": sha256_file(file), "bytes": file.stat().st_size}
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.resolve() != Path(target).resolve()
-    }
+    files = {}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file.resolve() != Path(target).resolve():
+            before = file.stat()
+            files[str(file.relative_to(folder))] = {"sha256": sha256_file(file), "bytes": before.st_size}
+            _stamp(file, before)
     record = {"files": files, **extra}
     write_json(target, record)
     return record
@@ -167,15 +210,33 @@ def write_folder_hashes(folder: str | os.PathLike, target: str | os.PathLike, **
 def check_folder(folder: str | os.PathLike, hashes: str | os.PathLike) -> dict[str, Any]:
     """Check that every file named in a hash file is there with its recorded size; return the record.
 
+    Files of our own are written once. One that is a link belongs to the user, who may replace it: if its time is not
+    the recorded one, it is hashed again.
+
     Raises:
-        UserError: a file is missing or has another size.
+        UserError: a file is missing, has another size, or is linked and has other content.
     """
     record = read_json(hashes)
     for name, entry in record["files"].items():
         file = Path(folder) / name
-        if not file.is_file() or file.stat().st_size != entry["bytes"]:
+        altered = not file.is_file() or file.stat().st_size != entry["bytes"]
+        if not altered and file.is_symlink():
+            now = file.stat()
+            # Whole seconds: not every file system keeps more.
+            if int(now.st_mtime) != int(file.lstat().st_mtime):
+                altered = sha256_file(file) != entry["sha256"]
+                if not altered:
+                    _stamp(file, now)
+        if altered:
             raise UserError(f"{file}: missing or altered (see {hashes}); delete {hashes} and run again to rebuild it")
     return record
+
+
+def _stamp(link: Path, state: os.stat_result) -> None:
+    """Give a link the time of the file it points to. It isn't kept in the hash file, whose content others depend on."""
+    if link.is_symlink():
+        with contextlib.suppress(OSError, NotImplementedError):  # without it the file is hashed at every check
+            os.utime(link, ns=(state.st_atime_ns, state.st_mtime_ns), follow_symlinks=False)
 
 
 def write_provenance(

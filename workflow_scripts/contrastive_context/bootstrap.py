@@ -2,9 +2,16 @@
 
 Segments of one cluster (template, document) are not independent, so whole clusters are drawn with replacement
 (Davison & Hinkley 1997, section 3.8). All systems of a (task, test set) use the same draws.
+
+Two to five training runs are too few to be resampled: the bootstrap then sees half to four fifths of their variance
+and knows nothing of how badly it is estimated. So runs are averaged in every resample of the clusters, and the
+uncertainty from the runs comes from Student's t over the values of the single runs. Squared half-widths of both parts
+add up (Zou & Donner 2008), each part with its own quantile; one common quantile with Welch's degrees of freedom would
+call too many differences real when two runs happen to agree.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,23 +24,19 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 
 
 class Bootstrap:
-    """Resampling weights over the clusters, and over the training seeds, of one (task, test set).
+    """Resampling weights over the clusters of one (task, test set).
 
     Attributes:
         clusters: cluster → column.
         weights: how often each cluster is drawn, float64 [resamples, clusters].
-        seed_weights: how often each training seed is drawn, float64 [resamples, seeds].
     """
 
-    def __init__(
-        self, clusters: Sequence[str], resamples: int, rng: np.random.Generator, seeds: Sequence[int] = ()
-    ) -> None:
-        """Draw the weights; the result depends on the *set* of clusters and seeds, not on their order."""
+    def __init__(self, clusters: Sequence[str], resamples: int, rng: np.random.Generator) -> None:
+        """Draw the weights; the result depends on the *set* of clusters, not on their order."""
         names = sorted(set(clusters))
         self.clusters = {name: column for column, name in enumerate(names)}
-        self.weights = _multinomial(rng, len(names), resamples)
-        self.seeds = {seed: column for column, seed in enumerate(sorted(set(seeds)))}
-        self.seed_weights = _multinomial(rng, len(self.seeds), resamples)
+        draws = rng.multinomial(len(names), np.full(len(names), 1 / max(1, len(names))), size=resamples)
+        self.weights = draws.astype(np.float64)
 
     def replicates(
         self, clusters: Sequence[str], matrix: np.ndarray, from_sums: Callable[[np.ndarray], np.ndarray]
@@ -50,48 +53,78 @@ class Bootstrap:
         np.add.at(sums, columns, matrix)
         return from_sums(self.weights @ sums)
 
-    def over_seeds(self, replicates: dict[int, np.ndarray]) -> np.ndarray:
-        """Return replicates of the mean over training seeds, seeds being resampled too, [resamples].
 
-        A resample that draws none of the given seeds is NaN.
-        """
-        weights = np.stack([self.seed_weights[:, self.seeds[seed]] for seed in replicates])
-        values = np.stack(list(replicates.values()))
-        total = weights.sum(axis=0)
-        mean = (weights * values).sum(axis=0)
-        return np.divide(mean, total, out=np.full_like(mean, np.nan), where=total > 0)
+def interval(
+    value: float, replicates: np.ndarray, confidence: float, clusters: int, by_seed: Sequence[float] = ()
+) -> tuple[float, float]:
+    """Return a confidence interval; (NaN, NaN) where it can't be told.
 
+    The percentile interval of the replicates, stretched for few clusters (Hesterberg 2015: the bootstrap's variance is
+    (c − 1)/c of what it should be, and the quantile Student's). With several training runs, each side's squared length
+    grows by the squared half-width of Student's interval over the runs.
 
-def _multinomial(rng: np.random.Generator, size: int, resamples: int) -> np.ndarray:
-    if size == 0:
-        return np.zeros((resamples, 0))
-    return rng.multinomial(size, np.full(size, 1 / size), size=resamples).astype(np.float64)
-
-
-def interval(replicates: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Return the percentile interval of the replicates, ignoring NaN; (NaN, NaN) if nothing is left."""
+    Args:
+        value: the estimate, over all training runs.
+        replicates: the same in every resample of the clusters, [resamples]; NaN is ignored.
+        confidence: between 0 and 1.
+        clusters: number of clusters.
+        by_seed: the estimate of each training run; none, or one, for no part from the runs.
+    """
     finite = replicates[np.isfinite(replicates)]
-    if len(finite) == 0:
-        return float("nan"), float("nan")
+    if len(finite) == 0 or clusters < 2:
+        return math.nan, math.nan
     tail = (1 - confidence) / 2
     low, high = np.quantile(finite, [tail, 1 - tail])
-    return float(low), float(high)
+    stretch = _few_clusters(clusters) * _student(tail, clusters - 1) / _student(tail, math.inf)
+    between = _student(tail, len(by_seed) - 1) * _seed_error(by_seed) if len(by_seed) > 1 else 0.0
+    below, above = (math.hypot(max(0.0, side) * stretch, between) for side in (value - low, high - value))
+    return float(value - below), float(value + above)
 
 
-def p_value(difference: float, replicates: np.ndarray) -> float:
-    """Return the two-sided p of "no difference" from the bootstrap standard error (normal approximation).
+def p_value(difference: float, replicates: np.ndarray, clusters: int, by_seed: Sequence[float] = ()) -> float:
+    """Return the two-sided p of "no difference": where the interval, made from standard errors, would just touch 0.
 
-    Percentile p-values stop at 2/resamples, too coarse for Holm's correction over a grid; the normal tail does not.
+    Percentile p-values stop at 2/resamples, too coarse for Holm's correction over a grid; Student's tail does not.
+
+    Args:
+        difference: the estimate, over all training runs.
+        replicates: as in :func:`interval`.
+        clusters: number of clusters.
+        by_seed: as in :func:`interval`.
     """
-    import math
-
     finite = replicates[np.isfinite(replicates)]
-    if len(finite) < 2 or not math.isfinite(difference):
-        return float("nan")
-    error = float(np.std(finite, ddof=1))
-    if error < 1e-12:
+    if len(finite) < 2 or clusters < 2 or not math.isfinite(difference):
+        return math.nan
+    within = float(np.std(finite, ddof=1)) * _few_clusters(clusters)
+    between = _seed_error(by_seed)
+    if within < 1e-12 and between < 1e-12:
         return 0.0 if abs(difference) > 1e-12 else 1.0
-    return math.erfc(abs(difference) / error / math.sqrt(2))
+
+    def half_width(tail: float) -> float:
+        seeds = _student(tail, len(by_seed) - 1) * between if between > 0 else 0.0
+        return math.hypot(_student(tail, clusters - 1) * within, seeds)
+
+    low, high = -300.0, math.log10(0.5)  # of the tail's logarithm
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if half_width(10**middle) < abs(difference) else (middle, high)
+    return 2 * 10**high
+
+
+def _student(tail: float, freedom: float) -> float:
+    """Return the quantile of Student's t that leaves ``tail`` above it."""
+    from scipy.special import ndtri, stdtrit
+
+    return float(-(ndtri(tail) if math.isinf(freedom) else stdtrit(freedom, tail)))
+
+
+def _few_clusters(clusters: int) -> float:
+    return math.sqrt(clusters / (clusters - 1))
+
+
+def _seed_error(by_seed: Sequence[float]) -> float:
+    """Return the standard error of the mean over training runs, 0 for fewer than two."""
+    return float(np.std(by_seed, ddof=1)) / math.sqrt(len(by_seed)) if len(by_seed) > 1 else 0.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,11 +1,14 @@
 """What the entry points share: settings, log file, progress, and errors that a person can read."""
 
 import argparse
+import contextlib
 import json
 import logging
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +53,10 @@ def load_settings(text: str, model: Callable[..., Settings]) -> Settings:
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
-    """Parse the command line, set up logging and call ``main``; a :class:`UserError` becomes one line and status 2."""
+    """Parse the command line, set up logging and call ``main``; a :class:`UserError` becomes one line and status 2.
+
+    SIGTERM (Snakemake, SLURM before its time limit) ends the step as Ctrl-C does: temporary files are removed.
+    """
     args = arguments.parse_args()
     args.started = time.time()
     handlers: list[logging.Handler] = [logging.StreamHandler()]
@@ -64,17 +70,42 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     output = vars(args).get("out") or vars(args).get("out_dir")
     log.info("%s → %s", Path(sys.argv[0]).stem, " ".join(output) if isinstance(output, list) else output)
     try:
-        main(args)
+        with _sigterm_raises():
+            main(args)
     except UserError as error:
         log.error("error: %s", error)
         sys.exit(2)
+    except _Terminated:
+        log.error("terminated (SIGTERM: cancelled, or out of time); run the same command again")
+        sys.exit(128 + signal.SIGTERM)
     except KeyboardInterrupt:
-        log.error("interrupted; run the same command again to continue")
-        sys.exit(130)
+        log.error("interrupted; run the same command again")
+        sys.exit(128 + signal.SIGINT)
     except Exception:
         # The traceback must be in the log file too: it is all that a cluster job leaves behind.
         log.exception("unexpected error; this is a bug in the step, not in your input")
         sys.exit(1)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM arrived. Like Ctrl-C it passes every ``except Exception``."""
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+        yield
+        return
+
+    def terminate(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
+        raise _Terminated
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def progress(items: Iterable[Item] | None = None, *, label: str, total: int | None = None, unit: str = "it") -> "Any":

@@ -1,15 +1,16 @@
 """A version for code: what an entry point imports, hashed without comments, docstrings and layout."""
 
 import ast
+import contextlib
 import hashlib
 import io
 import json
-import os
 import tokenize
 from functools import cache
 from pathlib import Path
 
-from contrastive_context.artifacts import sha256_file
+from contrastive_context.artifacts import sha256_file, write_json
+from contrastive_context.errors import UserError
 
 PACKAGE = "contrastive_context"
 #: Modules that shape messages but no artifact.
@@ -30,11 +31,10 @@ class CodeVersions:
         self._scripts = Path(scripts)
         self._cache = Path(cache)
         self._known: dict[str, dict] = {}
-        if self._cache.is_file():
-            try:
-                self._known = json.loads(self._cache.read_text(encoding="utf-8"))
-            except ValueError:
-                self._known = {}
+        with contextlib.suppress(OSError, ValueError):  # missing or torn
+            known = json.loads(self._cache.read_text(encoding="utf-8"))
+            self._known = known if isinstance(known, dict) else {}
+        self._saved = len(self._known)
         self._files: dict[str, dict] = {}
         self._versions: dict[str, str] = {}
 
@@ -76,10 +76,11 @@ class CodeVersions:
         return None
 
     def _save(self) -> None:
-        self._cache.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._cache.with_name(f"{self._cache.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(self._known), encoding="utf-8")
-        temporary.replace(self._cache)
+        """Keep what was learned; where that can't be written, every parse computes it again."""
+        if len(self._known) > self._saved:
+            with contextlib.suppress(OSError, UserError):
+                write_json(self._cache, self._known)
+            self._saved = len(self._known)
 
 
 def imported_modules(source: str) -> set[str]:

@@ -8,19 +8,19 @@ from contrastive_context.errors import UserError
 _GPU_NODES = ("nvidia*", "kfd", "dxg")  # CUDA, ROCm, WSL
 
 
-def require_gpu(device: str, name: str) -> None:
+def require_gpu(device: str, key: str) -> None:
     """Refuse ``device`` "cuda" where no GPU is visible; imports nothing, so that a job fails in its first second.
 
     Args:
         device: "cpu" or "cuda".
-        name: the model's key in the configuration, for the message.
+        key: the entry in the configuration that asks for it, for instance "models.big", for the message.
 
     Raises:
         UserError: "cuda" was asked for and no GPU is visible.
     """
     if device == "cuda" and not _gpu_visible():
         raise UserError(
-            f"models.{name}.device is cuda but no GPU is visible here; run the job where there is one "
+            f"{key}.device is cuda but no GPU is visible here; run the job where there is one "
             "(on SLURM: ask for a GPU), or set the key to cpu"
         )
 

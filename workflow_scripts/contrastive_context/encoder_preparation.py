@@ -106,7 +106,8 @@ def _try_out(name: str, encoder: SentenceTransformerEncoder, folder: Path) -> in
 
     # Of equal length: a tokenizer that maps every word to [UNK] would give all three the same vector.
     texts = ["please switch on that old lamp", "every winter brings us some snow", "seven green boats left our port"]
-    vectors = load_encoder(encoder, folder)(texts)
+    # Preparing is a local job, often on a machine without the GPU that embedding may ask for.
+    vectors = load_encoder(encoder.model_copy(update={"device": "cpu"}), folder)(texts)
     similarity = vectors @ vectors.T
     if not np.isfinite(similarity).all() or similarity[np.triu_indices(3, 1)].min() > 0.999:
         raise UserError(f"encoders.{name}: unrelated sentences get one vector; its tokenizer or weights are broken")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from contrastive_context import artifacts, cli
 from contrastive_context.config.base import Model
+from contrastive_context.config.models import Device
 from contrastive_context.config.sources import Encoder, PositionalWordsEncoder
+from contrastive_context.devices import require_gpu
 from contrastive_context.errors import UserError
 from contrastive_context.language_models import PICKLES
 
@@ -34,21 +36,24 @@ def load_encoder(settings: Encoder, folder: str | Path | None) -> Encode:
         folder: the prepared folder; ignored for ``positional_words``.
 
     Returns:
-        A function from texts to float32 [texts, dimensions], rows of unit norm. It uses a GPU if one is visible.
+        A function from texts to float32 [texts, dimensions], rows of unit norm. Its device is the entry's alone,
+        whatever is visible: similarities must not depend on where a job happens to run.
 
     Raises:
-        UserError: the folder is missing, is not a sentence-transformers model, or holds a file that could run code.
+        UserError: no GPU is visible for ``cuda``; the folder is missing, is not a sentence-transformers model, or holds
+            a file that could run code.
     """
     if isinstance(settings, PositionalWordsEncoder):
         return _encode_positional
     if folder is None:
         raise UserError("--encoder: the encoder's folder is missing")
-    return _load_sentence_transformer(Path(folder), settings.batch_size)
+    return _load_sentence_transformer(Path(folder), settings.batch_size, settings.device)
 
 
-def _load_sentence_transformer(folder: Path, batch_size: int) -> Encode:
+def _load_sentence_transformer(folder: Path, batch_size: int, device: Device) -> Encode:
+    require_gpu(device, f"encoders.{folder.name}")
+
     import numpy as np
-    import torch
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as chatter
@@ -58,7 +63,7 @@ def _load_sentence_transformer(folder: Path, batch_size: int) -> Encode:
     try:
         model = SentenceTransformer(
             str(folder),
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            device=device,
             local_files_only=True,
             trust_remote_code=False,
             model_kwargs={"use_safetensors": True},

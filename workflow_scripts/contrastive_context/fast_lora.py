@@ -1,4 +1,4 @@
-"""LoRA layers as one function with equal results: about a fifth faster for tiny models, and less memory, in float32."""
+"""LoRA layers with forwards of our own: faster training in float32, and exact sums on bases of a narrower type."""
 
 from typing import Any
 
@@ -18,10 +18,59 @@ def speed_up(network: Any) -> int:
     Returns:
         The number of layers replaced.
     """
-    layers = [module for module in network.modules() if _is_plain_lora(module)]
+    layers = [
+        module
+        for module in network.modules()
+        if _is_plain_lora(module)
+        and module.get_base_layer().weight.dtype == torch.float32
+        and isinstance(module.lora_dropout["default"], torch.nn.Identity)
+    ]
     for module in layers:
         module.forward = _lora_forward(module)
     return len(layers)
+
+
+def round_once(network: Any) -> int:
+    """Let peft's LoRA layers on a bfloat16 or float16 base add the adapter before they round. For inference only.
+
+    Peft rounds the base layer's output to the base's type and then adds the adapter's part to it: a part below half a
+    unit of the last place is lost every time, as it is when merged into the weights. Rounded once, the sum is right on
+    average. The products of the base stay in its own type where the device can return them in float32.
+
+    Args:
+        network: a model whose linear layers peft has adapted with a single plain LoRA adapter, in float32.
+
+    Returns:
+        The number of layers replaced.
+    """
+    layers = [
+        module
+        for module in network.modules()
+        if _is_plain_lora(module) and module.get_base_layer().weight.dtype != torch.float32
+    ]
+    for module in layers:
+        module.forward = _rounding_once(module)
+    return len(layers)
+
+
+def _rounding_once(module: Any) -> Any:
+    base = module.get_base_layer()
+    down, up = module.lora_A["default"].weight, module.lora_B["default"].weight
+    weight = base.weight.T if isinstance(base, torch.nn.Linear) else base.weight  # [in, out], as in GPT-2's Conv1D
+    scale = module.scaling["default"]
+
+    def forward(x: Any) -> Any:
+        rows = x.flatten(0, -2)
+        if rows.is_cuda and torch.version.hip is None:
+            y = torch.mm(rows, weight, out_dtype=torch.float32)
+        else:
+            y = rows.float() @ weight.float()
+        if base.bias is not None:
+            y += base.bias
+        y.addmm_(rows.float() @ down.T, up.T, alpha=scale)
+        return y.to(x.dtype).view(*x.shape[:-1], y.shape[1])
+
+    return forward
 
 
 class _LoraLinear(torch.autograd.Function):
@@ -64,5 +113,4 @@ def _is_plain_lora(module: Any) -> bool:
 
     if type(module) is not Linear or list(module.lora_A) != ["default"] or module.merged:
         return False
-    plain = isinstance(module.lora_dropout["default"], torch.nn.Identity) and not module.use_dora["default"]
-    return plain and module.get_base_layer().weight.dtype == torch.float32 and module.lora_A["default"].bias is None
+    return not module.use_dora["default"] and module.lora_A["default"].bias is None

@@ -2,19 +2,22 @@
 
 Every comparison is written as *higher minus lower*, so that a positive difference supports the claim. Where a claim
 names one system against several, the closest pair is shown and every pair has to hold (an intersection-union test).
+A claim's text says what is tested; its source says who makes it.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
-from contrastive_context.bootstrap import holm, interval, p_value
+from contrastive_context.bootstrap import holm, p_value
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.metrics import get_metric
 from contrastive_context.tables import Cell, CellKey, Cells, Settings, over_seeds
 
-SHOWS, NOT, UNSURE = "shows", "does not show", "can't tell"
-_NAMES = {"base": "base", "zero": "Zero", "random": "Random", "similar": "Similar", "contrastive": "Contrastive"}
+SHOWS, SMALL, NOT, UNSURE = "shows", "shows, but small", "does not show", "can't tell"
+VERDICTS = (SHOWS, SMALL, NOT, UNSURE)
+_NAMES = {"base": "base", "zero": "Zero", "random": "Random", "similar": "Similar", "contrastive": "Contrastive",
+          "mixed": "Mixed"}  # fmt: skip
 _PROBES = {"iwl": "IWL-score", "icl": "ICL-score", "icl_valid": "ICL-score (valid label)", "copy": "Copy-score"}
 
 
@@ -31,7 +34,8 @@ class Claim:
         place: bucket, or probe where ``probe`` is set.
         probe: looked up in the probes instead of the scores.
         margin: Statistics field; the claim is then "higher is not below lower by more than this".
-        large: the effect has to reach Statistics.large_effect instead of min_effects.
+        large: the effect has to reach Statistics.large_effect instead of min_effects. Such a claim repeats another
+            one with a harder threshold and isn't counted again.
     """
 
     name: str
@@ -46,44 +50,56 @@ class Claim:
 
 
 _RIVALS = ("base", "zero", "random", "similar")
+_ABSTRACT = "paper, abstract"
+_AMONG = "ours; the paper's abstract says: among the most accurate"
+# "IWL-score of Similar-Context is lowest, ICL-score of Random-Context diminishes fast with training, Copy-score of
+# Similar-Context is higher. Contrastive-Context provides best retention of ICL and IWL capabilities …": the figure
+# compares Random, Similar and Contrastive.
+_CAPTION = "paper, caption of figure 4; formulas ours"
+_RETENTION = "ours; the paper's caption of figure 4 says: best retention"
 CLAIMS: tuple[Claim, ...] = (
-    Claim("zero_below_base_high", "Zero ends below the un-tuned base at high similarity", "paper, abstract",
+    Claim("zero_below_base_high", "Zero ends below the un-tuned base at high similarity", _ABSTRACT,
           ("base",), ("zero",), "high"),
-    Claim("random_below_base_high", "Random ends below the un-tuned base at high similarity", "paper, abstract",
+    Claim("random_below_base_high", "Random ends below the un-tuned base at high similarity", _ABSTRACT,
           ("base",), ("random",), "high"),
-    Claim("random_below_zero_high", "Random is even worse than Zero at high similarity", "paper, abstract",
+    Claim("random_below_zero_high", "Random ends below Zero at high similarity", _ABSTRACT,
           ("zero",), ("random",), "high"),
-    Claim("similar_below_zero_low", "Similar is worse than Zero at low similarity", "paper, abstract",
+    Claim("similar_below_zero_low", "Similar ends below Zero at low similarity", _ABSTRACT,
           ("zero",), ("similar",), "low"),
-    Claim("similar_below_random_low", "Similar is worse than Random at low similarity", "paper, abstract",
-          ("random",), ("similar",), "low"),
     Claim("similar_far_below_zero_low", "… and by a tenth of the scale or more (Zero)", "ours",
           ("zero",), ("similar",), "low", large=True),
+    Claim("similar_below_random_low", "Similar ends below Random at low similarity", _ABSTRACT,
+          ("random",), ("similar",), "low"),
     Claim("similar_far_below_random_low", "… and by a tenth of the scale or more (Random)", "ours",
           ("random",), ("similar",), "low", large=True),
-    Claim("contrastive_best_medium", "Contrastive is best at medium similarity", "paper says: among the best",
-          ("contrastive",), _RIVALS, "medium"),
-    Claim("contrastive_best_high", "Contrastive is best at high similarity", "paper says: among the best",
-          ("contrastive",), _RIVALS, "high"),
-    Claim("contrastive_near_random_low", "Contrastive is level with Random at low similarity",
-          "paper says: among the best", ("contrastive",), ("random",), "low", margin="near_margin"),
-    Claim("similar_lowest_iwl", "Similar has the lowest IWL-score", "our reading of figure 4",
+    Claim("contrastive_best_medium", "Contrastive is above the base, Zero, Random and Similar at medium similarity",
+          _AMONG, ("contrastive",), _RIVALS, "medium"),
+    Claim("contrastive_best_high", "Contrastive is above the base, Zero, Random and Similar at high similarity",
+          _AMONG, ("contrastive",), _RIVALS, "high"),
+    Claim("contrastive_above_mixed_medium", "Contrastive is above Mixed at medium similarity", "ours",
+          ("contrastive",), ("mixed",), "medium"),
+    Claim("contrastive_above_mixed_high", "Contrastive is above Mixed at high similarity", "ours",
+          ("contrastive",), ("mixed",), "high"),
+    Claim("contrastive_near_random_low", "Contrastive is at most the margin below Random at low similarity",
+          _AMONG, ("contrastive",), ("random",), "low", margin="near_margin"),
+    Claim("similar_lowest_iwl", "Similar has the lowest IWL-score of Random, Similar and Contrastive", _CAPTION,
           ("random", "contrastive"), ("similar",), "iwl", probe=True),
-    Claim("random_loses_icl", "Random's ICL-score falls below the base's", "our reading of figure 4",
+    Claim("random_loses_icl", "Random's ICL-score ends below the base's", _CAPTION,
           ("base",), ("random",), "icl", probe=True),
-    Claim("random_loses_icl_valid", "Random's ICL-score falls below the base's (valid label)",
-          "our reading of figure 4", ("base",), ("random",), "icl_valid", probe=True),
-    Claim("contrastive_keeps_icl", "Contrastive keeps the base's ICL-score", "our reading of figure 4",
+    Claim("random_loses_icl_valid", "Random's ICL-score ends below the base's (valid label)", _CAPTION,
+          ("base",), ("random",), "icl_valid", probe=True),
+    Claim("contrastive_keeps_icl", "Contrastive's ICL-score ends at most the margin below the base's", _RETENTION,
           ("contrastive",), ("base",), "icl", probe=True, margin="icl_margin"),
-    Claim("contrastive_keeps_icl_valid", "Contrastive keeps the base's ICL-score (valid label)",
-          "our reading of figure 4", ("contrastive",), ("base",), "icl_valid", probe=True, margin="icl_margin"),
-    Claim("similar_highest_copy", "Similar has the highest Copy-score", "our reading of figure 4",
+    Claim("contrastive_keeps_icl_valid",
+          "Contrastive's ICL-score ends at most the margin below the base's (valid label)", _RETENTION,
+          ("contrastive",), ("base",), "icl_valid", probe=True, margin="icl_margin"),
+    Claim("similar_highest_copy", "Similar has the highest Copy-score of Random, Similar and Contrastive", _CAPTION,
           ("similar",), ("random", "contrastive"), "copy", probe=True),
 )  # fmt: skip
 
 COLUMNS = [
-    "claim", "text", "source", "task", "model", "test_set", "composition", "seed", "scope", "metric", "quantity",
-    "difference", "ci_low", "ci_high", "p_holm", "threshold", "n", "clusters", "verdict",
+    "claim", "text", "source", "counted", "task", "model", "test_set", "composition", "seed", "scope", "metric",
+    "quantity", "difference", "ci_low", "ci_high", "p_holm", "threshold", "n", "clusters", "verdict",
 ]  # fmt: skip
 
 
@@ -105,13 +121,16 @@ def build(scores: Cells, probes: Cells, settings: Settings) -> "Any":
     One row per (claim, task, model, test set, composition), and one per (claim, task, test set) over the models with
     verdict "k of m models": those that show it in every composition. A claim about a strategy that a task doesn't
     have is left out; a comparison that one model lacks is there and reads "can't tell". The step is always the last.
+    ``counted`` is False where a row asks again, with a harder threshold, what another one asks.
     """
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
     for claim in CLAIMS:
         rows += _claim_rows(claim, probes if claim.probe else scores, settings)
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"seed": "Int64", "n": "Int64", "clusters": "Int64"})
+    return pd.DataFrame(rows, columns=COLUMNS).astype(
+        {"counted": bool, "seed": "Int64", "n": "Int64", "clusters": "Int64"}
+    )
 
 
 def _claim_rows(claim: Claim, cells: Cells, settings: Settings) -> list[dict[str, Any]]:
@@ -134,7 +153,7 @@ def _claim_rows(claim: Claim, cells: Cells, settings: Settings) -> list[dict[str
         metric = _metric(claim, task, cells, settings)
         scale = 1.0 if claim.probe else get_metric(metric).maximum
         probed = "likelihood" if metric == "likelihood" else claim.place
-        threshold = statistics.min_effects.get(probed if claim.probe else metric, 0.0)
+        threshold = statistics.min_effects[probed if claim.probe else metric]
         if claim.large:
             threshold = statistics.large_effect * scale
         if claim.margin:
@@ -200,15 +219,15 @@ def _pair(
         differences[seed] = Cell(
             a.value - b.value, a.replicates - b.replicates, min(a.n, b.n), min(a.clusters, b.clusters)
         )
-    cell = over_seeds(differences, cells.bootstraps[task, test_set])
-    low, high = interval(cell.replicates, statistics.confidence)
+    cell = over_seeds(differences)
+    low, high = cell.interval(statistics.confidence)
     # A claim with a margin asks whether the difference exceeds minus the margin, and is tested there.
     offset = max(-threshold, 0.0)
     return _Pair(
         difference=cell.value,
         low=low,
         high=high,
-        p=p_value(cell.value + offset, cell.replicates + offset),
+        p=p_value(cell.value + offset, cell.replicates, cell.clusters, cell.by_seed),
         clusters=cell.clusters,
         n=cell.n,
         seeds=tuple(seeds),
@@ -217,8 +236,9 @@ def _pair(
 
 
 def verdict(
-    difference: float, low: float, high: float, p: float, threshold: float, clusters: int, statistics: Statistics
-) -> str:
+    difference: float, low: float, high: float, p: float, threshold: float, clusters: int, statistics: Statistics,
+    size: bool = False,
+) -> str:  # fmt: skip
     """Return the verdict on one oriented difference.
 
     Args:
@@ -229,17 +249,23 @@ def verdict(
         threshold: the smallest effect that counts (≥ 0), or minus the margin within which systems count as level.
         clusters: independent clusters behind it.
         statistics: confidence and min_clusters.
+        size: the claim is about the size itself, so that a smaller effect doesn't support it.
 
     Returns:
         "shows" where the interval lies above 0 (above minus the margin), so does the corrected test, and the effect is
-        at least the threshold; "does not show" where the whole interval lies at or below 0 or below the threshold;
-        "can't tell" otherwise, and with fewer than ``min_clusters``.
+        at least the threshold; "shows, but small" where all but the last is so; "does not show" where the interval
+        reaches 0 or lower and ends below the threshold (below minus the margin); "can't tell" otherwise, and with
+        fewer than ``min_clusters``.
     """
     if clusters < statistics.min_clusters or any(map(math.isnan, (difference, low, high, p))):
         return UNSURE
-    if low > min(threshold, 0.0) and difference >= threshold and p < 1 - statistics.confidence:
-        return SHOWS
-    if high < threshold or (threshold >= 0 and high <= 0):
+    zero = min(threshold, 0.0)
+    if low > zero and p < 1 - statistics.confidence:
+        if difference >= threshold:
+            return SHOWS
+        if not size:
+            return SMALL
+    if (low <= zero or size) and (high < threshold or high <= 0 <= threshold):
         return NOT
     return UNSURE
 
@@ -247,10 +273,13 @@ def verdict(
 def _finish(
     claim: Claim, row: dict[str, Any], pairs: list[_Pair | None], p: float, threshold: float, statistics: Statistics
 ) -> dict[str, Any]:
-    base = {"claim": claim.name, "text": claim.text, "source": claim.source, **row, "threshold": threshold}
+    base = {
+        "claim": claim.name, "text": claim.text, "source": claim.source, "counted": not claim.large, **row,
+        "threshold": threshold,
+    }  # fmt: skip
     place = _PROBES[claim.place] if claim.probe else f"{claim.place} similarity"
     if row["metric"] == "likelihood":
-        place += " (nats per token)"
+        place += " (nats per label token)" if claim.place in ("icl", "icl_valid") else " (nats per token)"
     measured = [pair for pair in pairs if pair is not None]
     if len(measured) < len(pairs):
         return base | {
@@ -259,9 +288,10 @@ def _finish(
             "n": None, "clusters": None,
         }  # fmt: skip
     verdicts = [
-        verdict(pair.difference, pair.low, pair.high, p, threshold, pair.clusters, statistics) for pair in measured
+        verdict(pair.difference, pair.low, pair.high, p, threshold, pair.clusters, statistics, claim.large)
+        for pair in measured
     ]
-    total = NOT if NOT in verdicts else UNSURE if UNSURE in verdicts else SHOWS
+    total = next(name for name in (NOT, UNSURE, SMALL, SHOWS) if name in verdicts)
     closest = min(measured, key=lambda pair: pair.difference)
     seeds = closest.seeds
     return base | {
@@ -285,6 +315,7 @@ def _summaries(claim: Claim, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
     result = []
     for (task, test_set), models in groups.items():
         shown = sum(all(row["verdict"] == SHOWS for row in cells) for cells in models.values())
+        small = sum(all(row["verdict"] in (SHOWS, SMALL) for row in cells) for cells in models.values()) - shown
         refuted = sum(any(row["verdict"] == NOT for row in cells) for cells in models.values())
         compositions = {row["composition"] for cells in models.values() for row in cells}
         runs = {row["scope"] for cells in models.values() for row in cells} - {"not measured"}
@@ -293,13 +324,15 @@ def _summaries(claim: Claim, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
                 "claim": claim.name,
                 "text": claim.text,
                 "source": claim.source,
+                "counted": not claim.large,
                 "task": task,
                 "model": "all",
                 "test_set": test_set,
                 "metric": next(iter(models.values()))[0]["metric"],
                 "composition": "every" if len(compositions) > 1 else next(iter(compositions)),
                 "scope": runs.pop() if len(runs) == 1 else "over several training runs" if runs else "not measured",
-                "quantity": f"{shown} show, {refuted} do not, {len(models) - shown - refuted} can't tell",
+                "quantity": f"{shown} show, {f'{small} show but small, ' if small else ''}{refuted} do not, "
+                f"{len(models) - shown - small - refuted} can't tell",
                 "seed": None, "difference": math.nan, "ci_low": math.nan, "ci_high": math.nan, "p_holm": math.nan,
                 "threshold": next(iter(models.values()))[0]["threshold"], "n": None, "clusters": None,
                 "verdict": f"{shown} of {len(models)} model{'' if len(models) == 1 else 's'}",

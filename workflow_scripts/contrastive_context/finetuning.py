@@ -12,7 +12,7 @@ from contrastive_context import artifacts, cli
 from contrastive_context.config.base import Model
 from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.config.models import Device, Dtype
-from contrastive_context.config.tasks import Template
+from contrastive_context.config.templates import Template
 from contrastive_context.devices import peak_memory_mb
 from contrastive_context.errors import UserError
 from contrastive_context.training_data import TrainingData
@@ -51,6 +51,7 @@ def fine_tune(
     *,
     base_name: str = "",
     base_sha256: str = "",
+    task: str = "",
     label: str = "fine-tune",
 ) -> dict[str, Any]:
     """Train a LoRA adapter; write checkpoints, ``trainer_log.jsonl`` and, last, ``adapters.json`` into ``folder``.
@@ -68,6 +69,7 @@ def fine_tune(
         folder: where to write.
         base_name: the base's name, kept in the adapters' configuration.
         base_sha256: SHA-256 of the base's hash file; adapters are refused on another base.
+        task: the task's key in the configuration, for messages.
         label: shown beside the progress bar.
 
     Returns:
@@ -83,8 +85,10 @@ def fine_tune(
     from contrastive_context.prompts import PromptEncoder, max_positions
 
     folder, device = Path(folder), next(model.parameters()).device
-    encoder = PromptEncoder(tokenizer, template, max_positions(model))
-    encoder.add(text for pair in data.texts.values() for text in pair)
+    encoder = PromptEncoder(tokenizer, template, max_positions(model), task)
+    encoder.add((source for source, _ in data.texts.values()), (answer for _, answer in data.texts.values()))
+    for target in sorted({target for rows in data.schedule for target, _ in rows}):
+        encoder.completion(data.texts[target][1], target)  # better refused now than in the middle of training
     adapted = adapters.attach(model, recipe.lora, seed)
     network = adapted.get_base_model().eval()
     for name, module in network.named_modules():

@@ -9,7 +9,7 @@ import numpy as np
 from contrastive_context import artifacts, cli
 from contrastive_context.config.base import Model
 from contrastive_context.config.models import Device, Dtype
-from contrastive_context.config.tasks import Template
+from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
 from contrastive_context.prompts import PromptEncoder
 
@@ -139,6 +139,7 @@ def predict(
     test: str | Path,
     contexts: str | Path,
     batch_tokens: int,
+    task: str = "",
     label: str = "generate",
 ) -> Iterator[dict[str, Any]]:
     """Yield one prediction record per frozen evaluation prompt (the format of ``predictions/….jsonl``).
@@ -152,6 +153,7 @@ def predict(
         test: corpus file of the targets.
         contexts: frozen evaluation contexts.
         batch_tokens: padded tokens per batch.
+        task: the task's key in the configuration, for messages.
         label: shown beside the progress bar.
 
     Raises:
@@ -162,8 +164,8 @@ def predict(
     columns = ("id", "source", "target")
     examples = artifacts.read_parquet(arrivals, columns).set_index("id")
     pairs = dict(zip(examples.index, zip(examples["source"], examples["target"], strict=True), strict=True))
-    encoder = PromptEncoder(tokenizer, template, max_positions(model))
-    encoder.add(text for pair in pairs.values() for text in pair)
+    encoder = PromptEncoder(tokenizer, template, max_positions(model), task)
+    encoder.add((source for source, _ in pairs.values()), (target for _, target in pairs.values()))
     wanted = ("prompt_id", "target_id", "test_set", "composition", "bucket", "example_ids", "similarities")
     frozen = artifacts.read_parquet(contexts, wanted)[list(wanted)]
     sources = artifacts.read_parquet(test, columns).set_index("id")["source"].to_dict()

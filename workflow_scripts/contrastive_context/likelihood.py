@@ -15,15 +15,17 @@ def completion_logprobs(
     prompts: Sequence[np.ndarray],
     completions: Sequence[np.ndarray],
     *,
+    counted: Sequence[np.ndarray] | None = None,
     batch_tokens: int = 8192,
     label: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return log p(completion | prompt) per pair, and the completions' lengths.
+    """Return log p(completion | prompt) per pair, and the completions' lengths; of the counted tokens, if given.
 
     Args:
         model: a causal language model of transformers, on its device.
         prompts: token ids per prompt.
         completions: token ids per completion, end token included, aligned with the prompts.
+        counted: which tokens of each completion to sum up, bool [tokens]; the others are given, not scored.
         batch_tokens: padded tokens per forward pass.
         label: shown beside a progress bar; none if absent.
 
@@ -31,7 +33,9 @@ def completion_logprobs(
         Natural log-probabilities float64 [pairs], tokens int64 [pairs].
     """
     sums = np.zeros(len(prompts))
-    counts = np.array([len(ids) for ids in completions], dtype=np.int64)
+    if counted is None:
+        counted = [np.ones(len(ids), dtype=bool) for ids in completions]
+    counts = np.array([mask.sum() for mask in counted], dtype=np.int64)
     lengths = [len(prompt) + len(completion) for prompt, completion in zip(prompts, completions, strict=True)]
     device = next(model.parameters()).device
     bar = cli.progress(label=label, total=len(prompts), unit="prompt") if label else None
@@ -41,6 +45,7 @@ def completion_logprobs(
             batch = collate([(prompts[i], completions[i]) for i in group], device)
             logits = completion_logits(model, batch).float()
             token_logprobs = -torch.nn.functional.cross_entropy(logits, batch.labels, reduction="none").double()
+            token_logprobs *= torch.from_numpy(np.concatenate([counted[i] for i in group])).to(device)
             total = torch.zeros(len(group), dtype=torch.float64, device=device)
             sums[group] = total.index_add_(0, batch.rows, token_logprobs).cpu().numpy()
             if bar is not None:

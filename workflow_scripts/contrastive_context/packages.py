@@ -6,13 +6,12 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from contrastive_context.artifacts import read_json, sha256_file
+from contrastive_context.artifacts import read_json, sha256_file, temporary_folder
 from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Package
 from contrastive_context.errors import UserError
@@ -54,8 +53,8 @@ def fetch(name: str, package: Package, cache: Path) -> dict[str, Any]:
     else:
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".download-", dir=cache) as folder:
-                downloaded = _download(name, package, Path(folder))
+            with temporary_folder(target) as folder:
+                downloaded = _download(name, package, folder)
                 _verify(
                     name, package, downloaded, hint=f"correct packages.{name}.sha256 if the new file can be trusted"
                 )

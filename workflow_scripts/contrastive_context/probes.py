@@ -1,15 +1,17 @@
 """IWL-, ICL- and Copy-score of a model on frozen probe prompts, by generation and by likelihood."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from contrastive_context import agreement as agreements
 from contrastive_context.config.base import Model
 from contrastive_context.config.models import Device, Dtype
-from contrastive_context.config.tasks import Agreement, ProbeMeasure, Template
+from contrastive_context.config.tasks import Agreement, ProbeMeasure
+from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
 
 # probe → (role where the span is relevant, role where it is not)
@@ -52,9 +54,15 @@ def probe_model(
     - icl, icl_valid: 1[label in output] under the relevant context less the same under the control.
     - copy: the best a(output, ·) over the shown targets less the best over as many matched labels not shown.
 
-    The likelihood versions are log-probabilities per completion token (natural logarithm, end token included):
-    of gold; of gold with the label, relevant less control; of the most similar shown target, where it is shown less
-    where it is not.
+    The likelihood versions are log-probabilities per token (natural logarithm):
+
+    - iwl: of gold, end token included.
+    - icl, icl_valid: of the edited label's tokens alone, relevant less control. Gold before the label is given, and no
+      other token of gold counts: the relevant example shows most of them too, so that copying it, whatever the query
+      asks, would score. Both contexts show the label once, so a copier that doesn't read scores about 0 and ignoring
+      the context exactly 0. What can't be told from use is a copier that goes on with the example whose label began
+      like gold; the generation version is the check on it.
+    - copy: of the most similar shown target, end token included, where it is shown less where it is not.
 
     Args:
         model: a causal language model of transformers, on its device.
@@ -124,26 +132,36 @@ def generation_values(rows: Sequence[Any], outputs: dict[str, str], agree: Calla
     return records
 
 
+class Completion(NamedTuple):
+    """A text to score under a row's context: all of it and the end token, or only ``part`` where it first occurs."""
+
+    row: Any
+    text: str
+    part: str | None = None
+
+
 def likelihood_values(
-    rows: Sequence[Any], logprob: Callable[[Sequence[tuple[Any, str]]], np.ndarray]
+    rows: Sequence[Any], logprob: Callable[[Sequence[Completion]], np.ndarray]
 ) -> list[tuple[Any, str, str, float]]:
-    """Return (row, probe, "likelihood", value).
+    """Return (row, probe, "likelihood", value); see :func:`probe_model` for the formulas.
 
     Args:
         rows: probe rows.
-        logprob: (row giving the context, completion text) pairs → log-probability per token, float [pairs].
+        logprob: completions → log-probability per scored token, float [completions].
     """
     by_role = {(row.item, row.role): row for row in rows}
-    wanted: list[tuple[Any, str, tuple, tuple | None]] = []
+    wanted: list[tuple[Any, str, Completion, Completion | None]] = []
     for row in rows:
         if row.role == "irrelevant":
-            wanted.append((row, "iwl", (row, row.gold), None))
-            wanted.append((row, "copy", (row, row.label), (by_role[row.item, "other_irrelevant"], row.label)))
+            wanted.append((row, "iwl", Completion(row, row.gold), None))
+            other = by_role[row.item, "other_irrelevant"]
+            wanted.append((row, "copy", Completion(row, row.label), Completion(other, row.label)))
         for probe, (relevant, control) in _CONTRASTS.items():
             if row.role == relevant:
-                wanted.append((row, probe, (row, row.gold), (by_role[row.item, control], row.gold)))
-    pairs = [pair for _, _, first, second in wanted for pair in (first, second) if pair is not None]
-    values = iter(logprob(pairs))
+                other = by_role[row.item, control]
+                pair = (Completion(context, row.gold, row.label) for context in (row, other))
+                wanted.append((row, probe, *pair))
+    values = iter(logprob([one for _, _, *both in wanted for one in both if one is not None]))
     return [
         (row, probe, "likelihood", float(next(values)) - (0.0 if second is None else float(next(values))))
         for row, probe, _, second in wanted
@@ -159,6 +177,45 @@ def contains_words(output: str, label: str) -> bool:
 def words(text: str) -> list[str]:
     """Split on everything but letters, digits, underscores and combining marks (vowel signs in Hindi or Tamil)."""
     return "".join(c if c.isalnum() or c == "_" or unicodedata.category(c)[0] == "M" else " " for c in text).split()
+
+
+def label_span(text: str, label: str) -> tuple[int, int]:
+    """Return the characters of ``label`` in ``text``: its first occurrence as whole words, else its first one.
+
+    Raises:
+        UserError: it doesn't occur.
+    """
+    found = re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text) or re.search(re.escape(label), text)
+    if not label or found is None:
+        raise UserError(f"probe prompts: label {label!r} isn't in its gold {text!r}; make the probes again")
+    return found.span()
+
+
+def label_tokens(tokenizer: Any, text: str, label: str, before: str = "") -> np.ndarray:
+    """Return which tokens of ``before + text`` share a character with ``label``, bool [tokens without special tokens].
+
+    Args:
+        tokenizer: a fast tokenizer.
+        text: the answer.
+        label: the part of it that is looked for.
+        before: what the template puts before every answer (``target_start``).
+
+    Raises:
+        UserError: the tokenizer doesn't say which characters its tokens stand for, or has none for the label.
+    """
+    start, end = (len(before) + place for place in label_span(text, label))
+    options = {"add_special_tokens": False, "split_special_tokens": True, "return_offsets_mapping": True}
+    try:
+        offsets = tokenizer(before + text, **options)["offset_mapping"]
+    except NotImplementedError as error:
+        raise UserError(
+            "probes: this model's tokenizer gives no offsets (it isn't a fast one), which the likelihood of a label "
+            "needs; set tasks.<task>.probes.measures to [generation] or use the model with a fast tokenizer"
+        ) from error
+    tokens = np.array([first < end and last > start and last > first for first, last in offsets], dtype=bool)
+    if not tokens.any():
+        raise UserError(f"probes: this model's tokenizer has no token for the label {label!r}; choose another label")
+    return tokens
 
 
 def _prompt(encoder: Any, row: Any, reserve: int = 0) -> np.ndarray:
@@ -187,19 +244,33 @@ def _generate(model: Any, encoder: Any, rows: Sequence[Any], batch_tokens: int, 
 
 
 class _Scorer:
-    """Log-probability per token of texts under the contexts of probe rows."""
+    """Log-probability per scored token of completions."""
 
     def __init__(self, model: Any, encoder: Any, batch_tokens: int, label: str) -> None:
         self._model, self._encoder = model, encoder
         self._options = {"batch_tokens": batch_tokens, "label": f"{label}: likelihood"}
 
-    def __call__(self, pairs: Sequence[tuple[Any, str]]) -> np.ndarray:
+    def __call__(self, wanted: Sequence[Completion]) -> np.ndarray:
         from contrastive_context.likelihood import completion_logprobs
 
-        completions = [self._encoder.completion(text, row.target_id) for row, text in pairs]
-        prompts = [_prompt(self._encoder, row, len(ids)) for (row, _), ids in zip(pairs, completions, strict=True)]
-        sums, tokens = completion_logprobs(self._model, prompts, completions, **self._options)
+        completions = [self._encoder.completion(one.text, one.row.target_id) for one in wanted]
+        counted = [self._counted(one, len(ids)) for one, ids in zip(wanted, completions, strict=True)]
+        prompts = [_prompt(self._encoder, one.row, len(ids)) for one, ids in zip(wanted, completions, strict=True)]
+        sums, tokens = completion_logprobs(self._model, prompts, completions, counted=counted, **self._options)
         return sums / tokens
+
+    def _counted(self, one: Completion, length: int) -> np.ndarray:
+        if one.part is None:
+            return np.ones(length, dtype=bool)
+        counted = np.zeros(length, dtype=bool)
+        tokens = label_tokens(self._encoder.tokenizer, one.text, one.part, self._encoder.target_start)
+        if len(tokens) + len(self._encoder.stop_ids) != length:
+            raise UserError(
+                f"probe prompt {one.row.prompt_id}: its answer holds text that the model's tokenizer reads as a special "
+                "token; leave the row out of the corpus"
+            )
+        counted[np.flatnonzero(tokens)] = True
+        return counted
 
 
 def _frame(records: Sequence[tuple]) -> Any:

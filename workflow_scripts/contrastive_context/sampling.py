@@ -15,7 +15,7 @@ import pyarrow as pa
 from contrastive_context.buckets import bucket_of
 from contrastive_context.columnar import list_column, normalised_codes
 from contrastive_context.config.base import Model
-from contrastive_context.config.tasks import Strategy
+from contrastive_context.config.strategies import Strategy
 from contrastive_context.errors import UserError
 from contrastive_context.randomness import below, id_bits, numbers, shuffled, states, stream, uniform
 from contrastive_context.retrieval import DUPLICATE, Neighbours, pair_similarities

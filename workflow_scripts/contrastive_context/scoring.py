@@ -14,7 +14,9 @@ from contrastive_context.errors import UserError
 from contrastive_context.metrics import Metric, Segment, get_metric
 
 NO_TRAINING = ("base", "nearest_label")
-_FIELDS = ("prompt_id", "target_id", "test_set", "composition", "bucket", "step", "output")
+_FIELDS = (
+    "prompt_id", "target_id", "test_set", "composition", "bucket", "step", "output", "stop_reason", "dropped_examples",
+)  # fmt: skip
 
 
 class Settings(Model):
@@ -96,7 +98,9 @@ def score(predictions: Mapping[str, str | Path], test: str | Path, settings: Set
 
     Returns:
         A frame with one row per (prediction, metric): task, model, strategy, seed, step, test_set, composition,
-        bucket, prompt_id, target_id, cluster, metric, value, stats; and the scorer, for its count.
+        bucket, prompt_id, target_id, cluster, metric, value, stats, and from the prediction, for the report,
+        stop_reason (length: cut at the limit) and dropped_examples (left out of the prompt for length); and the scorer,
+        for its count.
 
     Raises:
         UserError: a torn line, a target that isn't in its test set, or a prompt answered twice at the same step.
@@ -131,14 +135,15 @@ def score(predictions: Mapping[str, str | Path], test: str | Path, settings: Set
                     (
                         settings.task, settings.model_name, strategy, seed, int(record["step"]), record["test_set"],
                         record["composition"], record["bucket"], record["prompt_id"], record["target_id"], cluster,
-                        metric.name, segment.value, segment.stats,
+                        metric.name, segment.value, segment.stats, record["stop_reason"],
+                        int(record["dropped_examples"]),
                     )
                 )  # fmt: skip
         if not seen:
             raise UserError(f"{path}: no predictions in it; delete the file and generate it again")
     columns = [
         "task", "model", "strategy", "seed", "step", "test_set", "composition", "bucket", "prompt_id", "target_id",
-        "cluster", "metric", "value", "stats",
+        "cluster", "metric", "value", "stats", "stop_reason", "dropped_examples",
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=columns)
     frame["seed"] = frame["seed"].astype("Int64")

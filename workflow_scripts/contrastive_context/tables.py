@@ -65,12 +65,17 @@ class CellKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """A corpus value, its replicates [resamples], and what it rests on."""
+    """A corpus value, its replicates [resamples], and what it rests on; over several runs also each run's value."""
 
     value: float
     replicates: np.ndarray
     n: int
     clusters: int
+    by_seed: tuple[float, ...] = ()
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Return the confidence interval; (NaN, NaN) where fewer than two clusters can't tell how much they vary."""
+        return interval(self.value, self.replicates, confidence, self.clusters, self.by_seed)
 
 
 @dataclass
@@ -79,12 +84,10 @@ class Cells:
 
     Attributes:
         cells: key → step → seed (None without training) → cell.
-        bootstraps: (task, test_set) → the weights its cells share.
         headline: task → metric.
     """
 
     cells: dict[CellKey, dict[int, dict[int | None, Cell]]] = field(default_factory=dict)
-    bootstraps: dict[tuple[str, str], Bootstrap] = field(default_factory=dict)
     headline: dict[str, str] = field(default_factory=dict)
 
 
@@ -136,7 +139,6 @@ def score_cells(frame: "Any", statistics: Statistics) -> Cells:
         result.headline[task] = rows["metric"].iloc[0]
     for (task, test_set), rows in frame.groupby(["task", "test_set"], sort=True):
         boot = _bootstrap(rows, statistics, task, test_set)
-        result.bootstraps[task, test_set] = boot
         keys = ["model", "strategy", "composition", "bucket", "metric", "step", "seed"]
         for (model, strategy, composition, bucket, name, step, seed), cell in rows.groupby(keys, dropna=False):
             cell = cell[np.isfinite(cell["value"].to_numpy(dtype=float))]
@@ -156,7 +158,6 @@ def probe_cells(frame: "Any", statistics: Statistics) -> Cells:
     result = Cells()
     for task, rows in frame.groupby("task", sort=True):
         boot = _bootstrap(rows, statistics, task, "probes")
-        result.bootstraps[task, "none"] = boot
         keys = ["model", "strategy", "probe", "measure", "step", "seed"]
         for (model, strategy, probe, measure, step, seed), cell in rows.groupby(keys, dropna=False):
             cell = cell[np.isfinite(cell["value"].to_numpy(dtype=float))]
@@ -187,7 +188,6 @@ def _bootstrap(rows: "Any", statistics: Statistics, *names: str) -> Bootstrap:
         [str(name) for name in rows["cluster"].unique()],
         statistics.resamples,
         generator(statistics.seed, *names),
-        seeds=[int(seed) for seed in rows["seed"].dropna().unique()],
     )
 
 
@@ -196,15 +196,17 @@ def _cell(value: float, boot: Bootstrap, clusters: "Any", matrix: np.ndarray, fr
     return Cell(value, boot.replicates(names, matrix, from_sums), len(names), len(set(names)))
 
 
-def over_seeds(by_seed: dict[int | None, Cell], boot: Bootstrap) -> Cell:
+def over_seeds(by_seed: dict[int | None, Cell]) -> Cell:
     """Return the mean over training seeds as a cell; a single entry is returned as it is."""
-    if len(by_seed) == 1:
-        return next(iter(by_seed.values()))
+    cells = list(by_seed.values())
+    if len(cells) == 1:
+        return cells[0]
     return Cell(
-        value=float(np.mean([cell.value for cell in by_seed.values()])),
-        replicates=boot.over_seeds({seed: cell.replicates for seed, cell in by_seed.items()}),
-        n=min(cell.n for cell in by_seed.values()),
-        clusters=min(cell.clusters for cell in by_seed.values()),
+        value=float(np.mean([cell.value for cell in cells])),
+        replicates=np.mean([cell.replicates for cell in cells], axis=0),
+        n=min(cell.n for cell in cells),
+        clusters=min(cell.clusters for cell in cells),
+        by_seed=tuple(cell.value for cell in cells),
     )
 
 
@@ -212,8 +214,9 @@ def table(cells: Cells, statistics: Statistics, place: str) -> "Any":
     """Return the tidy table of some cells.
 
     One row per cell and training seed; where a strategy was trained with several seeds, one more row with seed NA and
-    ``seeds`` > 1 holds the mean over them, its interval resampling clusters and seeds. Base and nearest_label have
-    seed NA and ``seeds`` 0. A cell whose segments come from fewer than two clusters has no interval (NA).
+    ``seeds`` > 1 holds the mean over them, its interval for clusters and seeds (:mod:`contrastive_context.bootstrap`).
+    Base and nearest_label have seed NA and ``seeds`` 0. A cell whose segments come from fewer than two clusters has no
+    interval (NA). Intervals end where the metric's range does.
 
     Args:
         cells: from :func:`score_cells` or :func:`probe_cells`.
@@ -229,10 +232,9 @@ def table(cells: Cells, statistics: Statistics, place: str) -> "Any":
                 (seed, 0 if seed is None else 1, cell) for seed, cell in by_seed.items()
             ]
             if len(by_seed) > 1:
-                pooled = over_seeds(by_seed, cells.bootstraps[key.task, key.test_set])
-                entries.append((None, len(by_seed), pooled))
+                entries.append((None, len(by_seed), over_seeds(by_seed)))
             for seed, seeds, cell in entries:
-                low, high = cell_interval(cell, statistics)
+                low, high = np.clip(cell.interval(statistics.confidence), *_range(key))
                 rows.append(
                     (
                         key.task, key.test_set, key.model, key.strategy, seed, seeds, step, key.composition, key.place,
@@ -249,9 +251,13 @@ def table(cells: Cells, statistics: Statistics, place: str) -> "Any":
     return frame
 
 
-def cell_interval(cell: Cell, statistics: Statistics) -> tuple[float, float]:
-    """Return a cell's interval; (NaN, NaN) where fewer than two clusters can't tell how much they vary."""
-    return interval(cell.replicates, statistics.confidence) if cell.clusters > 1 else (math.nan, math.nan)
+def _range(key: CellKey) -> tuple[float, float]:
+    """Return the smallest and the largest possible value; probes have test set "none"."""
+    if key.test_set != "none":
+        return 0.0, get_metric(key.metric).maximum
+    if key.metric == "likelihood":
+        return -math.inf, math.inf
+    return (0.0 if key.place == "iwl" else -1.0), 1.0
 
 
 def write_table(frame: "Any", folder: str | Path, name: str) -> Sequence[Path]:

@@ -83,6 +83,7 @@ class SentenceTransformerEncoder(Model):
     hub: str | None = None
     revision: str = "main"
     batch_size: int = Field(32, ge=1)
+    device: Literal["cpu", "cuda"] = Field("cpu", description="vectors differ slightly between devices")
 
 
 Encoder = Annotated[PositionalWordsEncoder | SentenceTransformerEncoder, Field(discriminator="kind")]

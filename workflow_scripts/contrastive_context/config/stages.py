@@ -274,6 +274,10 @@ class Stages:
         needed = entry.kind == "contrastive" and entry.epsilon > 0
         return entry.paraphrasers[task] if needed else None
 
+    def needs_neighbours(self, strategy: str) -> bool:
+        """Return whether a strategy shows nearest neighbours."""
+        return self.study.strategies[strategy].kind in ("similar", "contrastive", "mixed")
+
     # Resources.
 
     def gpu(self, model: str) -> int:

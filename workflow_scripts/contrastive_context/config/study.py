@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -13,7 +13,8 @@ from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.config.models import LanguageModel
 from contrastive_context.config.sources import Encoder, Package, Paraphraser
 from contrastive_context.config.statistics import Statistics
-from contrastive_context.config.tasks import Strategy, Task
+from contrastive_context.config.strategies import Strategy
+from contrastive_context.config.tasks import Task
 from contrastive_context.errors import UserError
 
 #: Systems that are not strategies; a strategy may not take their name.
@@ -27,7 +28,7 @@ class GridEntry(Model):
     task: str
     models: list[str] = Field(min_length=1)
     strategies: list[str] = Field(min_length=1)
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     finetuning: str
 
 
@@ -152,9 +153,15 @@ def _cross_check(study: Study) -> Iterator[str]:
             where = f"strategies.{name}.paraphrasers"
             yield from _check_reference(where, task, study.tasks, "tasks")
             yield from _check_reference(f"{where}.{task}", paraphraser, study.paraphrasers, "paraphrasers")
+            if task in study.tasks and paraphraser in study.paraphrasers:
+                kinds = study.tasks[task].corpus.kind == "lexicon", study.paraphrasers[paraphraser].kind == "lexicon"
+                if kinds[0] != kinds[1]:
+                    yield f"{where}.{task}: kind lexicon goes with corpora of kind lexicon, and only with them"
     for name, recipe in study.finetuning.items():
         if beyond := [step for step in recipe.checkpoints if not 0 <= step <= recipe.steps]:
             yield f"finetuning.{name}.checkpoints: {beyond} not within 0 and steps ({recipe.steps})"
+        if recipe.warmup_steps > recipe.steps:
+            yield f"finetuning.{name}.warmup_steps: {recipe.warmup_steps} is more than steps ({recipe.steps})"
     yield from _check_grid(study)
 
 
@@ -183,6 +190,10 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
     if task.corpus.kind == "home_assistant_intents":
         where = f"tasks.{name}.corpus.package"
         yield from _check_reference(where, task.corpus.package, study.packages, "packages")
+    synthetic = task.corpus.kind == "lexicon"
+    encoder = study.encoders.get(task.encoder)
+    if encoder is not None and (encoder.kind == "positional_words") != synthetic:
+        yield f"tasks.{name}.encoder: kind positional_words goes with corpora of kind lexicon, and only with them"
     if task.index.neighbours < task.k:
         yield f"tasks.{name}.index.neighbours: {task.index.neighbours} is less than k ({task.k})"
     known = set(task.corpus.test) if task.corpus.kind == "hub" else {"in_domain"}
@@ -197,6 +208,10 @@ def _check_grid(study: Study) -> Iterator[str]:
         where = f"grid.{number}"
         yield from _check_reference(f"{where}.task", entry.task, study.tasks, "tasks")
         yield from _check_reference(f"{where}.finetuning", entry.finetuning, study.finetuning, "finetuning")
+        for key in ("models", "strategies", "seeds"):
+            values = getattr(entry, key)
+            if twice := [value for value in dict.fromkeys(values) if values.count(value) > 1]:
+                yield f"{where}.{key}: {twice[0]!r} is listed twice"
         for model in entry.models:
             yield from _check_reference(f"{where}.models", model, study.models, "models")
             if recipes.setdefault((entry.task, model), entry.finetuning) != entry.finetuning:

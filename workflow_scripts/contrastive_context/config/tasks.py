@@ -6,23 +6,12 @@ from pydantic import Field
 
 from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Corpus
+from contrastive_context.config.templates import Template
 
 Metric = Literal["token_accuracy", "exact_match", "intent_match", "chrf++", "bleu"]
 Agreement = Literal["token_accuracy", "exact_match", "chrf"]
 Composition = Literal["one_graded", "top_k"]
 ProbeMeasure = Literal["generation", "likelihood"]
-
-
-class Template(Model):
-    """A prompt as segments, each tokenized on its own: instruction, then per example source_prefix + source +
-    target_prefix + target + stop; the query ends after target_prefix."""
-
-    instruction: str = ""
-    source_prefix: str = ""
-    target_prefix: str
-    stop: str = Field(min_length=1)
-    max_new_tokens: int = Field(64, ge=1)
-    max_prompt_tokens: int = Field(1024, ge=8, description="above it whole examples are dropped, the graded one last")
 
 
 class Index(Model):
@@ -43,7 +32,7 @@ class TaskEvaluation(Model):
 
     seed: int = 0
     targets: int = Field(300, ge=1, description="test targets, each of which fills all buckets and compositions")
-    compositions: list[Composition] = ["one_graded", "top_k"]
+    compositions: list[Composition] = Field(["one_graded", "top_k"], min_length=1)
     max_agreement: float = Field(0.9, gt=0, le=1, description="examples that agree with gold by this or more are out")
 
 
@@ -52,7 +41,7 @@ class TaskProbes(Model):
 
     seed: int = 0
     targets: int = Field(200, ge=1)
-    measures: list[ProbeMeasure] = ["generation", "likelihood"]
+    measures: list[ProbeMeasure] = Field(["generation", "likelihood"], min_length=1)
     anchors: Literal["positional_words", "quoted_values", "shared_words"] = Field(
         description="how a span of the source is tied to the span of the target that it explains"
     )
@@ -65,7 +54,7 @@ class Task(Model):
 
     title: str | None = None
     corpus: Corpus
-    test_sets: list[str] = ["in_domain"]
+    test_sets: list[str] = Field(["in_domain"], min_length=1)
     template: Template
     encoder: str
     index: Index = Index()
@@ -76,15 +65,3 @@ class Task(Model):
     agreement: Agreement
     evaluation: TaskEvaluation = TaskEvaluation()
     probes: TaskProbes
-
-
-class Strategy(Model):
-    """How training contexts are chosen. contrastive: one slot is graded (nearest neighbour with probability ``p``,
-    paraphrase of the target with ``epsilon``, else random), the others random. mixed: a context is wholly similar with
-    probability ``p``, else wholly random."""
-
-    kind: Literal["zero", "random", "similar", "contrastive", "mixed"]
-    p: float = Field(0.5, ge=0, le=1)
-    epsilon: float = Field(0.0, ge=0, le=1)
-    paraphrasers: dict[str, str] = Field({}, description="task → paraphraser, where epsilon > 0")
-    title: str | None = None

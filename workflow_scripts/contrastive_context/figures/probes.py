@@ -61,9 +61,11 @@ def _draw(probes: "Any", settings: FigureSettings, measure: str) -> "Any":
                 )
                 plan.append((row, [(task, probe, model) for model in chunk]))
     runs = style.seeds_in_words(probes)
-    what = "answers generated greedily" if measure == "generation" else "log-probability per token"
+    what = "answers generated greedily"
+    if measure == "likelihood":
+        what = "log-probability per token, for ICL per token of the edited label"
     note = (
-        f"{what}{'; ' + runs if runs else ''}; bars: {settings.confidence:.0%} cluster bootstrap; not smoothed; "
+        f"{what}{'; ' + runs if runs else ''}\nbars: {style.bars_in_words(probes, settings.confidence)}; not smoothed; "
         "dashed line: the base's level"
     )
     if without := style.ordered(list(everywhere - set(probes["task"])), settings.order("tasks")):

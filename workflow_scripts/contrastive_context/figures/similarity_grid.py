@@ -56,7 +56,8 @@ def _draw(scores: "Any", settings: FigureSettings) -> "Any":
     plan = _plan(scores, settings)
     runs = style.seeds_in_words(scores)
     note = (
-        f"last training step{', ' + runs if runs else ''}; bars: {settings.confidence:.0%} cluster bootstrap\n"
+        f"last training step{', ' + runs if runs else ''}; "
+        f"bars: {style.bars_in_words(scores, settings.confidence)}\n"
         "zero-shot: the same targets without any example (how easy they are)"
     )
     grid = style.Grid([row for row, _ in plan], marks, note)

@@ -191,6 +191,11 @@ def seeds_in_words(frame: "Any") -> str:
     return f"mean of {' or '.join(map(str, counts))} training runs"
 
 
+def bars_in_words(frame: "Any", confidence: float) -> str:
+    """Say what the bars are."""
+    return f"{confidence:.0%} cluster bootstrap" + (", t over training runs" if (frame["seeds"] > 1).any() else "")
+
+
 def counts_in_words(counts: Sequence[int]) -> str:
     """Write a panel's sample sizes: "n = 300", or "n = 280–300" where they differ."""
     low, high = min(counts), max(counts)

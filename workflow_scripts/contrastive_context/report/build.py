@@ -1,6 +1,7 @@
 """Collect tables, figures and provenance into one HTML file."""
 
 import base64
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,30 +12,23 @@ from typing import Any
 from contrastive_context import __version__, artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.errors import UserError
-from contrastive_context.figures.style import headline_seed, ordered
+from contrastive_context.figures.style import bars_in_words, headline_seed, ordered
+from contrastive_context.findings import VERDICTS
 from contrastive_context.metrics import get_metric
 from contrastive_context.report.choices import CHOICES
-
-
-class Licence(Model):
-    """A package or model that the run used."""
-
-    name: str
-    version: str = ""
-    licence: str
-    contents: str = ""
+from contrastive_context.report.usage import effective_config, usage
 
 
 class Settings(Model):
-    """Settings of the step. ``config`` is the effective configuration, shown whole.
+    """Settings of the step.
 
-    ``licences`` comes on top of those in ``config.packages``. ``tasks`` and ``models`` are in the order of the grid.
+    ``config`` is the whole configuration, of which the entries that the grid uses are shown. ``tasks`` and ``models``
+    are in the order of the grid.
     """
 
     title: str = "Contrastive context sampling"
     run: str = ""
     config: dict[str, Any] = {}
-    licences: list[Licence] = []
     tasks: list[str] = []
     models: list[str] = []
     task_titles: dict[str, str] = {}
@@ -56,6 +50,7 @@ class Inputs:
         coverage: name → coverage.json of its contexts.
         recall: task → recall.json of its neighbours.
         models: model → its hash file, whose extras (parameters, gate results) are shown.
+        segments: scores files, from which cut answers and shortened prompts are counted.
         provenance: sidecars to list.
     """
 
@@ -67,16 +62,23 @@ class Inputs:
     coverage: Mapping[str, Path] = field(default_factory=dict)
     recall: Mapping[str, Path] = field(default_factory=dict)
     models: Mapping[str, Path] = field(default_factory=dict)
+    segments: Sequence[Path] = ()
     provenance: Sequence[Path] = ()
 
     @classmethod
     def of_run(cls, results: Path, settings: Settings) -> "Inputs":
-        """Name the files of a run's folder; of entries no longer in the grid nothing is taken."""
+        """Name the files of a run's folder; of entries no longer in the grid nothing is taken.
+
+        Sidecars are those of the grid's steps, which only ``settings.config`` tells.
+        """
 
         def existing(paths: Mapping[str, Path]) -> dict[str, Path]:
             return {name: path for name, path in paths.items() if path.is_file()}
 
         tasks, models = settings.tasks, settings.models
+        used = usage(settings.config, tasks, models)
+        pairs = [pair for pair in itertools.product(tasks, models) if not used.systems or pair in used.systems]
+        segments = [results / "scores" / task / f"{model}.parquet" for task, model in pairs]
         corpora, contexts = results / "corpus", results / "contexts"
         coverage = {f"{task} evaluation": contexts / task / "eval.coverage.json" for task in tasks}
         coverage |= {f"{task} probes": contexts / task / "probes.coverage.json" for task in tasks}
@@ -88,10 +90,9 @@ class Inputs:
             coverage=existing(coverage),
             recall=existing(recall),
             models=existing({model: results / "models" / f"{model}.json" for model in models}),
+            segments=[path for path in segments if path.is_file()],
             provenance=sorted(
-                path
-                for path in results.rglob("*.provenance.json")
-                if {*tasks, *models} & {part.removesuffix(".json.provenance.json") for part in path.parts}
+                path for path in results.rglob("*.provenance.json") if used.has_made(path.relative_to(results))
             ),
         )
 
@@ -114,9 +115,11 @@ _FIGURES = (
     (
         "probes_likelihood",
         "Probes over training, from likelihoods",
-        "The same prompts, scored by log-probability per token instead of generated answers.",
+        "The same prompts, scored by log-probability per token instead of generated answers; the ICL-score by that of "
+        "the edited label's tokens alone.",
     ),
 )
+_KINDS = dict(zip(VERDICTS, ("yes", "small", "no", "open"), strict=True))
 _PROBES = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid label)", "copy": "Copy"}
 _COMPOSITIONS = {"one_graded": "one graded", "top_k": "k nearest", "zero_context": "zero-shot", "none": ""}
 _STRATEGIES = {"base": "Base", "nearest_label": "Nearest label", "zero": "Zero", "random": "Random",
@@ -134,7 +137,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
 
     scores = artifacts.read_parquet(inputs.scores, ("task", "model", "strategy", "bucket", "metric", "value", "n"))
     probes = artifacts.read_parquet(inputs.probes, ("task", "model", "strategy", "probe", "metric", "value", "n"))
-    findings = artifacts.read_parquet(inputs.findings, ("claim", "task", "model", "verdict", "difference"))
+    findings = artifacts.read_parquet(inputs.findings, ("claim", "counted", "task", "model", "verdict", "difference"))
     provenance = [artifacts.read_json(path) for path in inputs.provenance]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -144,6 +147,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
         lstrip_blocks=True,
     )
     confidence = settings.config.get("statistics", {}).get("confidence", 0.95)
+    config = effective_config(settings.config, settings.tasks, settings.models)
     return environment.get_template("template.html").render(
         settings=settings,
         version=__version__,
@@ -160,9 +164,10 @@ def render(inputs: Inputs, settings: Settings) -> str:
         provenance=provenance,
         versions=_merge(record.get("versions", {}) for record in provenance),
         hosts=sorted({_host(record.get("host", {})) for record in provenance if record.get("host")}),
-        licences=_licences(settings),
+        health=_health(inputs.segments, settings),
+        licences=_licences(config),
         choices=CHOICES,
-        config=json.dumps(settings.config, indent=2, ensure_ascii=False, default=str),
+        config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
         confidence=f"{confidence:.0%}",
     )
 
@@ -216,7 +221,7 @@ def _findings(findings: "Any", settings: Settings) -> list[dict[str, Any]]:
                         {
                             "composition": _title(_COMPOSITIONS, row.composition),
                             "verdict": row.verdict,
-                            "kind": {"shows": "yes", "does not show": "no"}.get(row.verdict, "open"),
+                            "kind": _KINDS[row.verdict],
                             "text": _with_interval(row, maximum, "difference"),
                             # Where it was compared is in the claim already.
                             "quantity": row.quantity.split(", ")[0]
@@ -255,8 +260,8 @@ def _threshold(value: float, maximum: float) -> str:
 
 
 def _verdict_counts(findings: "Any") -> dict[str, int]:
-    single = findings.loc[findings["model"] != "all", "verdict"]
-    return {name: int((single == name).sum()) for name in ("shows", "does not show", "can't tell")}
+    single = findings.loc[(findings["model"] != "all") & findings["counted"].astype(bool), "verdict"]
+    return {kind: int((single == verdict).sum()) for verdict, kind in _KINDS.items()}
 
 
 def _figure(
@@ -272,18 +277,23 @@ def _figure(
         table = table.loc[table["metric"] == ("likelihood" if name == "probes_likelihood" else "generation")]
     if not len(table):
         return {"name": name, "title": title, "caption": "Not measured in this run.", "data": "", "alt": ""}
-    counts = sorted({int(n) for n in table["n"]})
-    runs = sorted({int(n) for n in table["seeds"] if n > 0}) if "seeds" in table else []
-    size = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
+    table = headline_seed(table)  # as drawn
+    counts, runs = table["n"], table.loc[table["seeds"] > 0, "seeds"]
+    what = "prompts" if name == "similarity_grid" else "items"
     return {
         "name": name,
         "title": title,
-        "caption": f"{caption} {size} prompts per point; bars are {confidence:.0%} cluster-bootstrap intervals; "
-        f"{max(runs, default=1)} training run(s) per strategy.",
+        "caption": f"{caption} n = {_span(counts)} {what} per point; bars: {bars_in_words(table, confidence)}; "
+        f"{_span(runs) if len(runs) else 'no'} training run(s) per strategy.",
         "data": base64.b64encode(data).decode("ascii"),
         "alt": f"{title}: {table['task'].nunique()} task(s), {table.loc[table['model'] != 'none', 'model'].nunique()} "
         f"model(s), systems {', '.join(sorted(table['strategy'].unique()))}. The same numbers are in the tables below.",
     }
+
+
+def _span(numbers: "Any") -> str:
+    low, high = int(min(numbers)), int(max(numbers))
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
@@ -362,7 +372,7 @@ def _probe_tables(probes: "Any", settings: Settings) -> list[dict[str, Any]]:
     groups = _last(probes).groupby(["task", "metric"], sort=False)
     for (task, measure), rows in sorted(groups, key=lambda item: _place(item[0][0], settings.tasks)):
         columns = [name for name in _PROBES if name in set(rows["probe"])]
-        unit = "nats per token" if measure == "likelihood" else "agreement or share"
+        unit = "nats per token; ICL: per token of the edited label" if measure == "likelihood" else "agreement or share"
         result.append(
             {
                 "title": f"{_title(settings.task_titles, task)} · probes by {measure} ({unit})",
@@ -372,6 +382,29 @@ def _probe_tables(probes: "Any", settings: Settings) -> list[dict[str, Any]]:
             }
         )
     return result
+
+
+def _health(segments: Sequence[Path], settings: Settings) -> list[dict[str, str]]:
+    """Per task, model and strategy: answers cut at the length limit, and prompts that lost examples for length."""
+    columns = ["task", "model", "strategy", "metric", "stop_reason", "dropped_examples"]
+    rows = []
+    for path in segments:
+        frame = artifacts.read_parquet(path, columns)[columns]
+        frame = frame.loc[frame["metric"] == frame["metric"].iloc[0]]  # one row per answer
+        strategies = frame.groupby(["task", "model", "strategy"])
+        for (task, model, strategy), answers in sorted(strategies, key=lambda item: _place(item[0][2], _ORDER)):
+            count, lost = len(answers), int((answers["dropped_examples"] > 0).sum())
+            rows.append(
+                {
+                    "task": _title(settings.task_titles, task),
+                    "model": _title(settings.model_titles, model),
+                    "strategy": _strategy(strategy, settings),
+                    "answers": str(count),
+                    "cut": f"{(answers['stop_reason'] == 'length').mean():.1%}",
+                    "lost": f"{lost} ({lost / count:.1%})",
+                }
+            )
+    return rows
 
 
 def _counts(record: Any) -> list[dict[str, Any]]:
@@ -421,12 +454,10 @@ def _host(host: Mapping[str, Any]) -> str:
     return f"{host.get('system', '?')} {host.get('machine', '')}, {host.get('cpus', '?')} CPUs"
 
 
-def _licences(settings: Settings) -> list[Licence]:
-    packages = settings.config.get("packages") or {}
-    found = [
-        Licence(name=name, version=str(entry.get("version", "")), licence=str(entry.get("licence", "not stated")),
-                contents=str(entry.get("contents", "")))
+def _licences(config: Mapping[str, Any]) -> list[dict[str, str]]:
+    packages = config.get("packages") or {}
+    return [
+        {"name": name, "version": str(entry.get("version", "")), "licence": str(entry.get("licence", "not stated")),
+         "contents": str(entry.get("contents", ""))}
         for name, entry in packages.items()
-        if isinstance(entry, dict)
     ]  # fmt: skip
-    return [*found, *settings.licences]

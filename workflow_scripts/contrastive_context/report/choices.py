@@ -5,9 +5,9 @@ CHOICES: tuple[tuple[str, str], ...] = (
     ("Probability p of the real nearest neighbour", "Not known; `strategies.*.p`. Only ε = 0.1 is the paper's."),
     (
         "Similarity",
-        "Cosine of a sentence encoder clipped to [0, 1] (the paper: BM25 or embeddings). For synthetic tasks the share "
-        "of equal words at equal positions. Bucket edges .33 and .67 are the paper's; what falls between them depends "
-        "on the encoder.",
+        "Cosine of a sentence encoder clipped to [0, 1] (the paper, according to a digest of it that we could not "
+        "verify: BM25 or embeddings). For synthetic tasks the share of equal words at equal positions. Bucket edges "
+        ".33 and .67 are the paper's; what falls between them depends on the encoder.",
     ),
     (
         "Composition of evaluation contexts",
@@ -23,7 +23,13 @@ CHOICES: tuple[tuple[str, str], ...] = (
         "Probe formulas",
         "IWL: agreement with gold when every example is irrelevant. ICL: how much more often an edited label appears "
         "in the output when the relevant example carries it than when an irrelevant one does. Copy: agreement with "
-        "shown labels minus agreement with matched labels that were not shown.",
+        "shown labels minus agreement with matched labels that were not shown. By likelihood, ICL is the "
+        "log-probability of the edited label's tokens alone, gold before them given.",
+    ),
+    (
+        "Control of the ICL-score",
+        "The ICL control shows the same label nonce tied to another source nonce (a word-by-word reader would "
+        "otherwise score 0).",
     ),
     ("Metric", "chrF++, exact match or token accuracy in place of COMET, whose weights are not on the package index."),
     ("Models, corpora, LoRA, learning rate, steps", "Not known; see the effective configuration below."),
@@ -34,9 +40,21 @@ CHOICES: tuple[tuple[str, str], ...] = (
         "large models.",
     ),
     (
+        "Seeds",
+        "The pre-training of the tiny models and their fine-tuning on the synthetic task were tuned on seeds of 100 "
+        "and more, never on seeds 0 to 20. Nothing of the kind is claimed of other models or tasks.",
+    ),
+    (
         "Verdicts",
         "“Shows”: the paired cluster-bootstrap interval and the Holm-corrected test exclude 0 and the effect reaches a "
-        "minimum set in the configuration. “Does not show”: the interval excludes an effect of that size. Otherwise, "
-        "and with too few clusters, “can't tell”. Holm's family is one claim over models, tasks and compositions.",
+        "minimum set in the configuration; “shows, but small”: all but the last. “Does not show”: the interval stays "
+        "below that minimum and reaches 0 or less. Otherwise, and with too few clusters, “can't tell”. Holm's family "
+        "is one claim over models, tasks and compositions.",
+    ),
+    (
+        "Several training runs",
+        "Over runs with different seeds, the interval adds a part from Student's t over the runs to the cluster "
+        "bootstrap's. Two runs make it very wide, and three wide: few claims can then be shown. One run speaks of "
+        "“this training run” only.",
     ),
 )

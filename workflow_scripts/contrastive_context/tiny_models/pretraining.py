@@ -16,6 +16,7 @@ from contrastive_context.config.models import PretrainedTinyModel
 from contrastive_context.corpora.lexicon import LABEL_NONCES, SOURCES, TARGETS, WORDS
 from contrastive_context.errors import UserError
 from contrastive_context.tiny_models import documents
+from contrastive_context.tiny_models.documents import EXAMPLE_LENGTH
 from contrastive_context.tiny_models.tokenizer import FIRST_TARGET
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ DECAY_FROM = 0.6
 GUIDED_UNTIL = 0.6
 GUIDANCE_WEIGHT = 0.5
 UNSEEN_WEIGHT = 0.03
+STOP_WEIGHT = 0.1
 GENERAL_SHARE = 0.3
 # Training draws from [model seed, 2], so no model is trained on the gate's documents.
 _GATE_SEED = [0, 3]
@@ -137,7 +139,7 @@ def _schedule(step: int, steps: int) -> float:
 
 
 def _losses(model: "PreTrainedModel", batch: documents.Documents, guided: bool) -> "tuple[Tensor, Tensor]":
-    """Return the loss on labels and the guidance (0 unless ``guided``), both scalars in nats."""
+    """Return the loss on labels and stops and the guidance (0 unless ``guided``), both scalars in nats."""
     import torch
     from torch.nn import functional
 
@@ -148,14 +150,22 @@ def _losses(model: "PreTrainedModel", batch: documents.Documents, guided: bool) 
     # A new lexicon's words can't be known at first sight; a small weight keeps the guess uniform.
     learnable = torch.from_numpy(batch.seen | batch.general[:, None])
     weight = torch.where(learnable, 1.0, UNSEEN_WEIGHT)
+    stop_logits, stops = _stops(model, body.last_hidden_state, tokens)
+    stop_loss = functional.cross_entropy(stop_logits.flatten(0, 1), stops.flatten())
     guidance = _guidance(body.attentions, batch) if guided else torch.zeros(())
-    return (loss * weight).sum() / weight.sum(), guidance
+    return (loss * weight).sum() / weight.sum() + STOP_WEIGHT * stop_loss, guidance
 
 
 def _predictions(model: "PreTrainedModel", hidden: "Tensor", tokens: "Tensor") -> "tuple[Tensor, Tensor]":
     """Return logits [batch, labels, vocabulary] at the labels' positions, and the labels' token ids."""
-    examples = tokens.shape[1] // documents.EXAMPLE_LENGTH
+    examples = tokens.shape[1] // EXAMPLE_LENGTH
     place = documents.word_positions(examples) + WORDS + 1
+    return model.get_output_embeddings()(hidden[:, place - 1]), tokens[:, place]
+
+
+def _stops(model: "PreTrainedModel", hidden: "Tensor", tokens: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Return logits [batch, examples, vocabulary] where an answer has to end, and the stop's token ids."""
+    place = np.arange(EXAMPLE_LENGTH, tokens.shape[1], EXAMPLE_LENGTH)
     return model.get_output_embeddings()(hidden[:, place - 1]), tokens[:, place]
 
 
@@ -190,18 +200,21 @@ def in_context_accuracy(model: "PreTrainedModel", documents_per_kind: int = 512)
 
     Returns:
         Shares in [0, 1]: ``small_vocabulary`` (documents of 8 words), ``large_vocabulary`` (40 words),
-        ``source_nonces`` and ``label_nonces`` (both kinds of documents; only reserved words, or labels).
+        ``source_nonces`` and ``label_nonces`` (both kinds of documents; only reserved words, or labels), and ``stop``:
+        how often the answer ends where it should.
     """
     import torch
 
     rng = np.random.default_rng(_GATE_SEED)
-    right, batches = [], []
+    right, batches, ends = [], [], []
     with torch.inference_mode():
         for words in (8, 40):
             batch = documents.draw(rng, documents_per_kind, 5, (words, words + 0.5), general_share=0.0)
             tokens = torch.from_numpy(batch.tokens)
             hidden = model.base_model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
             logits, labels = _predictions(model, hidden, tokens)
+            stop_logits, stop = _stops(model, hidden, tokens)
+            ends.append((stop_logits.argmax(-1) == stop).numpy()[:, -1])
             last = slice(-WORDS, None)
             seen = batch.seen[:, last]
             right.append((logits.argmax(-1) == labels).numpy()[:, last][seen])
@@ -214,5 +227,6 @@ def in_context_accuracy(model: "PreTrainedModel", documents_per_kind: int = 512)
         "large_vocabulary": right[1],
         "source_nonces": every[source >= SOURCES],
         "label_nonces": every[(target >= TARGETS) & (target < TARGETS + LABEL_NONCES)],
+        "stop": np.concatenate(ends),
     }
     return {name: round(float(values.mean()), 4) for name, values in kinds.items()}

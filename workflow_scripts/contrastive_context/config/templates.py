@@ -1,0 +1,28 @@
+"""How a task's prompts are written."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from contrastive_context.config.base import Model
+
+
+class Template(Model):
+    """A prompt as segments, each tokenized on its own: instruction, then per example source_prefix, source,
+    target_prefix, target_start + target (one segment), stop; the query ends after target_prefix. Where targets are
+    words of a sentence target_start is a blank, and target_prefix ends without one: to most tokenizers a word and the
+    blank before it are one token."""
+
+    instruction: str = ""
+    source_prefix: str = ""
+    target_prefix: str
+    target_start: str = ""
+    stop: str = Field(min_length=1)
+    max_new_tokens: int = Field(64, ge=1)
+    max_prompt_tokens: int = Field(1024, ge=8, description="above it whole examples are dropped, the graded one last")
+
+    @model_validator(mode="after")
+    def _the_stop_comes_after_the_start(self) -> Self:
+        if self.stop in self.target_start:
+            raise ValueError(f"target_start contains the stop {self.stop!r}: every answer would end before it begins")
+        return self
