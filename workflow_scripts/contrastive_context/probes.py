@@ -266,7 +266,7 @@ class _Scorer:
         tokens = label_tokens(self._encoder.tokenizer, one.text, one.part, self._encoder.target_start)
         if len(tokens) + len(self._encoder.stop_ids) != length:
             raise UserError(
-                f"probe prompt {one.row.prompt_id}: its answer holds text that the model's tokenizer reads as a special "
+                f"probe prompt {one.row.prompt_id}: its answer has text that the tokenizer reads as a special "
                 "token; leave the row out of the corpus"
             )
         counted[np.flatnonzero(tokens)] = True
