@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,7 @@ def main(args: argparse.Namespace) -> None:
             task=settings.task,
             label=f"{settings.task} {settings.model_name} {settings.strategy_name}-seed{settings.seed}",
         )
+    last_step = json.loads((Path(args.out_dir) / "trainer_log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     artifacts.write_provenance(
         Path(args.out_dir) / "adapters.json",
         inputs={
@@ -70,6 +72,7 @@ def main(args: argparse.Namespace) -> None:
         },
         settings=settings.model_dump(mode="json"),
         started=args.started,
+        tokens=last_step["input_tokens"],
     )
 
 

@@ -46,8 +46,11 @@ def main(args: argparse.Namespace) -> None:
         task=settings.task,
         label=f"{settings.task} {settings.model_name} step {step}",
     )
+    tokens = 0
     with artifacts.atomic_path(args.out) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        for record in records:
+            tokens += record["prompt_tokens"] + record["output_tokens"]
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
     artifacts.write_provenance(
         args.out,
         inputs={
@@ -59,6 +62,7 @@ def main(args: argparse.Namespace) -> None:
         },
         settings=settings.model_dump(mode="json"),
         started=args.started,
+        tokens=tokens,
     )
 
 

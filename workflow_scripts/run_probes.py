@@ -51,12 +51,14 @@ def main(args: argparse.Namespace) -> None:
         )
         frame.insert(0, "step", step)
         frames.append(frame)
+    tokens = sum(frame.attrs.pop("tokens") for frame in frames)
     artifacts.write_parquet(args.out, pd.concat(frames, ignore_index=True))
     artifacts.write_provenance(
         args.out,
         inputs={"model": args.model, "adapters": args.adapters, "probes": args.probes},
         settings=settings.model_dump(mode="json"),
         started=args.started,
+        tokens=tokens,
     )
 
 

@@ -240,7 +240,12 @@ def _stamp(link: Path, state: os.stat_result) -> None:
 
 
 def write_provenance(
-    output: str | os.PathLike, *, inputs: Mapping[str, Any], settings: Mapping[str, Any], started: float
+    output: str | os.PathLike,
+    *,
+    inputs: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    started: float,
+    tokens: int | None = None,
 ) -> None:
     """Write ``<output>.provenance.json``: input hashes, settings, versions, host kind, SLURM job and wall time.
 
@@ -248,7 +253,8 @@ def write_provenance(
         output: the artifact described; it must exist already.
         inputs: name → path (or list of paths) of what was read. Only their hashes are kept, and their names.
         settings: the slice of configuration that the step depends on.
-        started: ``time.time()`` at the step's start.
+        started: ``time.time()`` at the step's start; the same in all sidecars of a job.
+        tokens: tokens that a model read and wrote, where the step ran one.
     """
 
     def describe(value: Any) -> Any:
@@ -263,6 +269,8 @@ def write_provenance(
         "versions": _versions(),
         "host": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()},
         "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
+        "tokens": tokens,
+        "started": started,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.time() - started, 2),
     }

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,6 +68,8 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     # The libraries' own chatter (weight-loading bars, HTTP requests) would bury ours.
     for name in ("httpx", "sentence_transformers", "transformers", "datasets"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # peft calls names that transformers is about to rename; nobody who runs a step can act on it.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     output = vars(args).get("out") or vars(args).get("out_dir")
     log.info("%s → %s", Path(sys.argv[0]).stem, " ".join(output) if isinstance(output, list) else output)
     try:

@@ -75,7 +75,8 @@ def probe_model(
         label: shown beside the progress bars.
 
     Returns:
-        Frame with columns item, cluster, target_id, probe, measure, value; one row per item, probe and measure.
+        Frame with columns item, cluster, target_id, probe, measure, value; one row per item, probe and measure. Its
+        ``attrs["tokens"]`` counts the tokens of the prompts and of the completions that were scored.
 
     Raises:
         UserError: an item lacks the prompt it is compared with, or a prompt doesn't fit the template's limits.
@@ -94,7 +95,9 @@ def probe_model(
         records += generation_values(rows, outputs, agree)
     if "likelihood" in measures:
         records += likelihood_values(rows, _Scorer(model, encoder, batch_tokens, label))
-    return _frame(records)
+    frame = _frame(records)
+    frame.attrs["tokens"] = encoder.tokens
+    return frame
 
 
 def check_rows(rows: Iterable[Any]) -> None:

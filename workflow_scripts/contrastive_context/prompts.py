@@ -58,6 +58,7 @@ class PromptEncoder:
                 f"{self._key}.stop {template.stop!r}: this model's tokenizer reads it as {restored!r}; "
                 "choose another stop"
             )
+        self.tokens = 0  # of all prompts and completions encoded so far
         self._stop_span = len(template.stop.encode())
         self._target_prefix = self._template_ids(template.target_prefix)
         self._source_prefix = self._template_ids(template.source_prefix)
@@ -123,6 +124,7 @@ class PromptEncoder:
                 if total <= limit:
                     break
         kept = [part for i, block in enumerate(blocks) if i not in dropped for part in block]
+        self.tokens += total
         return Prompt(np.concatenate([*head, *kept, *query]), len(dropped))
 
     def completion(self, target: str, name: str = "") -> np.ndarray:
@@ -137,6 +139,7 @@ class PromptEncoder:
                 f"{self._key}.stop {self.template.stop!r} occurs in the target of row {name or target[:60]!r}, so no "
                 "answer could equal it; choose a stop that occurs in no target, or leave the row out of the corpus"
             )
+        self.tokens += len(ids) + len(self.stop_ids)
         return np.concatenate([ids, self.stop_ids])
 
     def decode(self, ids: Sequence[int]) -> str:

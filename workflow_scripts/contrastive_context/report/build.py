@@ -16,6 +16,7 @@ from contrastive_context.figures.style import bars_in_words, headline_seed, orde
 from contrastive_context.findings import VERDICTS
 from contrastive_context.metrics import get_metric
 from contrastive_context.report.choices import CHOICES
+from contrastive_context.report.effort import efforts
 from contrastive_context.report.usage import effective_config, usage
 
 
@@ -162,6 +163,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
         recall={name: _flat(artifacts.read_json(path)) for name, path in inputs.recall.items()},
         models={name: _model_facts(artifacts.read_json(path)) for name, path in inputs.models.items()},
         provenance=provenance,
+        efforts=efforts(provenance, settings.run),
         versions=_merge(record.get("versions", {}) for record in provenance),
         hosts=sorted({_host(record.get("host", {})) for record in provenance if record.get("host")}),
         health=_health(inputs.segments, settings),
