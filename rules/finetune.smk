@@ -11,6 +11,8 @@ rule finetune:
         f"{R}/logs/finetune/{{task}}.{{model}}.{{strategy}}-seed{{seed}}.log",
     conda:
         "../envs/core.yaml"
+    # The longest chains start here; begun last, they would end alone.
+    priority: 10
     threads: lambda wc: stages.recipe(wc.task, wc.model).threads
     resources:
         gpu=lambda wc: stages.gpu(wc.model),
