@@ -15,7 +15,9 @@ try:
     study = load_study(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
-stages = Stages(study, f"{workflow.basedir}/workflow_scripts", ".snakemake/code_versions.json")
+stages = Stages(
+    study, f"{workflow.basedir}/workflow_scripts", ".snakemake/code_versions.json"
+)
 
 
 include: "rules/common.smk"

@@ -28,7 +28,9 @@ paraphrases = lambda task, strategy: (
     else []
 )
 neighbours = lambda task, strategy: (
-    [f"{R}/neighbours/{task}/train.parquet"] if stages.needs_neighbours(strategy) else []
+    [f"{R}/neighbours/{task}/train.parquet"]
+    if stages.needs_neighbours(strategy)
+    else []
 )
 adapters = lambda wc: (
     []

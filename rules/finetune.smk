@@ -9,10 +9,10 @@ rule finetune:
         log=f"{R}/finetune/{{task}}/{{model}}/{{strategy}}-seed{{seed}}/trainer_log.jsonl",
     log:
         f"{R}/logs/finetune/{{task}}.{{model}}.{{strategy}}-seed{{seed}}.log",
-    conda:
-        "../envs/core.yaml"
     # The longest chains start here; begun last, they would end alone.
     priority: 10
+    conda:
+        "../envs/core.yaml"
     threads: lambda wc: stages.recipe(wc.task, wc.model).threads
     resources:
         gpu=lambda wc: stages.gpu(wc.model),
