@@ -17,7 +17,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context import findings, tables
+    from contrastive_context.evaluation import findings, tables
 
     settings = cli.load_settings(args.settings, tables.Settings)
     scores = tables.score_cells(tables.read_scores(args.scores), settings.statistics)

@@ -18,7 +18,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     import numpy as np
 
-    from contrastive_context.encoders import Settings, embed, load_encoder
+    from contrastive_context.retrieval.encoders import Settings, embed, load_encoder
 
     settings = cli.load_settings(args.settings, Settings)
     if len(args.corpus) != len(args.out):

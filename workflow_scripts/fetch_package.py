@@ -24,7 +24,7 @@ def default_cache() -> Path:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.packages import Settings, fetch
+    from contrastive_context.downloads.packages import Settings, fetch
 
     settings = cli.load_settings(args.settings, Settings)
     record = fetch(settings.name, settings.package, Path(args.cache))

@@ -18,7 +18,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.columnar import read_columns, read_embeddings, write_tables
-    from contrastive_context.retrieval import Settings, find_neighbours, neighbour_tables
+    from contrastive_context.retrieval.neighbours import Settings, find_neighbours, neighbour_tables
 
     settings = cli.load_settings(args.settings, Settings)
     out = Path(args.out)

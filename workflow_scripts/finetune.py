@@ -34,7 +34,9 @@ def kept_on_failure(trainer_log: Path, args: argparse.Namespace) -> Iterator[Non
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context import devices, finetuning, training_data
+    from contrastive_context import devices
+    from contrastive_context.training import data as training_data
+    from contrastive_context.training import finetuning
 
     settings = cli.load_settings(args.settings, finetuning.Settings)
     devices.require_gpu(settings.device, f"models.{settings.model_name}")
@@ -44,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
     data = training_data.read_training_data(args.corpus, args.contexts, args.paraphrases, recipe, settings.seed)
     devices.set_up_torch(settings.device, recipe.threads)
 
-    from contrastive_context import language_models
+    from contrastive_context.models import language_models
 
     model = language_models.load_model(model_folder, settings.dtype, settings.device, attention=recipe.attention)
     with artifacts.atomic_folder(args.out_dir) as folder, kept_on_failure(folder / "trainer_log.jsonl", args):

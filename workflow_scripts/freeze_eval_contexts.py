@@ -18,9 +18,9 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.candidates import Examples
     from contrastive_context.columnar import read_columns, read_embeddings, write_tables
-    from contrastive_context.evaluation_contexts import Settings, freeze_contexts
+    from contrastive_context.contexts.candidates import Examples
+    from contrastive_context.contexts.evaluation import Settings, freeze_contexts
 
     settings = cli.load_settings(args.settings, Settings)
     arrivals = Examples.read(args.arrivals, args.arrivals_embeddings)

@@ -17,9 +17,9 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.candidates import Examples
     from contrastive_context.columnar import write_tables
-    from contrastive_context.probe_contexts import Settings, freeze_probes
+    from contrastive_context.contexts.candidates import Examples
+    from contrastive_context.contexts.probes import Settings, freeze_probes
 
     settings = cli.load_settings(args.settings, Settings)
     prompts, coverage = freeze_probes(

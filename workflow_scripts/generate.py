@@ -18,7 +18,8 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context import devices, generation
+    from contrastive_context import devices
+    from contrastive_context.inference import generation
 
     settings = cli.load_settings(args.settings, generation.Settings)
     devices.require_gpu(settings.device, f"models.{settings.model_name}")
@@ -26,7 +27,7 @@ def main(args: argparse.Namespace) -> None:
     artifacts.check_folder(folder, args.model)
     devices.set_up_torch(settings.device, settings.threads)
 
-    from contrastive_context import adapters, language_models
+    from contrastive_context.models import adapters, language_models
 
     model = language_models.load_model(folder, settings.dtype, settings.device, attention=settings.attention)
     step = 0

@@ -21,8 +21,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     import numpy as np
 
-    from contrastive_context.encoders import load_encoder
-    from contrastive_context.paraphrasing import Settings, paraphrase
+    from contrastive_context.paraphrasing.pairs import Settings, paraphrase
+    from contrastive_context.retrieval.encoders import load_encoder
 
     settings = cli.load_settings(args.settings, Settings)
     folder = args.encoder.removesuffix(".json")

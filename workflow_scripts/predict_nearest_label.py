@@ -15,7 +15,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.nearest_label import Settings, predict_file
+    from contrastive_context.evaluation.nearest_label import Settings, predict_file
 
     settings = cli.load_settings(args.settings, Settings)
     count = predict_file(args.contexts, args.arrivals, args.out)

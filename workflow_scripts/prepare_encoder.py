@@ -14,7 +14,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.encoder_preparation import Settings, prepare
+    from contrastive_context.retrieval.encoder_preparation import Settings, prepare
 
     settings = cli.load_settings(args.settings, Settings)
     folder = Path(args.out.removesuffix(".json"))

@@ -14,7 +14,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.model_preparation import Settings, prepare
+    from contrastive_context.models.preparation import Settings, prepare
 
     settings = cli.load_settings(args.settings, Settings)
     folder = Path(args.out.removesuffix(".json"))

@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> None:
 
     import pandas as pd
 
-    from contrastive_context import adapters, language_models
+    from contrastive_context.models import adapters, language_models
 
     model = language_models.load_model(model_folder, settings.dtype, settings.device, attention=settings.attention)
     tokenizer = language_models.load_tokenizer(model_folder)

@@ -17,7 +17,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.columnar import read_columns, read_embeddings, write_tables
-    from contrastive_context.retrieval import read_neighbours
+    from contrastive_context.retrieval.neighbours import read_neighbours
     from contrastive_context.sampling import Settings, iter_contexts
 
     settings = cli.load_settings(args.settings, Settings)

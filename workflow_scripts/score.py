@@ -21,7 +21,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.scoring import Settings, score
+    from contrastive_context.evaluation.scoring import Settings, score
 
     settings = cli.load_settings(args.settings, Settings)
     frame, scorer = score({path.stem: path for path in args.predictions}, args.test, settings)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from contrastive_context.candidates import Examples
+from contrastive_context.contexts.candidates import Examples
 from contrastive_context.corpora.rows import row_id
 
 EDGES = {"low": 0.0, "medium": 0.33, "high": 0.67}

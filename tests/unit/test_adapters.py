@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from contrastive_context import artifacts
-from contrastive_context.adapters import (
+from contrastive_context.config.finetuning import Lora
+from contrastive_context.errors import UserError
+from contrastive_context.models.adapters import (
     CONFIG,
     WEIGHTS,
     AdapterWalker,
@@ -17,8 +19,6 @@ from contrastive_context.adapters import (
     read_checkpoints,
     save_adapter,
 )  # fmt: skip
-from contrastive_context.config.finetuning import Lora
-from contrastive_context.errors import UserError
 from small_models import FAMILIES, model
 
 IDS = torch.arange(20)[None]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrastive_context.anchors import contains, find_anchors, replace
+from contrastive_context.contexts.anchors import contains, find_anchors, replace
 
 
 def keys(kind, source, target):

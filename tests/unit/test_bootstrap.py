@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrastive_context.bootstrap import Bootstrap, generator, holm, interval, p_value
-from contrastive_context.metrics import get_metric
+from contrastive_context.evaluation.bootstrap import Bootstrap, generator, holm, interval, p_value
+from contrastive_context.evaluation.metrics import get_metric
 
 MEAN = get_metric("token_accuracy")
 

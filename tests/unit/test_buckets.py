@@ -3,7 +3,7 @@ from context_samples import EDGES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrastive_context.buckets import bounds_of, bucket_of
+from contrastive_context.contexts.buckets import bounds_of, bucket_of
 
 
 def test_lower_edges_belong_to_their_bucket():

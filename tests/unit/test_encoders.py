@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from contrastive_context.artifacts import check_folder, read_json, sha256_file, write_json, write_parquet
 from contrastive_context.config.sources import PositionalWordsEncoder, SentenceTransformerEncoder
 from contrastive_context.corpora import lexicon
-from contrastive_context.encoder_preparation import Settings, prepare
-from contrastive_context.encoders import embed, load_encoder, positional_dimensions
 from contrastive_context.errors import UserError
+from contrastive_context.retrieval.encoder_preparation import Settings, prepare
+from contrastive_context.retrieval.encoders import embed, load_encoder, positional_dimensions
 
 POSITIONAL = PositionalWordsEncoder(kind="positional_words")
 TEXTS = ["please switch on that old lamp", "turn on the lamp", "seven green boats left our port", "go"]

@@ -7,14 +7,14 @@ from context_samples import EDGES, VOCABULARY, embed, examples, label, sentences
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contrastive_context.agreement import token_accuracy
-from contrastive_context.buckets import bounds_of
-from contrastive_context.candidates import Examples
 from contrastive_context.columnar import write_tables
 from contrastive_context.config.tasks import TaskEvaluation
+from contrastive_context.contexts.buckets import bounds_of
+from contrastive_context.contexts.candidates import Examples
+from contrastive_context.contexts.evaluation import Settings, freeze_contexts
 from contrastive_context.errors import UserError
-from contrastive_context.evaluation_contexts import Settings, freeze_contexts
-from contrastive_context.retrieval import DUPLICATE
+from contrastive_context.evaluation.agreement import token_accuracy
+from contrastive_context.retrieval.neighbours import DUPLICATE
 
 
 def config(**evaluation):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from synthetic_results import scores_frame, write_probes
 
-from contrastive_context import tables
 from contrastive_context.config.statistics import Statistics
+from contrastive_context.evaluation import tables
 from contrastive_context.figures import probes, similarity_grid, style
 
 STATISTICS = Statistics(resamples=100)

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from synthetic_results import MEANS, scores_frame, write_probes
 
-from contrastive_context import findings, tables
 from contrastive_context.config.statistics import Statistics
+from contrastive_context.evaluation import findings, tables
 
 STATISTICS = Statistics(resamples=200)
 SETTINGS = tables.Settings(statistics=STATISTICS)

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from contrastive_context.adapters import AdapterWalker, attach, read_checkpoints
 from contrastive_context.batches import collate, completion_logits, length_batches
 from contrastive_context.config.finetuning import FineTuning, Lora
 from contrastive_context.config.templates import Template
 from contrastive_context.devices import require_gpu
 from contrastive_context.errors import UserError
-from contrastive_context.fast_lora import speed_up
-from contrastive_context.finetuning import fine_tune, learning_rate
-from contrastive_context.training_data import Context, TrainingData, make_schedule, read_training_data
+from contrastive_context.models.adapters import AdapterWalker, attach, read_checkpoints
+from contrastive_context.models.fast_lora import speed_up
+from contrastive_context.training.data import Context, TrainingData, make_schedule, read_training_data
+from contrastive_context.training.finetuning import fine_tune, learning_rate
 from small_models import FAMILIES, model, tokenizer
 
 TEMPLATE = Template(source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_new_tokens=16, max_prompt_tokens=200)

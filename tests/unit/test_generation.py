@@ -9,7 +9,7 @@ import torch
 
 from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
-from contrastive_context.generation import Generation, _result, generate, predict
+from contrastive_context.inference.generation import Generation, _result, generate, predict
 from contrastive_context.prompts import PromptEncoder
 from small_models import FAMILIES, model, tokenizer
 

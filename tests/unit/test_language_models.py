@@ -9,8 +9,8 @@ import pytest
 import small_models
 from contrastive_context.artifacts import check_folder, sha256_file, write_json
 from contrastive_context.errors import UserError
-from contrastive_context.language_models import count_parameters, load_model, load_tokenizer
-from contrastive_context.model_preparation import Settings, prepare
+from contrastive_context.models.language_models import count_parameters, load_model, load_tokenizer
+from contrastive_context.models.preparation import Settings, prepare
 
 
 @pytest.fixture

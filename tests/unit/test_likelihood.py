@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from contrastive_context.likelihood import completion_logprobs
+from contrastive_context.inference.likelihood import completion_logprobs
 from small_models import FAMILIES, model
 
 

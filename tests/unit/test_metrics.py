@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU, CHRF
 
 from contrastive_context.errors import UserError
-from contrastive_context.metrics import get_metric, intent_match
+from contrastive_context.evaluation.metrics import get_metric, intent_match
 
 SENTENCES = [
     ("the cat sat on the mat", "the cat sat on a mat"),

@@ -145,7 +145,7 @@ def test_cuda_is_refused_where_there_is_none(folder, step, monkeypatch):
 
 
 def test_settings_errors_name_the_key():
-    from contrastive_context.finetuning import Settings
+    from contrastive_context.training.finetuning import Settings
 
     with pytest.raises(UserError, match="recipe"):
         cli.load_settings(json.dumps(COMMON | {"strategy_name": "zero", "seed": 0}), Settings)

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrastive_context import paraphrasing
 from contrastive_context.config.sources import LexiconCorpus, PositionalWordsEncoder
 from contrastive_context.corpora import lexicon
 from contrastive_context.corpora.build import remove_duplicates
 from contrastive_context.corpora.rows import row_id
-from contrastive_context.encoders import load_encoder
 from contrastive_context.errors import UserError
-from contrastive_context.paraphrasing import Settings, paraphrase
-from contrastive_context.rewording import reword
+from contrastive_context.paraphrasing import pairs as paraphrasing
+from contrastive_context.paraphrasing.pairs import Settings, paraphrase
+from contrastive_context.paraphrasing.rules import reword
+from contrastive_context.retrieval.encoders import load_encoder
 
 POSITIONAL = {"kind": "positional_words"}
 HUB = {

@@ -4,12 +4,12 @@ from context_samples import EDGES, examples, label, sentences
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contrastive_context.agreement import token_accuracy
-from contrastive_context.anchors import contains
 from contrastive_context.columnar import write_tables
 from contrastive_context.config.tasks import TaskProbes
+from contrastive_context.contexts.anchors import contains
+from contrastive_context.contexts.probes import Settings, freeze_probes
 from contrastive_context.errors import UserError
-from contrastive_context.probe_contexts import Settings, freeze_probes
+from contrastive_context.evaluation.agreement import token_accuracy
 
 ROLES = ["irrelevant", "other_irrelevant", "icl_relevant", "icl_control", "icl_valid_relevant", "icl_valid_control"]
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from contrastive_context.agreement import token_accuracy
 from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
+from contrastive_context.evaluation.agreement import token_accuracy
 from contrastive_context.probes import (
     COLUMNS,
     check_rows,

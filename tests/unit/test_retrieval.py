@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contrastive_context.columnar import write_tables
 from contrastive_context.config.tasks import Index
 from contrastive_context.errors import UserError
-from contrastive_context.retrieval import (
+from contrastive_context.retrieval.neighbours import (
     DUPLICATE,
     Neighbours,
     exact_search,

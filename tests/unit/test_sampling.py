@@ -5,11 +5,11 @@ from context_samples import EDGES, embed, gaussian, random_ids, sentences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrastive_context.buckets import bucket_of
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import Index
+from contrastive_context.contexts.buckets import bucket_of
 from contrastive_context.errors import UserError
-from contrastive_context.retrieval import DUPLICATE, find_neighbours, pair_similarities
+from contrastive_context.retrieval.neighbours import DUPLICATE, find_neighbours, pair_similarities
 from contrastive_context.sampling import iter_contexts, sample_contexts
 
 KINDS = ["zero", "random", "similar", "contrastive", "mixed"]

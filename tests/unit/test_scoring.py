@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contrastive_context import nearest_label
 from contrastive_context.errors import UserError
-from contrastive_context.metrics import get_metric
-from contrastive_context.scoring import Scorer, Settings, parse_system, read_predictions, score
+from contrastive_context.evaluation import nearest_label
+from contrastive_context.evaluation.metrics import get_metric
+from contrastive_context.evaluation.scoring import Scorer, Settings, parse_system, read_predictions, score
 
 SETTINGS = Settings(task="t", model_name="m", metrics=["chrf++", "exact_match"])
 

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.study import load_study
 from contrastive_context.errors import UserError
-from contrastive_context.metrics import _REGISTRY
+from contrastive_context.evaluation.metrics import _REGISTRY
 
 
 def test_some_min_effects_leave_the_other_defaults():

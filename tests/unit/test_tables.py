@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from synthetic_results import probes_frame, scores_frame, write_probes, write_scores
 
-from contrastive_context import tables
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.errors import UserError
+from contrastive_context.evaluation import tables
 
 STATISTICS = Statistics(resamples=200)
 

@@ -3,16 +3,15 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from contrastive_context import agreement as agreements
-from contrastive_context.config.base import Model
-from contrastive_context.config.models import Device, Dtype
 from contrastive_context.config.tasks import Agreement, ProbeMeasure
 from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
+from contrastive_context.evaluation import agreement as agreements
+from contrastive_context.models.settings import InferenceSettings
 
 # probe → (role where the span is relevant, role where it is not)
 _CONTRASTS = {"icl": ("icl_relevant", "icl_control"), "icl_valid": ("icl_valid_relevant", "icl_valid_control")}
@@ -22,17 +21,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
-class Settings(Model):
+class Settings(InferenceSettings):
     """What a probing job depends on, its input files apart."""
 
-    task: str
-    model_name: str
-    dtype: Dtype = "float32"
-    device: Device = "cpu"
-    template: Template
-    threads: int = 1
-    batch_tokens: int = 8192
-    attention: Literal["sdpa", "eager"] = "sdpa"
     measures: list[ProbeMeasure] = ["generation", "likelihood"]
     agreement: Agreement
 
@@ -233,7 +224,7 @@ def _prompt(encoder: Any, row: Any, reserve: int = 0) -> np.ndarray:
 
 
 def _generate(model: Any, encoder: Any, rows: Sequence[Any], batch_tokens: int, label: str) -> dict[str, str]:
-    from contrastive_context.generation import generate
+    from contrastive_context.inference.generation import generate
 
     outputs = generate(
         model,
@@ -254,7 +245,7 @@ class _Scorer:
         self._options = {"batch_tokens": batch_tokens, "label": f"{label}: likelihood"}
 
     def __call__(self, wanted: Sequence[Completion]) -> np.ndarray:
-        from contrastive_context.likelihood import completion_logprobs
+        from contrastive_context.inference.likelihood import completion_logprobs
 
         completions = [self._encoder.completion(one.text, one.row.target_id) for one in wanted]
         counted = [self._counted(one, len(ids)) for one, ids in zip(wanted, completions, strict=True)]

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from contrastive_context.buckets import bucket_of
 from contrastive_context.columnar import list_column, normalised_codes
 from contrastive_context.config.base import Model
 from contrastive_context.config.strategies import Strategy
+from contrastive_context.contexts.buckets import bucket_of
 from contrastive_context.errors import UserError
 from contrastive_context.randomness import below, id_bits, numbers, shuffled, states, stream, uniform
-from contrastive_context.retrieval import DUPLICATE, Neighbours, pair_similarities
+from contrastive_context.retrieval.neighbours import DUPLICATE, Neighbours, pair_similarities
 
 #: Names of grades, in the order of their codes.
 GRADES = ("none", "random", "similar", "paraphrase")

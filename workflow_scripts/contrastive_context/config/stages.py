@@ -35,6 +35,11 @@ class Stages:
         values = {name: plain(value) for name, value in leaves.items()}
         return canonical_json({**values, "code_version": self._versions.of(script)})
 
+    def _model(self, task: str, model: str) -> dict[str, Any]:
+        entry = self.study.models[model]
+        template = self.study.tasks[task].template
+        return {"task": task, "model_name": model, "dtype": entry.dtype, "device": entry.device, "template": template}
+
     # Settings, one method per rule, in the order data flows.
 
     def fetch_package(self, package: str) -> str:
@@ -89,14 +94,9 @@ class Stages:
         )
 
     def finetune(self, task: str, model: str, strategy: str, seed: str | int) -> str:
-        entry = self.study.models[model]
         return self._settings(
             "finetune",
-            task=task,
-            model_name=model,
-            dtype=entry.dtype,
-            device=entry.device,
-            template=self.study.tasks[task].template,
+            **self._model(task, model),
             recipe=self.recipe(task, model),
             strategy_name=strategy,
             seed=int(seed),
@@ -128,31 +128,19 @@ class Stages:
         )
 
     def generate(self, task: str, model: str) -> str:
-        entry = self.study.models[model]
         return self._settings(
             "generate",
-            task=task,
-            model_name=model,
-            dtype=entry.dtype,
-            device=entry.device,
-            template=self.study.tasks[task].template,
-            threads=self.study.generation.threads,
-            batch_tokens=self.study.generation.batch_tokens,
+            **self._model(task, model),
+            **self.study.generation.model_dump(mode="json"),
         )
 
     def run_probes(self, task: str, model: str) -> str:
-        entry = self.study.models[model]
         return self._settings(
             "run_probes",
-            task=task,
-            model_name=model,
-            dtype=entry.dtype,
-            device=entry.device,
-            template=self.study.tasks[task].template,
+            **self._model(task, model),
             measures=self.study.tasks[task].probes.measures,
             agreement=self.study.tasks[task].agreement,
-            threads=self.study.generation.threads,
-            batch_tokens=self.study.generation.batch_tokens,
+            **self.study.generation.model_dump(mode="json"),
         )
 
     def predict_nearest_label(self, task: str) -> str:

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from contrastive_context.config.sources import HomeAssistantIntentsCorpus
 from contrastive_context.corpora import grammar
 from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text, normalise
+from contrastive_context.downloads.packages import open_wheel, read_member
 from contrastive_context.errors import UserError
-from contrastive_context.packages import open_wheel, read_member
 
 if TYPE_CHECKING:
     import pandas as pd

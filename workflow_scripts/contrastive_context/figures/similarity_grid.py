@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.figures import style
 from contrastive_context.figures.style import FigureSettings
-from contrastive_context.metrics import get_metric
 
 COMPOSITIONS = {
     "one_graded": "one graded example among random ones",

@@ -12,9 +12,9 @@ from typing import Any
 from contrastive_context import __version__, artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.errors import UserError
+from contrastive_context.evaluation.findings import VERDICTS
+from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.figures.style import bars_in_words, headline_seed, ordered
-from contrastive_context.findings import VERDICTS
-from contrastive_context.metrics import get_metric
 from contrastive_context.report.choices import CHOICES
 from contrastive_context.report.effort import efforts
 from contrastive_context.report.usage import effective_config, usage

@@ -16,8 +16,9 @@ from contrastive_context.config.models import (
     PackagedGgufModel,
     PretrainedTinyModel,
 )
+from contrastive_context.downloads.packages import extract, open_wheel, require_disk
 from contrastive_context.errors import UserError
-from contrastive_context.language_models import (
+from contrastive_context.models.language_models import (
     PICKLES,
     check_safe,
     count_parameters,
@@ -25,7 +26,6 @@ from contrastive_context.language_models import (
     load_tokenizer,
     quiet_transformers,
 )
-from contrastive_context.packages import extract, open_wheel, require_disk
 
 SAFE_PATTERNS = ("*.safetensors", "*.json", "*.jinja", "vocab.txt", "merges.txt", "*.model", "*.spm")
 """Files that a prepared model may consist of: weights as safetensors, configuration, tokenizer."""

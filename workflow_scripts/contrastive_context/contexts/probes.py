@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from contrastive_context.anchors import Anchor, contains, find_anchors, replace
-from contrastive_context.buckets import bounds_of
-from contrastive_context.candidates import Candidates, Examples, iter_candidates
 from contrastive_context.config.base import Model
 from contrastive_context.config.tasks import Agreement, TaskProbes
+from contrastive_context.contexts.anchors import Anchor, contains, find_anchors, replace
+from contrastive_context.contexts.buckets import bounds_of
+from contrastive_context.contexts.candidates import Candidates, Examples, iter_candidates
 from contrastive_context.errors import UserError
 from contrastive_context.randomness import below, id_bits, numbers, ranking, shuffled, states, stream
 

@@ -46,7 +46,7 @@ class Bootstrap:
         Args:
             clusters: cluster of each segment.
             matrix: statistics of each segment, [segments, statistics].
-            from_sums: corpus value of summed statistics, as in :class:`contrastive_context.metrics.Metric`.
+            from_sums: corpus value of summed statistics, as in :class:`contrastive_context.evaluation.metrics.Metric`.
         """
         columns = np.fromiter((self.clusters[name] for name in clusters), dtype=np.int64, count=len(clusters))
         sums = np.zeros((len(self.clusters), matrix.shape[1]))

@@ -11,7 +11,7 @@ import torch
 from contrastive_context import artifacts
 from contrastive_context.config.finetuning import Lora
 from contrastive_context.errors import UserError
-from contrastive_context.fast_lora import round_once
+from contrastive_context.models.fast_lora import round_once
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PREFIX = "base_model.model."

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from contrastive_context.agreement import get_agreement
 from contrastive_context.columnar import normalised_codes, read_columns, read_embeddings
+from contrastive_context.evaluation.agreement import get_agreement
 from contrastive_context.randomness import id_bits, ranking, states
-from contrastive_context.retrieval import DUPLICATE, similarity_blocks
+from contrastive_context.retrieval.neighbours import DUPLICATE, similarity_blocks
 
 
 @dataclass(frozen=True)

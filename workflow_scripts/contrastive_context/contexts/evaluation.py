@@ -12,13 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from contrastive_context.buckets import NO_BUCKET, bounds_of
-from contrastive_context.candidates import Candidates, Examples, iter_candidates
 from contrastive_context.config.base import Model
 from contrastive_context.config.tasks import Agreement, TaskEvaluation
+from contrastive_context.contexts.buckets import NO_BUCKET, bounds_of
+from contrastive_context.contexts.candidates import Candidates, Examples, iter_candidates
 from contrastive_context.errors import UserError
 from contrastive_context.randomness import id_bits, ranking, shuffled, stream
-from contrastive_context.retrieval import exact_search
+from contrastive_context.retrieval.neighbours import exact_search
 
 log = logging.getLogger(__name__)
 

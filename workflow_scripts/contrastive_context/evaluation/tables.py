@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from contrastive_context import artifacts
-from contrastive_context.bootstrap import Bootstrap, generator, interval
 from contrastive_context.config.base import Model
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.errors import UserError
-from contrastive_context.metrics import get_metric
-from contrastive_context.scoring import parse_system
+from contrastive_context.evaluation.bootstrap import Bootstrap, generator, interval
+from contrastive_context.evaluation.metrics import get_metric
+from contrastive_context.evaluation.scoring import parse_system
 
 SCORE_COLUMNS = (
     "task", "model", "strategy", "seed", "step", "test_set", "composition", "bucket", "cluster", "metric", "value",
@@ -214,7 +214,8 @@ def table(cells: Cells, statistics: Statistics, place: str) -> "Any":
     """Return the tidy table of some cells.
 
     One row per cell and training seed; where a strategy was trained with several seeds, one more row with seed NA and
-    ``seeds`` > 1 holds the mean over them, its interval for clusters and seeds (:mod:`contrastive_context.bootstrap`).
+    ``seeds`` > 1 holds the mean over them, its interval for clusters and seeds
+    (:mod:`contrastive_context.evaluation.bootstrap`).
     Base and nearest_label have seed NA and ``seeds`` 0. A cell whose segments come from fewer than two clusters has no
     interval (NA). Intervals end where the metric's range does.
 

@@ -9,23 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from contrastive_context import artifacts, cli
-from contrastive_context.config.base import Model
 from contrastive_context.config.finetuning import FineTuning
-from contrastive_context.config.models import Device, Dtype
 from contrastive_context.config.templates import Template
 from contrastive_context.devices import peak_memory_mb
 from contrastive_context.errors import UserError
-from contrastive_context.training_data import TrainingData
+from contrastive_context.models.settings import ModelSettings
+from contrastive_context.training.data import TrainingData
 
 
-class Settings(Model):
+class Settings(ModelSettings):
     """What a fine-tuning job depends on, its input files apart."""
 
-    task: str
-    model_name: str
-    dtype: Dtype = "float32"
-    device: Device = "cpu"
-    template: Template
     recipe: FineTuning
     strategy_name: str
     seed: int
@@ -80,8 +74,8 @@ def fine_tune(
     """
     import torch
 
-    from contrastive_context import adapters
-    from contrastive_context.fast_lora import speed_up
+    from contrastive_context.models import adapters
+    from contrastive_context.models.fast_lora import speed_up
     from contrastive_context.prompts import PromptEncoder, max_positions
 
     folder, device = Path(folder), next(model.parameters()).device

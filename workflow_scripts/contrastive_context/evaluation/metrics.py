@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from contrastive_context import agreement
 from contrastive_context.errors import UserError
+from contrastive_context.evaluation import agreement
 
 
 class Segment(NamedTuple):

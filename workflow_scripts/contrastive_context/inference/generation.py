@@ -7,24 +7,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from contrastive_context import artifacts, cli
-from contrastive_context.config.base import Model
-from contrastive_context.config.models import Device, Dtype
 from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
+from contrastive_context.models.settings import InferenceSettings
 from contrastive_context.prompts import PromptEncoder
 
 
-class Settings(Model):
+class Settings(InferenceSettings):
     """What a generation job depends on, its input files apart."""
-
-    task: str
-    model_name: str
-    dtype: Dtype = "float32"
-    device: Device = "cpu"
-    template: Template
-    threads: int = 1
-    batch_tokens: int = 8192
-    attention: Literal["sdpa", "eager"] = "sdpa"
 
 
 class Generation(NamedTuple):

@@ -58,7 +58,7 @@ def load_model(
     Only safetensors are read, no code of the folder is run and the network is never used.
 
     Args:
-        folder: a folder made by :func:`~contrastive_context.model_preparation.prepare`.
+        folder: a folder made by :func:`~contrastive_context.models.preparation.prepare`.
         dtype: type of the weights.
         device: where the weights go.
         attention: attention implementation of transformers.

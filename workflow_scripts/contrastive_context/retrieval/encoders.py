@@ -10,7 +10,7 @@ from contrastive_context.config.models import Device
 from contrastive_context.config.sources import Encoder, PositionalWordsEncoder
 from contrastive_context.devices import require_gpu
 from contrastive_context.errors import UserError
-from contrastive_context.language_models import PICKLES
+from contrastive_context.models.language_models import PICKLES
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,10 +9,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from contrastive_context.bootstrap import holm, p_value
 from contrastive_context.config.statistics import Statistics
-from contrastive_context.metrics import get_metric
-from contrastive_context.tables import Cell, CellKey, Cells, Settings, over_seeds
+from contrastive_context.evaluation.bootstrap import holm, p_value
+from contrastive_context.evaluation.metrics import get_metric
+from contrastive_context.evaluation.tables import Cell, CellKey, Cells, Settings, over_seeds
 
 SHOWS, SMALL, NOT, UNSURE = "shows", "shows, but small", "does not show", "can't tell"
 VERDICTS = (SHOWS, SMALL, NOT, UNSURE)

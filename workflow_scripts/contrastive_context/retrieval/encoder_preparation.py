@@ -6,9 +6,9 @@ from typing import Any
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Encoder, PositionalWordsEncoder, SentenceTransformerEncoder
-from contrastive_context.encoders import load_encoder, positional_dimensions
+from contrastive_context.downloads.packages import extract, open_wheel, require_disk
 from contrastive_context.errors import UserError
-from contrastive_context.packages import extract, open_wheel, require_disk
+from contrastive_context.retrieval.encoders import load_encoder, positional_dimensions
 
 _PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors", "[0-9]_*/*.json", "[0-9]_*/*.safetensors")
 

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from contrastive_context import encoders
 from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Corpus, Encoder, LexiconCorpus, Paraphraser
 from contrastive_context.corpora.rows import normalise, row_id
 from contrastive_context.errors import UserError
-from contrastive_context.rewording import reword
+from contrastive_context.paraphrasing.rules import reword
+from contrastive_context.retrieval import encoders
 
 if TYPE_CHECKING:
     import numpy as np

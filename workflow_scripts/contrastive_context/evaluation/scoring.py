@@ -11,7 +11,7 @@ from pydantic import Field
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.errors import UserError
-from contrastive_context.metrics import Metric, Segment, get_metric
+from contrastive_context.evaluation.metrics import Metric, Segment, get_metric
 
 NO_TRAINING = ("base", "nearest_label")
 _FIELDS = (

@@ -1,0 +1,1 @@
+"""Frozen contexts of evaluation and probes."""

@@ -1,0 +1,1 @@
+"""Fetching files from outside, pinned to the byte."""

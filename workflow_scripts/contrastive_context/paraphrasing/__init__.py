@@ -1,0 +1,1 @@
+"""Synthetic pairs that are highly similar to a training example."""
