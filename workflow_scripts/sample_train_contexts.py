@@ -10,7 +10,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", required=True, help="the corpus: corpus/<task>/train.parquet")
     parser.add_argument("--embeddings", required=True, help="its embeddings: embeddings/<task>/train.npy")
     parser.add_argument("--neighbours", nargs="?", help="neighbours/<task>/train.parquet; not for zero and random")
-    parser.add_argument("--paraphrases", nargs="?", help="paraphrases/<task>/<paraphraser>.parquet, if epsilon > 0")
+    parser.add_argument(
+        "--paraphrases", nargs="?", help="paraphrases/<task>/<paraphraser>.parquet, if epsilon or augmentation > 0"
+    )
     parser.add_argument("--out", required=True, help="the contexts: contexts/<task>/train/<strategy>.parquet")
     return parser
 
@@ -24,7 +26,8 @@ def main(args: argparse.Namespace) -> None:
     corpus = read_columns(args.corpus, ["id", "source"])
     ids = corpus["id"].combine_chunks()
     # Some spare neighbours, in case the nearest have the same normalised source.
-    neighbours = read_neighbours(args.neighbours, ids, settings.k + 3) if args.neighbours else None
+    depth = settings.neighbours or settings.k + 3
+    neighbours = read_neighbours(args.neighbours, ids, depth) if args.neighbours else None
     paraphrases = None
     if args.paraphrases:
         paraphrases = read_columns(args.paraphrases, ["id", "parent_id", "similarity", "accepted"])

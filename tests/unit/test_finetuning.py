@@ -37,7 +37,9 @@ def training_data(recipe=RECIPE, seed=0) -> TrainingData:
     }
     ids = sorted(texts)
     contexts = {
-        (target, draw): Context(rng.choice(ids, rng.integers(0, 4), replace=False).tolist(), rng.random(4).tolist())
+        (target, draw): Context(
+            rng.choice(ids, rng.integers(0, 4), replace=False).tolist(), rng.random(4).tolist(), trained_id=target
+        )
         for target in ids
         for draw in range(2)
     }
@@ -136,8 +138,8 @@ class TestReading:
         corpus = pd.DataFrame({"id": ["a", "b", "c"], "source": ["1", "2", "3"], "target": ["x", "y", "z"]})
         extra = pd.DataFrame({"id": ["p"], "source": ["1b"], "target": ["xb"]})
         contexts = pd.DataFrame(
-            [(t, d, ["p" if t == "a" else "a"], [0.5]) for d in range(2) for t in "abc"],
-            columns=["target_id", "draw", "example_ids", "similarities"],
+            [(t, d, ["p" if t == "a" else "a"], [0.5], t) for d in range(2) for t in "abc"],
+            columns=["target_id", "draw", "example_ids", "similarities", "trained_id"],
         )
         for name, frame in {"corpus": corpus, "extra": extra, "contexts": contexts}.items():
             frame.to_parquet(tmp_path / f"{name}.parquet", index=False)

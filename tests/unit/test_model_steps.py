@@ -26,10 +26,9 @@ def folder(tmp_path_factory, repository):
     texts = [("t1", "desk lamp", "lamp"), ("t2", "kitchen", "on"), ("t3", "good morning", "off")]
     corpus = pd.DataFrame(texts, columns=["id", "source", "target"])
     corpus.to_parquet(folder / "corpus.parquet", index=False)
-    train = [(target, 0, ["t2"], [0.5]) for target in corpus["id"]]
-    pd.DataFrame(train, columns=["target_id", "draw", "example_ids", "similarities"]).to_parquet(
-        folder / "train.parquet"
-    )
+    train = [(target, 0, ["t2"], [0.5], target) for target in corpus["id"]]
+    columns = ["target_id", "draw", "example_ids", "similarities", "trained_id"]
+    pd.DataFrame(train, columns=columns).to_parquet(folder / "train.parquet")
     frozen = {
         "prompt_id": "p",
         "target_id": "t1",

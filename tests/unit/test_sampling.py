@@ -205,3 +205,55 @@ def test_what_cannot_be_is_refused():
         sample_contexts(
             case.ids, case.embeddings, Strategy(kind="contrastive", epsilon=0.1), k=2, neighbours=case.neighbours
         )
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(["random", "similar", "contrastive", "mixed"]),
+    st.sampled_from([["high"], ["medium"], ["medium", "high"]]),
+)
+def test_no_example_lies_in_a_removed_bucket(seed, kind, removed):
+    case = Case(seed, 80)
+    chosen = Strategy(kind=kind, p=0.5, epsilon=0.3 if kind == "contrastive" else 0, without=removed)
+    frame = case.sample(chosen, draws=2).to_pandas()
+    similarities = np.concatenate(frame["similarities"].to_numpy())
+    assert not np.isin(bucket_of(similarities, EDGES), removed).any()
+    assert (frame["example_ids"].str.len() == 4).all()
+    shown = {case.ids[i]: {case.ids[j] for j in row} for i, row in enumerate(case.neighbours.rows)}
+    for row in frame[frame["actual_grade"] == "similar"].itertuples():
+        assert shown[row.target_id] & set(row.example_ids)
+
+
+def test_augmentation_trains_on_paraphrases_alike_under_every_strategy():
+    case = Case(embeddings=gaussian(300, 8))
+    parents = dict(zip(case.paraphrases["id"], case.paraphrases["parent_id"], strict=True))
+    accepted = case.paraphrases.loc[case.paraphrases["accepted"]]
+    trained = {}
+    for kind in ("zero", "random"):
+        frame = case.sample(Strategy(kind=kind, augmentation=0.3), draws=10).to_pandas()
+        plain = case.sample(Strategy(kind=kind), draws=10).to_pandas()
+        assert (plain["trained_id"] == plain["target_id"]).all()
+        assert [*map(list, frame["example_ids"])] == [*map(list, plain["example_ids"])]
+        replaced = frame[frame["trained_id"] != frame["target_id"]]
+        assert (replaced["trained_id"].map(parents) == replaced["target_id"]).all()
+        assert set(replaced["trained_id"]) <= set(accepted["id"])
+        possible = frame["target_id"].isin(accepted["parent_id"])
+        rate = len(replaced) / possible.sum()
+        assert abs(rate - 0.3) < 4 * np.sqrt(0.3 * 0.7 / possible.sum())
+        trained[kind] = frame["trained_id"].tolist()
+    assert trained["zero"] == trained["random"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "random", "epsilon": 0.1}, "epsilon belongs to kind contrastive"),
+        ({"kind": "random", "token_matched": True}, "token_matched belongs to kind zero"),
+        ({"kind": "zero", "k": 3}, "leave k out"),
+        ({"kind": "contrastive", "without": ["low"]}, "'low' can't be removed; known: medium, high"),
+        ({"kind": "contrastive", "without": ["top"]}, "'top' can't be removed"),
+    ],
+)
+def test_a_strategy_that_contradicts_itself_is_named(fields, message):
+    assert message in next(Strategy(**fields).problems(list(EDGES)))

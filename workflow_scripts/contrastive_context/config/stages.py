@@ -40,6 +40,15 @@ class Stages:
         template = self.study.tasks[task].template
         return {"task": task, "model_name": model, "dtype": entry.dtype, "device": entry.device, "template": template}
 
+    def _recipe_of(self, task: str, model: str, strategy: str) -> Any:
+        recipe = self.recipe(task, model)
+        if not self.study.strategies[strategy].token_matched:
+            return recipe
+        # k examples and the target, each about as long as one zero-shot prompt.
+        return recipe.model_copy(
+            update={"examples_per_step": recipe.examples_per_step * (self.study.tasks[task].k + 1)}
+        )
+
     # Settings, one method per rule, in the order data flows.
 
     def fetch_package(self, package: str) -> str:
@@ -79,15 +88,18 @@ class Stages:
 
     def sample_train_contexts(self, task: str, strategy: str) -> str:
         entry = self.study.tasks[task]
-        leaves = self.study.strategies[strategy].model_dump(mode="json", exclude={"title"})
+        chosen = self.study.strategies[strategy]
+        leaves = chosen.model_dump(mode="json", include={"kind", "p", "epsilon", "without", "augmentation"})
         # Only this task's paraphraser: adding one for another task changes nothing here.
-        leaves["paraphrasers"] = {name: value for name, value in leaves["paraphrasers"].items() if name == task}
+        leaves["paraphrasers"] = {name: value for name, value in chosen.paraphrasers.items() if name == task}
         return self._settings(
             "sample_train_contexts",
             task=task,
             strategy_name=strategy,
             strategy=leaves,
-            k=entry.k,
+            k=chosen.k or entry.k,
+            # Where buckets are removed the nearest neighbour left may stand far down.
+            neighbours=entry.index.neighbours if chosen.without else None,
             draws=entry.draws,
             seed=entry.context_seed,
             buckets=self.study.buckets,
@@ -97,7 +109,7 @@ class Stages:
         return self._settings(
             "finetune",
             **self._model(task, model),
-            recipe=self.recipe(task, model),
+            recipe=self._recipe_of(task, model, strategy),
             strategy_name=strategy,
             seed=int(seed),
         )
@@ -259,12 +271,11 @@ class Stages:
     def paraphraser(self, task: str, strategy: str) -> str | None:
         """Return the paraphraser that a strategy needs on a task, or None."""
         entry = self.study.strategies[strategy]
-        needed = entry.kind == "contrastive" and entry.epsilon > 0
-        return entry.paraphrasers[task] if needed else None
+        return entry.paraphrasers[task] if entry.needs_paraphrases else None
 
     def needs_neighbours(self, strategy: str) -> bool:
         """Return whether a strategy shows nearest neighbours."""
-        return self.study.strategies[strategy].kind in ("similar", "contrastive", "mixed")
+        return self.study.strategies[strategy].needs_neighbours
 
     # Resources.
 

@@ -147,8 +147,7 @@ def _cross_check(study: Study) -> Iterator[str]:
     for name, task in study.tasks.items():
         yield from _check_task(name, task, study)
     for name, strategy in study.strategies.items():
-        if strategy.kind == "contrastive" and strategy.p + strategy.epsilon > 1:
-            yield f"strategies.{name}: p + epsilon is {strategy.p + strategy.epsilon:g}, more than 1"
+        yield from (f"strategies.{name}: {problem}" for problem in strategy.problems(list(study.buckets)))
         for task, paraphraser in strategy.paraphrasers.items():
             where = f"strategies.{name}.paraphrasers"
             yield from _check_reference(where, task, study.tasks, "tasks")
@@ -219,6 +218,10 @@ def _check_grid(study: Study) -> Iterator[str]:
         for name in entry.strategies:
             yield from _check_reference(f"{where}.strategies", name, study.strategies, "strategies")
             strategy = study.strategies.get(name)
-            needs = strategy is not None and strategy.kind == "contrastive" and strategy.epsilon > 0
-            if needs and entry.task not in strategy.paraphrasers:
+            if strategy is None or entry.task not in study.tasks:
+                continue
+            if strategy.needs_paraphrases and entry.task not in strategy.paraphrasers:
                 yield f"strategies.{name}.paraphrasers: none for task {entry.task!r}, which grid.{number} trains"
+            depth = study.tasks[entry.task].index.neighbours
+            if strategy.needs_neighbours and (strategy.k or 0) > depth:
+                yield f"strategies.{name}.k: {strategy.k} is more than tasks.{entry.task}.index.neighbours ({depth})"

@@ -14,10 +14,12 @@ from contrastive_context.errors import UserError
 
 @dataclass(frozen=True)
 class Context:
-    """A training context: ids of the examples in prompt order and their similarity to the target's source."""
+    """A training context: ids of the examples in prompt order, their similarity to the target's source, and the id of
+    the pair to train on (the target, or a paraphrase in its place)."""
 
     example_ids: Sequence[str]
     similarities: Sequence[float]
+    trained_id: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def read_training_data(
     if paraphrases:
         extra = artifacts.read_parquet(paraphrases, ("id", "source", "target"))
         texts |= dict(zip(extra["id"], zip(extra["source"], extra["target"], strict=True), strict=True))
-    columns = ("target_id", "draw", "example_ids", "similarities")
+    columns = ("target_id", "draw", "example_ids", "similarities", "trained_id")
     try:
         table = pyarrow.dataset.dataset(contexts, format="parquet")
         draws = table.to_table(columns=["draw"])["draw"].unique()
@@ -80,8 +82,10 @@ def read_training_data(
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors derive from these
         raise UserError(f"{contexts}: can't be read as training contexts ({error}); delete it and run again") from error
     found = {
-        (target, draw): Context(examples, similarities)
-        for target, draw, examples, similarities in zip(*(rows[name].to_pylist() for name in columns), strict=True)
+        (target, draw): Context(examples, similarities, trained)
+        for target, draw, examples, similarities, trained in zip(
+            *(rows[name].to_pylist() for name in columns), strict=True
+        )
         if (target, draw) in needed
     }
     if lacking := needed - found.keys():
@@ -89,7 +93,7 @@ def read_training_data(
         raise UserError(
             f"{contexts}: no context of target {target} for draw {draw} ({len(lacking)} such); sample again"
         )
-    used = {target for target, _ in needed} | {name for context in found.values() for name in context.example_ids}
+    used = {name for context in found.values() for name in (context.trained_id, *context.example_ids)}
     if unknown := used - texts.keys():
         raise UserError(f"{contexts}: example {min(unknown)} is neither in {corpus} nor in the paraphrases given")
     return TrainingData(schedule, found, {name: texts[name] for name in used})

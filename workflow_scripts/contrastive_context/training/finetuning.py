@@ -81,8 +81,8 @@ def fine_tune(
     folder, device = Path(folder), next(model.parameters()).device
     encoder = PromptEncoder(tokenizer, template, max_positions(model), task)
     encoder.add((source for source, _ in data.texts.values()), (answer for _, answer in data.texts.values()))
-    for target in sorted({target for rows in data.schedule for target, _ in rows}):
-        encoder.completion(data.texts[target][1], target)  # better refused now than in the middle of training
+    for name in sorted({data.contexts[pair].trained_id for rows in data.schedule for pair in rows}):
+        encoder.completion(data.texts[name][1], name)  # better refused now than in the middle of training
     adapted = adapters.attach(model, recipe.lora, seed)
     network = adapted.get_base_model().eval()
     for name, module in network.named_modules():
@@ -138,8 +138,8 @@ def _encode(encoder: Any, data: TrainingData, rows: Sequence[tuple[str, int]]) -
     pairs, dropped = [], 0
     for target, draw in rows:
         context = data.contexts[target, draw]
-        source, answer = data.texts[target]
-        completion = encoder.completion(answer, target)
+        source, answer = data.texts[context.trained_id]
+        completion = encoder.completion(answer, context.trained_id)
         prompt = encoder.encode(
             [data.texts[name] for name in context.example_ids],
             source,
