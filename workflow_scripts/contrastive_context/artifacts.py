@@ -38,7 +38,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         UserError: the disk is full or the folder can't be written; the message names ``path``.
     """
     path = Path(path)
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
         # The suffix is kept because some writers (numpy, matplotlib) choose the format by it.
@@ -84,7 +84,7 @@ def temporary_folder(path: str | os.PathLike) -> Iterator[Path]:
         UserError: as for :func:`atomic_path`.
     """
     path = Path(path)
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
         temporary = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{path.name}-", dir=path.parent))
@@ -111,7 +111,8 @@ def _remove_leftovers(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk and missing permissions met in the block into a :class:`UserError` that names ``path``."""
     try:
         yield
     except UserError:
