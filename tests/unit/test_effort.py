@@ -2,7 +2,7 @@ from contrastive_context.report.effort import Effort, efforts
 
 
 def record(path, started, seconds, tokens=None):
-    return {"output": {"path": path}, "started": started, "seconds": seconds, "tokens": tokens}
+    return {"outputs": [{"path": path}], "started": started, "seconds": seconds, "tokens": tokens}
 
 
 def test_sidecars_of_one_job_count_once():

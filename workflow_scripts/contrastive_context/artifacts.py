@@ -242,18 +242,19 @@ def _stamp(link: Path, state: os.stat_result) -> None:
 
 def write_provenance(
     output: str | os.PathLike,
-    *,
+    *also: str | os.PathLike,
     inputs: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Any] | str,
     started: float,
     tokens: int | None = None,
 ) -> None:
-    """Write ``<output>.provenance.json``: input hashes, settings, versions, host kind, SLURM job and wall time.
+    """Write ``<output>.provenance.json``: what was made from what, with which settings, versions, host and SLURM job.
 
     Args:
-        output: the artifact described; it must exist already.
-        inputs: name → path (or list of paths) of what was read. Only their hashes are kept, and their names.
-        settings: the slice of configuration that the step depends on.
+        output: an artifact that the step declares; it must exist already.
+        also: its other declared artifacts; the one sidecar describes them all.
+        inputs: name → path (or list of paths) of everything that the rule declares as input.
+        settings: the step's ``--settings``, as given: JSON text, ``@FILE``, or an object.
         started: ``time.time()`` at the step's start; the same in all sidecars of a job.
         tokens: tokens that a model read and wrote, where the step ran one.
     """
@@ -264,9 +265,10 @@ def write_provenance(
         return {"path": str(value), "sha256": sha256_file(value)}
 
     record = {
-        "output": {"path": str(output), "sha256": sha256_file(output)},
+        "step": Path(sys.argv[0]).stem,
+        "outputs": [describe(path) | {"bytes": Path(path).stat().st_size} for path in (output, *also)],
         "inputs": {name: describe(value) for name, value in inputs.items() if value},
-        "settings": dict(settings),
+        "settings": read_settings(settings) if isinstance(settings, str) else dict(settings),
         "versions": _versions(),
         "host": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()},
         "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
@@ -276,6 +278,15 @@ def write_provenance(
         "seconds": round(time.time() - started, 2),
     }
     write_json(f"{output}.provenance.json", record)
+
+
+def read_settings(text: str) -> dict[str, Any]:
+    """Parse the argument ``--settings``: a JSON object, or ``@FILE`` that holds one.
+
+    Raises:
+        OSError, ValueError: the file can't be read, or the text isn't JSON.
+    """
+    return json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
 
 
 def _versions() -> dict[str, str]:

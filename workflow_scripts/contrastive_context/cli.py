@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import logging
 import signal
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from contrastive_context.artifacts import read_settings
 from contrastive_context.errors import UserError
 
 Settings = TypeVar("Settings")
@@ -43,7 +43,7 @@ def load_settings(text: str, model: Callable[..., Settings]) -> Settings:
     from pydantic import ValidationError
 
     try:
-        values = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+        values = read_settings(text)
         values.pop("code_version", None)
         return model(**values)
     except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -42,7 +42,7 @@ def efforts(records: Iterable[Mapping[str, Any]], run: str) -> list[Effort]:
     """
     jobs: dict[str, dict[float, tuple[float, int | None]]] = {stage: {} for stage in STAGES}
     for record in records:
-        parts = Path(record["output"]["path"]).parts
+        parts = Path(record["outputs"][0]["path"]).parts
         stage = parts[parts.index(run) + 1] if run in parts[:-1] else ""
         if stage in jobs:
             key = record["started"]
