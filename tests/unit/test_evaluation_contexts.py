@@ -14,7 +14,7 @@ from contrastive_context.contexts.candidates import Examples
 from contrastive_context.contexts.evaluation import Settings, freeze_contexts
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.agreement import token_accuracy
-from contrastive_context.retrieval.neighbours import DUPLICATE
+from contrastive_context.retrieval.similarity import DUPLICATE
 
 
 def config(**evaluation):

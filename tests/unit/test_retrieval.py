@@ -8,16 +8,12 @@ from contrastive_context.columnar import write_tables
 from contrastive_context.config.tasks import Index
 from contrastive_context.errors import UserError
 from contrastive_context.retrieval.neighbours import (
-    DUPLICATE,
-    Neighbours,
-    exact_search,
     find_neighbours,
     measure_recall,
     neighbour_tables,
-    pair_similarities,
     read_neighbours,
-    similarity_blocks,
 )
+from contrastive_context.retrieval.similarity import DUPLICATE, Neighbours, between
 
 
 def by_hand(embeddings, k, ids):
@@ -74,7 +70,7 @@ def test_too_few_neighbours_and_too_large_k_are_user_errors():
 
 def test_recall_counts_what_is_missing_and_is_enforced():
     embeddings = gaussian(300, 16)
-    exact = exact_search(embeddings, embeddings, 4, own_rows=np.arange(300))
+    exact = between(embeddings, embeddings).top_k(4, own_rows=np.arange(300))
     assert measure_recall(embeddings, exact, 4, 300) == 1
     worse = Neighbours(exact.rows, np.where(np.arange(4) == 3, -1, exact.similarities))
     assert measure_recall(embeddings, worse, 4, 300) == 0.75
@@ -100,11 +96,11 @@ def test_auto_chooses_by_size():
 
 def test_similarities_do_not_depend_on_blocks_or_order():
     embeddings = gaussian(400, 384)
-    rows = np.arange(400)
-    there = pair_similarities(embeddings, embeddings, rows, rows[::-1])
-    back = pair_similarities(embeddings, embeddings, rows[::-1].copy(), rows)
+    rows, similarity = np.arange(400), between(embeddings, embeddings)
+    there = similarity.pairs(rows, rows[::-1])
+    back = similarity.pairs(rows[::-1].copy(), rows)
     np.testing.assert_array_equal(there, back)
-    blocks = np.vstack([block for _, block in similarity_blocks(embeddings, embeddings)])
+    blocks = np.vstack([block for _, block in similarity.blocks()])
     np.testing.assert_array_equal(blocks[rows, rows[::-1]], there)
 
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from contrastive_context.artifacts import atomic_path
 from contrastive_context.corpora.rows import normalise
 from contrastive_context.errors import UserError
+from contrastive_context.retrieval.similarity import LEXICAL, LexicalVectors, Vectors
 
 
 def read_columns(path: str | os.PathLike, columns: Sequence[str]) -> pa.Table:
@@ -46,19 +47,23 @@ def write_tables(path: str | os.PathLike, tables: Iterable[pa.Table]) -> int:
 
 def read_embeddings(
     path: str | os.PathLike, rows: int | None = None, corpus: str | os.PathLike | None = None
-) -> np.ndarray:
-    """Map an embedding file, float32 [rows, dim].
+) -> Vectors:
+    """Map an embedding file: float32 [rows, dim], or the weights of lexical vectors.
 
     Raises:
-        UserError: the file is missing, or its rows are not those of ``corpus``.
+        UserError: the file is missing or something else, or its rows are not those of ``corpus``.
     """
     try:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: can't be read as embeddings ({error}); delete it and run again") from error
-    if array.ndim != 2 or rows not in (None, len(array)):
-        raise UserError(f"{path}: {len(array)} rows for {rows} in {corpus}; delete it and run again")
-    return array
+    lexical = array.dtype == LEXICAL and array.ndim == 1
+    if not lexical and (array.dtype != np.float32 or array.ndim != 2):
+        raise UserError(f"{path}: no embeddings but {array.ndim}-dimensional {array.dtype}; delete it and run again")
+    vectors = LexicalVectors(array) if lexical else array
+    if rows not in (None, len(vectors)):
+        raise UserError(f"{path}: {len(vectors)} rows for {rows} in {corpus}; delete it and run again")
+    return vectors
 
 
 def list_column(values: pa.Array, rows: int) -> pa.ListArray:

@@ -18,7 +18,7 @@ from contrastive_context.config.strategies import Strategy
 from contrastive_context.contexts.buckets import bounds_of, bucket_of
 from contrastive_context.errors import UserError
 from contrastive_context.randomness import below, id_bits, numbers, shuffled, states, stream, uniform
-from contrastive_context.retrieval.neighbours import DUPLICATE, Neighbours, pair_similarities
+from contrastive_context.retrieval.similarity import DUPLICATE, Neighbours, Similarity, Vectors, between
 
 #: Names of grades, in the order of their codes.
 GRADES = ("none", "random", "similar", "paraphrase")
@@ -46,9 +46,9 @@ class _Pool:
     """The candidates in id order; "place" is a position in that order, the paraphrases' places come after them."""
 
     bits: np.ndarray  # uint64 [n], ascending
-    rows: np.ndarray  # int64 [n], place → row of the embeddings
+    rows: np.ndarray  # int64 [n], place → row of the similarity
     names: pa.Array  # [n + paraphrases], place → id
-    embeddings: np.ndarray
+    similarity: Similarity
     codes: np.ndarray | None  # int32 [n], equal where the normalised sources are; None if all differ
     nearest: np.ndarray  # int64 [n, depth], places of the neighbours, −1 where there are fewer
     first_paraphrase: np.ndarray  # int64 [n + 1], the paraphrases of place i are [first[i], first[i + 1])
@@ -56,7 +56,7 @@ class _Pool:
     removed: tuple[tuple[float, float], ...]  # [from, to) of the similarities that no example may have
 
     def similarities(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return pair_similarities(self.embeddings, self.embeddings, self.rows[left], self.rows[right])
+        return self.similarity.pairs(self.rows[left], self.rows[right])
 
     def unwanted(self, left: np.ndarray, right: np.ndarray, similarities: np.ndarray) -> np.ndarray:
         """Duplicates of the target, and examples in a removed bucket."""
@@ -132,7 +132,7 @@ _REGISTRY: dict[str, Callable[[_Pool, np.ndarray, np.ndarray, Strategy, int], _C
 
 
 def sample_contexts(
-    ids: Sequence[str], embeddings: np.ndarray, strategy: Strategy, *, k: int, **options: Any
+    ids: Sequence[str], embeddings: Vectors, strategy: Strategy, *, k: int, **options: Any
 ) -> pa.Table:
     """Sample the training contexts of a strategy at once; arguments, columns and errors as in :func:`iter_contexts`."""
     return pa.concat_tables(iter_contexts(ids, embeddings, strategy, k=k, **options))
@@ -140,7 +140,7 @@ def sample_contexts(
 
 def iter_contexts(
     ids: Sequence[str],
-    embeddings: np.ndarray,
+    embeddings: Vectors,
     strategy: Strategy,
     *,
     k: int,
@@ -159,7 +159,7 @@ def iter_contexts(
 
     Args:
         ids: the candidates, 16 hexadecimal digits each, in any order.
-        embeddings: float32 [n, dim], unit norm, aligned with ``ids``.
+        embeddings: vectors aligned with ``ids``: float32 [n, dim] of unit norm, or lexical ones.
         strategy: kind and probabilities.
         k: examples per context (zero: none).
         neighbours: nearest neighbours aligned with ``ids``, at least k per row for similar and mixed, one for
@@ -218,7 +218,7 @@ def _check(
 
 def _pool(
     ids: Sequence[str],
-    embeddings: np.ndarray,
+    embeddings: Vectors,
     strategy: Strategy,
     k: int,
     neighbours: Neighbours | None,
@@ -247,7 +247,7 @@ def _pool(
         added, parents, similarities = _usable(paraphrases, bits, removed)
         names = pa.concat_arrays([names, added])
         first = n + np.searchsorted(parents, np.arange(n + 1))
-    return _Pool(bits, rows, names, embeddings, codes, nearest, first, similarities, removed)
+    return _Pool(bits, rows, names, between(embeddings, embeddings), codes, nearest, first, similarities, removed)
 
 
 def _nearest(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from contrastive_context.columnar import normalised_codes, read_columns, read_embeddings
 from contrastive_context.evaluation.agreement import get_agreement
 from contrastive_context.randomness import id_bits, ranking, states
-from contrastive_context.retrieval.neighbours import DUPLICATE, similarity_blocks
+from contrastive_context.retrieval.similarity import DUPLICATE, Vectors, between
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Examples:
         sources: texts.
         targets: texts.
         clusters: as in the corpus, for the bootstrap.
-        embeddings: float32 [n, dim], unit norm.
+        embeddings: their vectors.
     """
 
     ids: list[str]
     sources: list[str]
     targets: list[str]
     clusters: pa.Array
-    embeddings: np.ndarray
+    embeddings: Vectors
 
     @classmethod
     def build(
@@ -37,7 +37,7 @@ class Examples:
         ids: Sequence[str],
         sources: Sequence[str],
         targets: Sequence[str],
-        embeddings: np.ndarray,
+        embeddings: Vectors,
         clusters: Sequence | pa.Array | None = None,
     ) -> "Examples":
         """Sort aligned columns by id; without ``clusters`` every example is its own."""
@@ -137,7 +137,7 @@ def iter_candidates(
     bits = id_bits(arrivals.ids)
     test_codes, codes = normalised_codes(test.sources, arrivals.sources)
     state = states(key, id_bits(test.ids))
-    for start, block in similarity_blocks(test.embeddings, arrivals.embeddings):
+    for start, block in between(test.embeddings, arrivals.embeddings).blocks():
         for offset, similarities in enumerate(block):
             row = start + offset
             usable = (

@@ -18,7 +18,7 @@ from contrastive_context.contexts.buckets import NO_BUCKET, bounds_of
 from contrastive_context.contexts.candidates import Candidates, Examples, iter_candidates
 from contrastive_context.errors import UserError
 from contrastive_context.randomness import id_bits, ranking, shuffled, stream
-from contrastive_context.retrieval.neighbours import exact_search
+from contrastive_context.retrieval.similarity import Vectors, between
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +52,14 @@ _REGISTRY = {"one_graded": _one_graded, "top_k": _top_k}
 
 
 def freeze_contexts(
-    test: Examples, arrivals: Examples, train_embeddings: np.ndarray, settings: Settings, test_set: str = "test"
+    test: Examples, arrivals: Examples, train_embeddings: Vectors, settings: Settings, test_set: str = "test"
 ) -> tuple[pa.Table, dict]:
     """Choose targets and build their contexts in every composition and bucket.
 
     Args:
         test: the targets to choose from.
         arrivals: the examples to choose from.
-        train_embeddings: float32 [n, dim], unit norm, for ``max_similarity_to_train``.
+        train_embeddings: vectors of the training set, for ``max_similarity_to_train``.
         settings: k, seed, number of targets, compositions, buckets, and when an example gives gold away.
         test_set: the test set's name.
 
@@ -103,7 +103,7 @@ def freeze_contexts(
     }
     _check(coverage, settings, test_set)
     slots = shuffled(stream("evaluation slots", evaluation.seed, settings.task), bits[used], settings.k)
-    nearest = exact_search(test.embeddings[used], train_embeddings, 1, duplicates=True).similarities[:, 0]
+    nearest = between(test.embeddings, train_embeddings).top_k(1, rows=np.array(used), duplicates=True).similarities[:, 0]
     records = []
     for row, slot, to_train in zip(used, slots, nearest.tolist(), strict=True):
         common = {

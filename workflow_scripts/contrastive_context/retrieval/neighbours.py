@@ -1,13 +1,7 @@
-"""Nearest neighbours by cosine: exact in blocks, or approximate by hnswlib with exact scores.
-
-Similarity is the cosine of unit vectors, clipped to [0, 1] and rounded to 6 decimals, so that ties are ties; they are
-broken by id. Products of single precision only preselect: every similarity that is returned is computed in double
-precision from the two vectors alone, so that it does not depend on blocks or row order.
-"""
+"""Tables of nearest neighbours: by exact search, or by hnswlib with exact scores."""
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +13,11 @@ from contrastive_context.config.base import Model
 from contrastive_context.config.tasks import Index
 from contrastive_context.errors import UserError
 from contrastive_context.randomness import id_bits, numbers, stream
+from contrastive_context.retrieval.similarity import Cosine, LexicalVectors, Neighbours, Vectors, between
 
 log = logging.getLogger(__name__)
 
-#: From here on an example counts as the target itself.
-DUPLICATE = 0.999999
-_DECIMALS = 6
-_CHUNK = 64  # columns whose maximum is taken before selection
 _SPARE = 8  # candidates beyond k that are scored exactly: room for rounding differences
-_BLOCK_BYTES = 1 << 26
-_ABSENT = -4.0  # stands for a cosine where there is no candidate
 _SEED = 100  # hnswlib's level generator
 
 
@@ -38,126 +27,6 @@ class Settings(Model):
     task: str
     index: Index
     k: int
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """The nearest neighbours of each row.
-
-    Attributes:
-        rows: int64 [n, depth], nearest first; −1 where there are fewer.
-        similarities: float64 [n, depth]; NaN where there are fewer.
-    """
-
-    rows: np.ndarray
-    similarities: np.ndarray
-
-
-def round_similarity(cosines: np.ndarray) -> np.ndarray:
-    """Clip cosines to [0, 1] and round them to 6 decimals, as float64."""
-    return np.round(np.clip(cosines.astype(np.float64, copy=False), 0, 1), _DECIMALS)
-
-
-def pair_similarities(left: np.ndarray, right: np.ndarray, left_rows: np.ndarray, right_rows: np.ndarray) -> np.ndarray:
-    """Return the similarities of row pairs of two embedding matrices, float64 of the shape of the rows (equal)."""
-    flat_left, flat_right = left_rows.ravel(), right_rows.ravel()
-    result = np.empty(len(flat_left))
-    step = max(1, (1 << 18) // max(1, left.shape[1]))  # both factors stay in the cache
-    for start in range(0, len(result), step):
-        part = slice(start, start + step)
-        result[part] = np.einsum(
-            "ij,ij->i", left[flat_left[part]].astype(np.float64), right[flat_right[part]].astype(np.float64)
-        )
-    return round_similarity(result).reshape(left_rows.shape)
-
-
-def similarity_blocks(queries: np.ndarray, pool: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first row, similarities [rows, len(pool)] in float64) for consecutive blocks of queries."""
-    step = max(32, _BLOCK_BYTES // (8 * max(1, len(pool))))
-    columns = max(1, _BLOCK_BYTES // (8 * max(1, pool.shape[1])))
-    for start in range(0, len(queries), step):
-        block = np.asarray(queries[start : start + step], dtype=np.float64)
-        product = np.empty((len(block), len(pool)))
-        for first in range(0, len(pool), columns):
-            part = slice(first, first + columns)
-            product[:, part] = block @ np.asarray(pool[part], dtype=np.float64).T
-        yield start, round_similarity(product)
-
-
-def exact_search(
-    queries: np.ndarray, pool: np.ndarray, k: int, *, own_rows: np.ndarray | None = None, duplicates: bool = False
-) -> Neighbours:
-    """Find the k nearest rows of ``pool`` for each query, exactly.
-
-    Per block of queries one BLAS product; then the k chunks of columns with the largest maxima, which hold the k
-    nearest, ties towards the lower row included; only they are sorted.
-
-    Args:
-        queries: float32 [m, dim], unit norm.
-        pool: float32 [n, dim], unit norm.
-        k: how many.
-        own_rows: int [m], the row of the pool that is the query itself and does not count.
-        duplicates: whether rows at or above ``DUPLICATE`` count.
-
-    Returns:
-        Neighbours, [m, min(k, n)].
-    """
-    queries = np.asarray(queries, dtype=np.float32)
-    n = len(pool)
-    depth = min(k, n)
-    chunks = -(-n // _CHUNK)
-    wanted = min(chunks, depth + _SPARE)
-    step = max(1, min(1024, _BLOCK_BYTES // (4 * chunks * _CHUNK)))
-    buffer = np.full((step, chunks * _CHUNK), _ABSENT, dtype=np.float32)
-    found = Neighbours(np.full((len(queries), depth), -1, dtype=np.int64), np.full((len(queries), depth), np.nan))
-    within = np.arange(_CHUNK)
-    for start in range(0, len(queries), step):
-        block = queries[start : start + step]
-        here = np.arange(len(block))
-        scores = buffer[: len(block)]
-        np.matmul(block, pool.T, out=scores[:, :n])
-        if own_rows is not None:
-            scores[here, own_rows[start : start + step]] = _ABSENT
-        folded = scores.reshape(len(block), chunks, _CHUNK)
-        maxima = folded.max(axis=2)
-        if not duplicates:
-            row, chunk = np.nonzero(maxima >= DUPLICATE - 5e-7)
-            values = folded[row, chunk]
-            values[values >= DUPLICATE - 5e-7] = _ABSENT
-            folded[row, chunk] = values
-            maxima[row, chunk] = values.max(axis=1)
-        chosen = _largest(maxima, np.arange(chunks)[None, :], wanted)
-        columns = (chosen[:, :, None] * _CHUNK + within).reshape(len(block), -1)
-        values = folded[here[:, None], chosen].reshape(len(block), -1)
-        best = _largest(values, columns, min(depth + _SPARE, columns.shape[1]))
-        values, columns = np.take_along_axis(values, best, axis=1), np.take_along_axis(columns, best, axis=1)
-        _rescore(block, pool, np.where(values > _ABSENT / 2, columns, -1), duplicates, found, here + start)
-    return found
-
-
-def _largest(values: np.ndarray, positions: np.ndarray, k: int) -> np.ndarray:
-    """Return the indices of the k largest per row, in no order; ties (after rounding) go to the lowest position."""
-    quanta = np.rint(np.maximum(values, 0).astype(np.float64) * 10**_DECIMALS)
-    # Exact in float64: at most 1e6 · 1e9 < 2⁵³.
-    keys = np.where(values > _ABSENT / 2, quanta, -1) * (int(positions.max()) + 1) - positions
-    if k >= keys.shape[1]:
-        return np.broadcast_to(np.arange(keys.shape[1]), keys.shape)
-    return np.argpartition(-keys, k - 1, axis=1)[:, :k]
-
-
-def _rescore(
-    block: np.ndarray, pool: np.ndarray, rows: np.ndarray, duplicates: bool, found: Neighbours, where: np.ndarray
-) -> None:
-    """Score candidate rows (−1: none) exactly and put the nearest into ``found`` at ``where``."""
-    queries = np.broadcast_to(np.arange(len(block))[:, None], rows.shape)
-    scores = pair_similarities(block, pool, queries, np.maximum(rows, 0))
-    out = rows < 0 if duplicates else (rows < 0) | (scores >= DUPLICATE)
-    scores = np.where(out, np.nan, scores)
-    rows = np.where(out, -1, rows)
-    order = np.lexsort((rows, -np.where(out, -1, scores)), axis=1)[:, : found.rows.shape[1]]
-    width = order.shape[1]
-    found.rows[where, :width] = np.take_along_axis(rows, order, axis=1)
-    found.similarities[where, :width] = np.take_along_axis(scores, order, axis=1)
 
 
 def build_hnsw(embeddings: np.ndarray, settings: Index) -> "object":
@@ -193,7 +62,8 @@ def hnsw_search(embeddings: np.ndarray, index: "object", k: int, ef: int, *, blo
     """
     n = len(embeddings)
     depth = min(k, n)
-    found = Neighbours(np.full((n, depth), -1, dtype=np.int64), np.full((n, depth), np.nan))
+    similarity = Cosine(embeddings, embeddings)
+    found = Neighbours.empty(n, depth)
     todo, width = np.arange(n), depth + 1 + _SPARE
     while todo.size and 2 * width < n and width <= 1024:
         index.set_ef(max(ef, width))
@@ -205,11 +75,11 @@ def hnsw_search(embeddings: np.ndarray, index: "object", k: int, ef: int, *, blo
             except RuntimeError:  # a graph that is not connected delivers fewer; the exact search does it
                 continue
             labels = labels.astype(np.int64)
-            _rescore(queries, embeddings, np.where(labels == rows[:, None], -1, labels), False, found, rows)
+            similarity.rank(rows, np.where(labels == rows[:, None], -1, labels), found, rows)
         todo = todo[found.rows[todo, -1] < 0]
         width *= 4
     if todo.size:
-        rest = exact_search(embeddings[todo], embeddings, depth, own_rows=todo)
+        rest = similarity.top_k(depth, rows=todo, own_rows=todo)
         found.rows[todo], found.similarities[todo] = rest.rows, rest.similarities
     return found
 
@@ -222,14 +92,14 @@ def measure_recall(embeddings: np.ndarray, found: Neighbours, k: int, sample: in
     n = len(embeddings)
     keys = numbers(np.full(n, stream("recall")) ^ np.arange(n, dtype=np.uint64), 0)
     rows = np.sort(np.argsort(keys, kind="stable")[:sample])
-    exact = exact_search(embeddings[rows], embeddings, k, own_rows=rows).similarities
+    exact = Cosine(embeddings, embeddings).top_k(k, rows=rows, own_rows=rows).similarities
     threshold = np.nanmin(exact, axis=1, keepdims=True)
     return float((found.similarities[rows, :k] >= threshold).sum() / np.isfinite(exact).sum())
 
 
 def find_neighbours(
     ids: Sequence[str],
-    embeddings: np.ndarray,
+    embeddings: Vectors,
     settings: Index,
     k: int,
     *,
@@ -240,8 +110,9 @@ def find_neighbours(
 
     Args:
         ids: 16 hexadecimal digits each; they break ties.
-        embeddings: float32 [n, dim], unit norm, aligned with ``ids``.
-        settings: kind of index, its parameters, and ``neighbours``, the rows wanted per example (at least k).
+        embeddings: vectors aligned with ``ids``.
+        settings: kind of index, its parameters, and ``neighbours``, the rows wanted per example (at least k). For
+            lexical vectors the search is exact, whatever the kind.
         k: fewest neighbours that will do, and the k of recall@k.
         task: name of the task, for messages.
         index_path: where an hnswlib index is saved, if one is built.
@@ -268,11 +139,13 @@ def find_neighbours(
 
     depth = min(max(settings.neighbours, k), n - 1)
     kind = settings.kind
-    if kind == "auto":
+    if isinstance(embeddings, LexicalVectors):
+        kind = "exact"
+    elif kind == "auto":
         kind = "exact" if n <= settings.exact_up_to else "hnswlib"
     sample = min(settings.recall_sample, n)
     if kind == "exact":
-        found, recall = exact_search(embeddings, embeddings, depth, own_rows=np.arange(n)), 1.0
+        found, recall = between(embeddings, embeddings).top_k(depth, own_rows=np.arange(n)), 1.0
     else:
         index = build_hnsw(embeddings, settings)
         if index_path is not None:
@@ -324,7 +197,7 @@ def read_neighbours(path: str | Path, ids: Sequence[str], depth: int) -> Neighbo
     bits = id_bits(ids)
     order = np.argsort(bits, kind="stable")
     bits = bits[order]
-    found = Neighbours(np.full((len(ids), depth), -1, dtype=np.int64), np.full((len(ids), depth), np.nan))
+    found = Neighbours.empty(len(ids), depth)
 
     def rows_of(column: pa.Array) -> np.ndarray:
         wanted = id_bits(column)
