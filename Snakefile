@@ -22,6 +22,7 @@ stages = Stages(
 
 include: "rules/common.smk"
 include: "rules/packages.smk"
+include: "rules/prefetch.smk"
 include: "rules/models.smk"
 include: "rules/corpus.smk"
 include: "rules/embeddings.smk"
@@ -43,6 +44,7 @@ rule all:
     input:
         rules.build_report.output,
 
+        rules.prefetch.output if stages.hub_used else [],
 
 rule tables:
     input:

@@ -4,9 +4,12 @@ R = f"results/{study.run}"
 
 wildcard_constraints:
     encoder="[^/]+",
+    entry="[^/]+",
+    metric="comet|comet_qe",
     model="(?!nearest_label)[^/]+",
     package="[^/]+",
     paraphraser="[^/]+",
+    registry="[^/]+",
     seed=r"\d+",
     split="[^/]+",
     strategy="[^/]+",
@@ -22,6 +25,9 @@ localrules:
 
 
 packages = lambda name: [f"{R}/packages/{name}.json"] if name else []
+hub_records = lambda entries: [
+    f"{R}/hub/{registry}/{name}.json" for registry, name in entries
+]
 paraphrases = lambda task, strategy: (
     [f"{R}/paraphrases/{task}/{name}.parquet"]
     if (name := stages.paraphraser(task, strategy))

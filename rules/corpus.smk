@@ -1,6 +1,7 @@
 rule build_corpus:
     input:
         package=lambda wc: packages(stages.corpus_package(wc.task)),
+        hub=lambda wc: hub_records(stages.corpus_hub(wc.task)),
     output:
         train=f"{R}/corpus/{{task}}/train.parquet",
         dev=f"{R}/corpus/{{task}}/dev.parquet",
@@ -15,4 +16,4 @@ rule build_corpus:
         settings=lambda wc: stages.build_corpus(wc.task),
     shell:
         "python workflow_scripts/build_corpus.py --settings {params.settings:q} --log {log}"
-        " --packages {input.package} --out-dir $(dirname {output.counts})"
+        " --packages {input.package} --hub {input.hub} --out-dir $(dirname {output.counts})"

@@ -5,6 +5,7 @@ SPLITS = ["train", "arrivals", "test"]
 rule prepare_encoder:
     input:
         package=lambda wc: packages(stages.encoder_package(wc.encoder)),
+        hub=lambda wc: hub_records(stages.encoder_hub(wc.encoder)),
     output:
         f"{R}/encoders/{{encoder}}.json",
     log:
@@ -16,7 +17,7 @@ rule prepare_encoder:
         settings=lambda wc: stages.prepare_encoder(wc.encoder),
     shell:
         "python workflow_scripts/prepare_encoder.py --settings {params.settings:q} --log {log}"
-        " --packages {input.package} --out {output}"
+        " --packages {input.package} --hub {input.hub} --out {output}"
 
 
 rule embed_corpus:

@@ -9,6 +9,7 @@ from contrastive_context import artifacts, cli
 def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     parser.add_argument("--packages", nargs="*", default=[], help="the package's record, if the entry names one")
+    parser.add_argument("--hub", nargs="*", default=[], help="the hub download's record, if the entry names the hub")
     parser.add_argument("--out", required=True, help="the hash file models/<model>.json; the folder goes beside it")
     return parser
 
@@ -19,9 +20,10 @@ def main(args: argparse.Namespace) -> None:
     settings = cli.load_settings(args.settings, Settings)
     folder = Path(args.out.removesuffix(".json"))
     package = Path(args.packages[0]) if args.packages else None
-    record = prepare(settings, folder, Path(args.out), package)
+    hub = Path(args.hub[0]) if args.hub else None
+    record = prepare(settings, folder, Path(args.out), package, hub)
     cli.log.info("%s: %.1f million parameters", settings.name, record["parameters"] / 1e6)
-    inputs = {"packages": args.packages}
+    inputs = {"packages": args.packages, "hub": args.hub}
     artifacts.write_provenance(args.out, inputs=inputs, settings=settings.model_dump(mode="json"), started=args.started)
 
 

@@ -189,7 +189,13 @@ def read_parquet(path: str | os.PathLike, columns: Mapping[str, str] | tuple[str
     return frame
 
 
-def write_folder_hashes(folder: str | os.PathLike, target: str | os.PathLike, **extra: Any) -> dict[str, Any]:
+def write_folder_hashes(
+    folder: str | os.PathLike,
+    target: str | os.PathLike,
+    *,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+    **extra: Any,
+) -> dict[str, Any]:
     """Write the small file that stands for a folder of weights in the DAG.
 
     The JSON holds ``files`` (relative name → ``{"sha256", "bytes"}``) and ``extra``. Rules depend on this file rather
@@ -201,7 +207,15 @@ def write_folder_hashes(folder: str | os.PathLike, target: str | os.PathLike, **
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.resolve() != Path(target).resolve():
             before = file.stat()
-            files[str(file.relative_to(folder))] = {"sha256": sha256_file(file), "bytes": before.st_size}
+
+    Args:
+        folder: the folder described.
+        target: the file to write.
+        known: entries of ``files`` that were hashed just before (a download), which saves reading gigabytes again.
+        extra: what else the file says.
+            name = str(file.relative_to(folder))
+            entry = (known or {}).get(name)
+            files[name] = dict(entry) if entry else {"sha256": sha256_file(file), "bytes": before.st_size}
             _stamp(file, before)
     record = {"files": files, **extra}
     write_json(target, record)

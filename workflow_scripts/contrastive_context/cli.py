@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -53,20 +54,26 @@ def load_settings(text: str, model: Callable[..., Settings]) -> Settings:
         raise UserError(f"--settings: {error}") from error
 
 
-def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+def run(
+    main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser, *, online: bool = False
+) -> None:
     """Parse the command line, set up logging and call ``main``; a :class:`UserError` becomes one line and status 2.
+
+    Unless ``online`` is set the Hugging Face libraries stay offline: a step computes from what was downloaded before.
 
     SIGTERM (Snakemake, SLURM before its time limit) ends the step as Ctrl-C does: temporary files are removed.
     """
     args = arguments.parse_args()
     args.started = time.time()
+    if not online:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, which main does
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if path := getattr(args, "log", None):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
     # The libraries' own chatter (weight-loading bars, HTTP requests) would bury ours.
-    for name in ("httpx", "sentence_transformers", "transformers", "datasets"):
+    for name in ("httpx", "httpx2", "huggingface_hub", "sentence_transformers", "transformers", "datasets"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # peft calls names that transformers is about to rename; nobody who runs a step can act on it.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

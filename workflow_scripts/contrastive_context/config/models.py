@@ -15,6 +15,7 @@ class _LanguageModel(Model):
     device: Device = "cpu"
     mem_mb: int = Field(2000, ge=256, description="memory of one job, MiB")
     runtime: int = Field(60, ge=1, description="time limit of one job, minutes")
+    target_modules: str | list[str] | None = Field(None, description="layers that LoRA adapts; the recipe's if absent")
     title: str | None = Field(None, description="name in figures; the entry's key if absent")
 
 
@@ -40,8 +41,9 @@ class HubModel(_LanguageModel):
     """A model of the Hugging Face hub."""
 
     kind: Literal["hub"]
-    name: str
-    revision: str = "main"
+    name: str = Field(description="repository, owner/name")
+    revision: str = Field("main", description="branch, tag or commit hash")
+    licence: str = Field("not stated", description="for the report")
 
 
 class FolderModel(_LanguageModel):

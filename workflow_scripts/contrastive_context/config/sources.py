@@ -1,8 +1,10 @@
 """Where text and weights come from: packages, and the corpora built from them or generated."""
 
+from collections.abc import Iterator
+from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from contrastive_context.config.base import Model
 
@@ -41,20 +43,43 @@ class HomeAssistantIntentsCorpus(Model):
     test: int = Field(500, ge=1)
 
 
+class DataSet(Model):
+    """One configuration of a data set of the Hugging Face hub; corpora refer to it by its key."""
+
+    hub: str = Field(description="repository, owner/name")
+    configuration: str | None = Field(None, description="as the data set's card names it, for instance a language pair")
+    revision: str = Field("main", description="branch, tag or commit hash")
+    files: dict[str, str] = Field({}, description="split → pattern of file names, where the card names no files")
+    licence: str = Field("not stated", description="for the report")
+    contents: str = Field("", description="what it is, for the report")
+
+
 class HubCorpus(Model):
-    """A data set of the Hugging Face hub, read by column names."""
+    """Splits of data sets of the Hugging Face hub, read by column names."""
 
     class Split(Model):
-        """One split of a hub data set."""
+        """Rows of one split of a data set."""
 
-        path: str
-        name: str | None = None
-        revision: str = "main"
-        split: str
-        source: str = Field(description="column path of the source, dots for nested columns")
+        data: str = Field(description="key under datasets")
+        split: str = "train"
+        source: str = Field(description="column of the source, with dots for nested columns")
         target: str
-        limit: int | None = Field(None, ge=1)
+        document: str | None = Field(
+            None, description="column that names a row's document, which becomes its cluster and is never divided"
+        )
+        drop: dict[str, bool | int | str] = Field({}, description="column → value; rows with it are dropped, counted")
+        part: tuple[float, float] = Field(
+            (0.0, 1.0), description="share of documents (or rows) taken, from and to, in an order drawn with the seed"
+        )
+        limit: int | None = Field(None, ge=1, description="a sample of this many rows, drawn with the seed")
         domain: str = "in"
+
+        @field_validator("part")
+        @classmethod
+        def _part_of_the_whole(cls, part: tuple[float, float]) -> tuple[float, float]:
+            if not 0 <= part[0] < part[1] <= 1:
+                raise ValueError("give two numbers in [0, 1], the smaller one first")
+            return part
 
     kind: Literal["hub"]
     seed: int = 0
@@ -62,6 +87,20 @@ class HubCorpus(Model):
     dev: Split
     arrivals: list[Split]
     test: dict[str, Split]
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """All splits by key: train, dev, arrivals.<place>, test.<name>."""
+        arrivals = {f"arrivals.{place}": split for place, split in enumerate(self.arrivals)}
+        tests = {f"test.{name}": split for name, split in self.test.items()}
+        return {"train": self.train, "dev": self.dev, **arrivals, **tests}
+
+    def overlaps(self) -> Iterator[tuple[str, str]]:
+        """Yield pairs of keys whose splits take the same rows."""
+        for (first, one), (second, other) in combinations(self.splits.items(), 2):
+            same = (one.data, one.split) == (other.data, other.split)
+            if same and max(one.part[0], other.part[0]) < min(one.part[1], other.part[1]):
+                yield first, second
 
 
 Corpus = Annotated[LexiconCorpus | HomeAssistantIntentsCorpus | HubCorpus, Field(discriminator="kind")]
@@ -81,7 +120,8 @@ class SentenceTransformerEncoder(Model):
     path_in_package: str | None = None
     folder: str | None = None
     hub: str | None = None
-    revision: str = "main"
+    revision: str = Field("main", description="of the hub: branch, tag or commit hash")
+    licence: str = Field("not stated", description="for the report")
     batch_size: int = Field(32, ge=1)
     device: Literal["cpu", "cuda"] = Field("cpu", description="vectors differ slightly between devices")
 

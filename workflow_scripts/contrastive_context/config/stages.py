@@ -12,6 +12,7 @@ from typing import Any
 
 from contrastive_context.code_version import CodeVersions
 from contrastive_context.config.base import Model, canonical_json
+from contrastive_context.config.hub import HubEntry, hub_entries
 from contrastive_context.config.study import GridEntry, Study
 
 
@@ -40,6 +41,10 @@ class Stages:
         template = self.study.tasks[task].template
         return {"task": task, "model_name": model, "dtype": entry.dtype, "device": entry.device, "template": template}
 
+    def _encoder(self, encoder: str) -> dict[str, Any]:
+        # Which revision of the hub was downloaded is in the record, whatever name it was asked for by.
+        return self.study.encoders[encoder].model_dump(mode="json", exclude={"licence", "revision"})
+
     def _recipe_of(self, task: str, model: str, strategy: str) -> Any:
         recipe = self.recipe(task, model)
         if not self.study.strategies[strategy].token_matched:
@@ -54,13 +59,20 @@ class Stages:
     def fetch_package(self, package: str) -> str:
         return self._settings("fetch_package", name=package, package=self.study.packages[package])
 
+    def fetch_hub(self, registry: str, name: str) -> str:
+        return self._settings("fetch_hub", registry=registry, name=name, entry=self._hub[registry, name])
+
+    def prefetch(self) -> str:
+        return self._settings("prefetch", run=self.study.run)
+
     def prepare_encoder(self, encoder: str) -> str:
-        return self._settings("prepare_encoder", name=encoder, encoder=self.study.encoders[encoder])
+        return self._settings("prepare_encoder", name=encoder, encoder=self._encoder(encoder))
 
     def prepare_model(self, model: str) -> str:
         entry = self.study.models[model]
-        # Scheduling and captions don't change the weights.
-        leaves = entry.model_dump(mode="json", exclude={"dtype", "device", "mem_mb", "runtime", "title"})
+        # Scheduling and captions don't change the weights; which revision was downloaded is in the record.
+        unused = {"dtype", "device", "mem_mb", "runtime", "title", "target_modules", "licence", "revision"}
+        leaves = entry.model_dump(mode="json", exclude=unused)
         return self._settings("prepare_model", name=model, model=leaves)
 
     def build_corpus(self, task: str) -> str:
@@ -69,7 +81,7 @@ class Stages:
 
     def embed_corpus(self, task: str) -> str:
         encoder = self.study.tasks[task].encoder
-        return self._settings("embed_corpus", name=encoder, encoder=self.study.encoders[encoder])
+        return self._settings("embed_corpus", name=encoder, encoder=self._encoder(encoder))
 
     def find_neighbours(self, task: str) -> str:
         entry = self.study.tasks[task]
@@ -83,7 +95,7 @@ class Stages:
             paraphraser_name=paraphraser,
             paraphraser=self.study.paraphrasers[paraphraser],
             corpus=entry.corpus,
-            encoder=self.study.encoders[entry.encoder],
+            encoder=self._encoder(entry.encoder),
         )
 
     def sample_train_contexts(self, task: str, strategy: str) -> str:
@@ -214,8 +226,8 @@ class Stages:
     # The grid.
 
     def recipe(self, task: str, model: str) -> Any:
-        """Return the fine-tuning recipe of a model on a task."""
-        return self.study.finetuning[
+        """Return the fine-tuning recipe of a model on a task, with the model's own LoRA targets where it has some."""
+        recipe = self.study.finetuning[
             next(entry.finetuning for entry in self.study.grid if entry.task == task and model in entry.models)
         ]
 
@@ -233,6 +245,10 @@ class Stages:
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
+        targets = self.study.models[model].target_modules
+        if targets is None:
+            return recipe
+        return recipe.model_copy(update={"lora": recipe.lora.model_copy(update={"target_modules": targets})})
         """(task, model) pairs of the grid."""
         return list(dict.fromkeys((entry.task, model) for entry in self.study.grid for model in entry.models))
 
@@ -282,3 +298,36 @@ class Stages:
     def gpu(self, model: str) -> int:
         """Return the number of GPUs that a job of this model asks for."""
         return int(self.study.models[model].device == "cuda")
+    def corpus_hub(self, task: str) -> list[tuple[str, str]]:
+        """Return the data sets of the hub that a task's corpus is read from, as (registry, name)."""
+        splits = getattr(self.study.tasks[task].corpus, "splits", {})
+        return list(dict.fromkeys(("datasets", split.data) for split in splits.values()))
+
+    def encoder_hub(self, encoder: str) -> list[tuple[str, str]]:
+        """Return the hub's entry that an encoder is read from, or nothing."""
+        return [key for key in self._hub if key == ("encoders", encoder)]
+
+    def model_hub(self, model: str) -> list[tuple[str, str]]:
+        """Return the hub's entry that a model is read from, or nothing."""
+        return [key for key in self._hub if key == ("models", model)]
+
+    @cached_property
+    def _hub(self) -> dict[tuple[str, str], HubEntry]:
+        return {(registry, name): entry for registry, name, entry in hub_entries(self.study)}
+
+    @cached_property
+    def hub_used(self) -> list[tuple[str, str]]:
+        """What the grid takes from the hub, as (registry, name)."""
+        used = {key for task in self.tasks for key in self.corpus_hub(task)}
+        used |= {("encoders", self.study.tasks[task].encoder) for task in self.tasks}
+        used |= {("models", model) for model in self.models}
+        return [key for key in self._hub if key in used]
+
+    @cached_property
+    def packages_used(self) -> list[str]:
+        """Packages that the grid is read from."""
+        names = [self.corpus_package(task) for task in self.tasks]
+        names += [self.encoder_package(self.study.tasks[task].encoder) for task in self.tasks]
+        names += [self.model_package(model) for model in self.models]
+        return list(dict.fromkeys(name for name in names if name))
+

@@ -11,7 +11,7 @@ from contrastive_context.config.base import Model
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.config.models import LanguageModel
-from contrastive_context.config.sources import Encoder, Package, Paraphraser
+from contrastive_context.config.sources import DataSet, Encoder, Package, Paraphraser
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import Task
@@ -46,6 +46,7 @@ class Study(Model):
     title: str = "Contrastive context sampling"
     buckets: dict[str, float] = Field({"low": 0.0, "medium": 0.33, "high": 0.67}, description="name → lower edge")
     packages: dict[str, Package] = {}
+    datasets: dict[str, DataSet] = {}
     encoders: dict[str, Encoder] = {}
     paraphrasers: dict[str, Paraphraser] = {}
     tasks: dict[str, Task]
@@ -165,7 +166,7 @@ def _cross_check(study: Study) -> Iterator[str]:
 
 
 def _check_names(study: Study) -> Iterator[str]:
-    registries = ("packages", "encoders", "paraphrasers", "tasks", "models", "strategies", "finetuning")
+    registries = ("packages", "datasets", "encoders", "paraphrasers", "tasks", "models", "strategies", "finetuning")
     names = [(registry, name) for registry in registries for name in getattr(study, registry)]
     names += [(f"tasks.{task}.test_sets", name) for task, entry in study.tasks.items() for name in entry.test_sets]
     names.append(("run", study.run))
@@ -195,6 +196,11 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
         yield f"tasks.{name}.encoder: kind positional_words goes with corpora of kind lexicon, and only with them"
     if task.index.neighbours < task.k:
         yield f"tasks.{name}.index.neighbours: {task.index.neighbours} is less than k ({task.k})"
+    if task.corpus.kind == "hub":
+        for key, split in task.corpus.splits.items():
+            yield from _check_reference(f"tasks.{name}.corpus.{key}.data", split.data, study.datasets, "datasets")
+        for first, second in task.corpus.overlaps():
+            yield f"tasks.{name}.corpus: {first} and {second} take the same rows; give them parts that don't overlap"
     known = set(task.corpus.test) if task.corpus.kind == "hub" else {"in_domain"}
     for test_set in task.test_sets:
         if test_set not in known:

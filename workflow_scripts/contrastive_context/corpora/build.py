@@ -24,12 +24,15 @@ class Settings(Model):
     test_sets: list[str]
 
 
-def build(settings: Settings, packages: Mapping[str, Path]) -> tuple[dict[str, "pd.DataFrame"], dict[str, Any]]:
+def build(
+    settings: Settings, packages: Mapping[str, Path], hub: Mapping[str, Path] | None = None
+) -> tuple[dict[str, "pd.DataFrame"], dict[str, Any]]:
     """Build all splits of a task.
 
     Args:
         settings: the task's corpus and which of its test sets are wanted.
         packages: package name → record of ``fetch_package.py``, for the kinds that need one.
+        hub: data set → record of ``fetch_hub.py``, for kind ``hub``.
 
     Returns:
         Frames by split (``train``, ``dev``, ``arrivals``, ``test/<name>``) with the columns of a corpus file, sorted by
@@ -40,7 +43,9 @@ def build(settings: Settings, packages: Mapping[str, Path]) -> tuple[dict[str, "
     """
     module = corpus_module(settings.corpus.kind)
     package = getattr(settings.corpus, "package", None)
-    if package is None:
+    if settings.corpus.kind == "hub":
+        raw = module.build(settings.corpus, hub or {})
+    elif package is None:
         raw = module.build(settings.corpus)
     elif package in packages:
         raw = module.build(settings.corpus, packages[package])
@@ -68,7 +73,8 @@ def build(settings: Settings, packages: Mapping[str, Path]) -> tuple[dict[str, "
 def corpus_module(kind: str) -> ModuleType:
     """Return the module of a corpus kind.
 
-    It has ``build(settings)`` or, where the kind needs a package, ``build(settings, record)``.
+    It has ``build(settings)`` or, where the kind needs downloads, ``build(settings, record)``; for kind ``hub`` the second
+    argument is a mapping of records. What a module leaves out on purpose it counts in ``frame.attrs["dropped"]``.
     """
     # Imported one by one, and by statements: what a corpus doesn't need isn't loaded, and code versions see the rest.
     if kind == "lexicon":
@@ -107,7 +113,8 @@ def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.
     for split, frame in raw.items():
         if missing := [name for name in RAW_COLUMNS if name not in frame.columns]:
             raise UserError(f"split {split}: column(s) {', '.join(missing)} missing from the corpus's rows")
-        dropped: Counter[str] = Counter()
+        dropped: Counter[str] = Counter(frame.attrs.get("dropped"))
+        generated = len(frame) + dropped.total()
         kept = []
         for row in frame[list(RAW_COLUMNS)].itertuples(index=False, name=None):
             source, target = row[0], row[1]
@@ -125,7 +132,7 @@ def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.
                 kept.append((row_id(source, target), *row))
         result = pd.DataFrame(kept, columns=list(COLUMNS)).astype(dict.fromkeys(COLUMNS, "str"))
         frames[split] = result.sort_values("id", ignore_index=True)
-        counts[split] = {"generated": len(frame), "dropped": dict(sorted(dropped.items())), "kept": len(kept)}
+        counts[split] = {"generated": generated, "dropped": dict(sorted(dropped.items())), "kept": len(kept)}
     return frames, counts
 
 

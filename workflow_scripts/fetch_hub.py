@@ -1,0 +1,23 @@
+"""Download one entry from the Hugging Face hub into the hub's cache (HF_HOME), and record revision and hashes."""
+
+import argparse
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--out", required=True, help="the record: hub/<registry>/<name>.json")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.downloads.hub import Settings, fetch
+
+    settings = cli.load_settings(args.settings, Settings)
+    artifacts.write_json(args.out, fetch(settings))
+    artifacts.write_provenance(args.out, inputs={}, settings=settings.model_dump(mode="json"), started=args.started)
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments(), online=True)

@@ -1,0 +1,27 @@
+"""Write the revisions of everything downloaded from the hub as a configuration overlay that pins them."""
+
+import argparse
+from pathlib import Path
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--records", nargs="*", default=[], help="records hub/<registry>/<name>.json")
+    parser.add_argument("--out", required=True, help="the overlay: hub.lock.yaml")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.downloads.hub import lock_text
+
+    records: dict[str, dict[str, Path]] = {}
+    for path in map(Path, args.records):
+        records.setdefault(path.parent.name, {})[path.name.removesuffix(".json")] = path
+    with artifacts.atomic_path(args.out) as temporary:
+        temporary.write_text(lock_text(records), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())
