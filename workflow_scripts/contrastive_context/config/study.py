@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from contrastive_context.config.base import Model
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.finetuning import FineTuning
+from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.models import LanguageModel
 from contrastive_context.config.sources import DataSet, Encoder, Package, Paraphraser
 from contrastive_context.config.statistics import Statistics
@@ -56,6 +57,7 @@ class Study(Model):
     generation: Generation = Generation()
     statistics: Statistics = Statistics()
     figures: FigureStyle = FigureStyle()
+    minimal_model: MinimalModel = MinimalModel()
     grid: list[GridEntry] = Field(min_length=1)
 
     @field_validator("buckets")

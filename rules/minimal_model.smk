@@ -1,0 +1,14 @@
+rule simulate_minimal_model:
+    output:
+        table=f"{R}/tables/minimal_model.parquet",
+        csv=f"{R}/tables/minimal_model.csv",
+    log:
+        f"{R}/logs/simulate_minimal_model.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.simulate_minimal_model(),
+    shell:
+        "python workflow_scripts/simulate_minimal_model.py --settings {params.settings:q} --log {log}"
+        " --out-dir $(dirname {output.table})"
