@@ -35,7 +35,6 @@ include: "rules/generate.smk"
 include: "rules/probe.smk"
 include: "rules/score.smk"
 include: "rules/tables.smk"
-include: "rules/minimal_model.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
 
@@ -44,8 +43,8 @@ rule all:
     default_target: True
     input:
         rules.build_report.output,
-
         rules.prefetch.output if stages.hub_used else [],
+
 
 rule tables:
     input:

@@ -171,12 +171,6 @@ def write_parquet(path: str | os.PathLike, frame: "Any") -> None:
         frame.to_parquet(temporary, index=False, compression="zstd")
 
 
-def write_csv(path: str | os.PathLike, frame: "Any") -> None:
-    """Write a pandas frame as CSV (UTF-8, all digits, no index), atomically."""
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
-
-
 def read_parquet(path: str | os.PathLike, columns: Mapping[str, str] | tuple[str, ...] | list[str] = ()) -> "Any":
     """Read a Parquet artifact into a pandas frame and check that it has ``columns``.
 
@@ -207,18 +201,18 @@ def write_folder_hashes(
     The JSON holds ``files`` (relative name → ``{"sha256", "bytes"}``) and ``extra``. Rules depend on this file rather
     than on the weights, so that touching gigabytes reruns nothing. A link to a user's own file gets that file's time,
     by which :func:`check_folder` sees whether the file may have changed since.
-    """
-    folder = Path(folder)
-    files = {}
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and file.resolve() != Path(target).resolve():
-            before = file.stat()
 
     Args:
         folder: the folder described.
         target: the file to write.
         known: entries of ``files`` that were hashed just before (a download), which saves reading gigabytes again.
         extra: what else the file says.
+    """
+    folder = Path(folder)
+    files = {}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file.resolve() != Path(target).resolve():
+            before = file.stat()
             name = str(file.relative_to(folder))
             entry = (known or {}).get(name)
             files[name] = dict(entry) if entry else {"sha256": sha256_file(file), "bytes": before.st_size}

@@ -173,9 +173,6 @@ class Stages:
     def score(self, task: str, model: str) -> str:
         return self._settings("score", task=task, model_name=model, metrics=self.study.tasks[task].metrics)
 
-    def simulate_minimal_model(self) -> str:
-        return self._settings("simulate_minimal_model", **self.study.minimal_model.model_dump(mode="json"))
-
     def build_tables(self) -> str:
         entries = {task: self.study.tasks[task] for task in self.tasks}
         return self._settings(
@@ -233,6 +230,10 @@ class Stages:
         recipe = self.study.finetuning[
             next(entry.finetuning for entry in self.study.grid if entry.task == task and model in entry.models)
         ]
+        targets = self.study.models[model].target_modules
+        if targets is None:
+            return recipe
+        return recipe.model_copy(update={"lora": recipe.lora.model_copy(update={"target_modules": targets})})
 
     @cached_property
     def tasks(self) -> list[str]:
@@ -248,10 +249,6 @@ class Stages:
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
-        targets = self.study.models[model].target_modules
-        if targets is None:
-            return recipe
-        return recipe.model_copy(update={"lora": recipe.lora.model_copy(update={"target_modules": targets})})
         """(task, model) pairs of the grid."""
         return list(dict.fromkeys((entry.task, model) for entry in self.study.grid for model in entry.models))
 
@@ -287,20 +284,6 @@ class Stages:
         """Return the package that a model is read from, or None."""
         return getattr(self.study.models[model], "package", None)
 
-    def paraphraser(self, task: str, strategy: str) -> str | None:
-        """Return the paraphraser that a strategy needs on a task, or None."""
-        entry = self.study.strategies[strategy]
-        return entry.paraphrasers[task] if entry.needs_paraphrases else None
-
-    def needs_neighbours(self, strategy: str) -> bool:
-        """Return whether a strategy shows nearest neighbours."""
-        return self.study.strategies[strategy].needs_neighbours
-
-    # Resources.
-
-    def gpu(self, model: str) -> int:
-        """Return the number of GPUs that a job of this model asks for."""
-        return int(self.study.models[model].device == "cuda")
     def corpus_hub(self, task: str) -> list[tuple[str, str]]:
         """Return the data sets of the hub that a task's corpus is read from, as (registry, name)."""
         splits = getattr(self.study.tasks[task].corpus, "splits", {})
@@ -334,3 +317,17 @@ class Stages:
         names += [self.model_package(model) for model in self.models]
         return list(dict.fromkeys(name for name in names if name))
 
+    def paraphraser(self, task: str, strategy: str) -> str | None:
+        """Return the paraphraser that a strategy needs on a task, or None."""
+        entry = self.study.strategies[strategy]
+        return entry.paraphrasers[task] if entry.needs_paraphrases else None
+
+    def needs_neighbours(self, strategy: str) -> bool:
+        """Return whether a strategy shows nearest neighbours."""
+        return self.study.strategies[strategy].needs_neighbours
+
+    # Resources.
+
+    def gpu(self, model: str) -> int:
+        """Return the number of GPUs that a job of this model asks for."""
+        return int(self.study.models[model].device == "cuda")
