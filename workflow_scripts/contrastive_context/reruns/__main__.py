@@ -1,0 +1,92 @@
+"""Before and after a rerun: ``python -m contrastive_context.reruns {plan,verify,accept} --help``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from contrastive_context.errors import UserError
+
+_RESULTS = Path("results")
+
+
+def main() -> None:
+    """Parse the command line and run the command; mistakes of the user are one line and status 2."""
+    parser = argparse.ArgumentParser(prog="python -m contrastive_context.reruns", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="{plan,verify,accept}")
+    command = commands.add_parser("plan", help="what would run, why, and how much of it; options go to snakemake")
+    command.set_defaults(call=_plan)
+    command = commands.add_parser("verify", help="check every hash of a run's folder; status 1 if something is wrong")
+    command.add_argument("run", help="name of the run: results/<run>")
+    command.set_defaults(call=_verify)
+    command = commands.add_parser("accept", help="let results of a step stand although its code changed")
+    command.add_argument("run", help="name of the run: results/<run>")
+    command.add_argument("step", help="name of the entry point: workflow_scripts/<step>.py")
+    command.set_defaults(call=_accept)
+    arguments, options = parser.parse_known_args()
+    if options and arguments.call is not _plan:
+        parser.error(f"unrecognized arguments: {' '.join(options)}")
+    try:
+        sys.exit(arguments.call(arguments, options))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _plan(_: argparse.Namespace, options: list[str]) -> int:
+    from contrastive_context.reruns import planning
+
+    jobs = planning.parse_dry_run(planning.dry_run(options))
+    stages = planning.plan(jobs, planning.all_sidecars(_RESULTS))
+    if not stages:
+        print("nothing to be done")
+        return 0
+    print(f"{'stage':24} {'jobs':>6} {'tokens':>12} {'MB':>10}  why")
+    for stage in stages:
+        tokens = "" if not stage.tokens else f"{stage.tokens:,}"
+        size = "?" if stage.bytes is None else f"{stage.bytes / 1e6:,.1f}"
+        first, *others = [
+            cause if count == stage.jobs else f"{cause} ({count})" for cause, count in stage.causes.most_common()
+        ]
+        print(f"{stage.rule:24} {stage.jobs:6} {tokens:>12} {size:>10}  {first}")
+        for cause in others:
+            print(f"{'':56} {cause}")
+    print(f"{'total':24} {sum(stage.jobs for stage in stages):6}")
+    print("tokens and MB: as in the last run of the same jobs, or of others for the same task and model; ? if none ran")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace, _: list[str]) -> int:
+    from contrastive_context.reruns.verification import verify
+
+    problems = list(verify(_folder(arguments.run)))
+    for problem in problems:
+        print(f"{problem.state:9} {problem.path}: {problem.reason}")
+    print(f"{_folder(arguments.run)}: {len(problems)} problem(s)" if problems else "every hash agrees")
+    return 1 if problems else 0
+
+
+def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
+    from contrastive_context.code_version import CodeVersions
+    from contrastive_context.reruns.acceptance import accept
+    from contrastive_context.reruns.planning import all_sidecars
+
+    scripts = Path("workflow_scripts")
+    if not (scripts / f"{arguments.step}.py").is_file():
+        known = ", ".join(sorted(path.stem for path in scripts.glob("*.py")))
+        raise UserError(f"no step {arguments.step!r}; known: {known}")
+    version = CodeVersions(scripts, Path(".snakemake/code_versions.json")).of(arguments.step)
+    count = accept(all_sidecars(_folder(arguments.run)), arguments.step, version)
+    print(f"{count} result(s) of {arguments.step} accepted as made by the present code")
+    return 0
+
+
+def _folder(run: str) -> Path:
+    folder = _RESULTS / run
+    if not folder.is_dir():
+        known = ", ".join(sorted(path.name for path in _RESULTS.iterdir() if path.is_dir())) or "none"
+        raise UserError(f"no results of a run {run!r} here; known: {known}")
+    return folder
+
+
+if __name__ == "__main__":
+    main()
