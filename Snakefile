@@ -35,6 +35,7 @@ include: "rules/generate.smk"
 include: "rules/probe.smk"
 include: "rules/score.smk"
 include: "rules/tables.smk"
+include: "rules/minimal_model.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
 

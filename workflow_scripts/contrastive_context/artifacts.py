@@ -171,6 +171,12 @@ def write_parquet(path: str | os.PathLike, frame: "Any") -> None:
         frame.to_parquet(temporary, index=False, compression="zstd")
 
 
+def write_csv(path: str | os.PathLike, frame: "Any") -> None:
+    """Write a pandas frame as CSV (UTF-8, all digits, no index), atomically."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
 def read_parquet(path: str | os.PathLike, columns: Mapping[str, str] | tuple[str, ...] | list[str] = ()) -> "Any":
     """Read a Parquet artifact into a pandas frame and check that it has ``columns``.
 

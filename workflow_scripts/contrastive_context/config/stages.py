@@ -173,6 +173,9 @@ class Stages:
     def score(self, task: str, model: str) -> str:
         return self._settings("score", task=task, model_name=model, metrics=self.study.tasks[task].metrics)
 
+    def simulate_minimal_model(self) -> str:
+        return self._settings("simulate_minimal_model", **self.study.minimal_model.model_dump(mode="json"))
+
     def build_tables(self) -> str:
         entries = {task: self.study.tasks[task] for task in self.tasks}
         return self._settings(
