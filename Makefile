@@ -3,11 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+COMET_VENV := .venv-comet
 # snakemake calls `python` by name: the environment's must come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart test test-all lint format clean
+.PHONY: help setup quickstart test test-all lint format clean comet-env
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -27,6 +28,14 @@ $(VENV)/.dev: $(VENV)/.core envs/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/dev.txt
 	@touch $@
 
+comet-env: $(COMET_VENV)/.done ## make .venv-comet, in which the metric COMET runs
+
+$(COMET_VENV)/.done: envs/comet.txt
+	@test -x $(COMET_VENV)/bin/python || $(PYTHON) -m venv $(COMET_VENV)
+	@echo "installing COMET's locked environment into $(COMET_VENV); this takes 2 to 3 minutes"
+	$(COMET_VENV)/bin/pip install --quiet --disable-pip-version-check -r envs/comet.txt
+	@touch $@
+
 quickstart: $(VENV)/.core ## run the embedded study; prints where report and figures are
 	@snakemake --profile envs/profiles/quickstart
 	@echo
@@ -36,7 +45,7 @@ quickstart: $(VENV)/.core ## run the embedded study; prints where report and fig
 test: $(VENV)/.dev ## all tests that need only pip
 	$(BIN)/python -m pytest -q tests
 
-test-all: test ## every test
+test-all: comet-env test ## every test
 
 lint: $(VENV)/.dev ## ruff, ruff format, snakefmt, snakemake --lint
 	$(BIN)/ruff check workflow_scripts tests
@@ -49,5 +58,5 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 	$(BIN)/ruff format workflow_scripts tests
 	$(BIN)/snakefmt Snakefile rules
 
-clean: ## remove the environment; results and Snakemake's metadata belong together and stay
-	rm -rf $(VENV)
+clean: ## remove the environments; results and Snakemake's metadata belong together and stay
+	rm -rf $(VENV) $(COMET_VENV)

@@ -1,9 +1,74 @@
+# Learned metrics run in an environment of their own; text files lie between the two environments.
+segment_scores = lambda task, scored: [
+    f"{R}/segment_scores/{task}/{scored}.{metric}.jsonl"
+    for metric in stages.learned_metrics(task)
+]
+hub = lambda registry, name, entry: (
+    [f"{R}/hub/{registry}/{name}.json"] if entry.hub is not None else []
+)
+
+
+rule list_segments:
+    input:
+        predictions=lambda wc: (
+            [f"{R}/predictions/{wc.task}/nearest_label.jsonl"]
+            if wc.scored == "nearest_label"
+            else expand(
+                f"{R}/predictions/{wc.task}/{wc.scored}/{{system}}.jsonl",
+                system=stages.systems(wc.task, wc.scored),
+            )
+        ),
+        test=f"{R}/corpus/{{task}}/test.parquet",
+    output:
+        f"{R}/segments/{{task}}/{{scored}}.jsonl",
+    log:
+        f"{R}/logs/list_segments/{{task}}.{{scored}}.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.list_segments(wc.task),
+    shell:
+        "python workflow_scripts/list_segments.py --settings {params.settings:q} --log {log}"
+        " --predictions {input.predictions} --test {input.test} --out {output}"
+
+
+# Scores are also kept in an undeclared folder, by model and triple: another system adds only its own.
+rule score_comet:
+    input:
+        segments=f"{R}/segments/{{task}}/{{scored}}.jsonl",
+        model=lambda wc: hub("metrics", wc.metric, study.metrics[wc.metric]),
+        encoder=lambda wc: hub(
+            "metric_encoders",
+            (name := study.metrics[wc.metric].encoder),
+            study.metric_encoders[name],
+        ),
+    output:
+        f"{R}/segment_scores/{{task}}/{{scored}}.{{metric}}.jsonl",
+    log:
+        f"{R}/logs/score_comet/{{task}}.{{scored}}.{{metric}}.log",
+    conda:
+        "../envs/comet.yaml"
+    threads: lambda wc: study.metrics[wc.metric].threads
+    resources:
+        gpu=lambda wc: int(study.metrics[wc.metric].device == "cuda"),
+        mem_mb=lambda wc: study.metrics[wc.metric].mem_mb,
+        runtime=lambda wc: study.metrics[wc.metric].runtime,
+    params:
+        settings=lambda wc: stages.score_comet(wc.metric),
+    shell:
+        "python workflow_scripts/score_comet.py --settings {params.settings:q} --log {log}"
+        " --segments {input.segments} --model {input.model} --encoder {input.encoder}"
+        f" --state {R}/.state/score_comet/{{wildcards.task}} --out {{output}}"
+
+
 rule score:
     input:
         predictions=lambda wc: expand(
             f"{R}/predictions/{wc.task}/{wc.model}/{{system}}.jsonl",
             system=stages.systems(wc.task, wc.model),
         ),
+        learned=lambda wc: segment_scores(wc.task, wc.model),
         test=f"{R}/corpus/{{task}}/test.parquet",
     output:
         f"{R}/scores/{{task}}/{{model}}.parquet",
@@ -15,12 +80,13 @@ rule score:
         settings=lambda wc: stages.score(wc.task, wc.model),
     shell:
         "python workflow_scripts/score.py --settings {params.settings:q} --log {log}"
-        " --predictions {input.predictions} --test {input.test} --out {output}"
+        " --predictions {input.predictions} --learned {input.learned} --test {input.test} --out {output}"
 
 
 rule score_nearest_label:
     input:
         predictions=f"{R}/predictions/{{task}}/nearest_label.jsonl",
+        learned=lambda wc: segment_scores(wc.task, "nearest_label"),
         test=f"{R}/corpus/{{task}}/test.parquet",
     output:
         f"{R}/scores/{{task}}/nearest_label.parquet",
@@ -33,4 +99,4 @@ rule score_nearest_label:
         settings=lambda wc: stages.score(wc.task, "none"),
     shell:
         "python workflow_scripts/score.py --settings {params.settings:q} --log {log}"
-        " --predictions {input.predictions} --test {input.test} --out {output}"
+        " --predictions {input.predictions} --learned {input.learned} --test {input.test} --out {output}"

@@ -16,20 +16,25 @@ def arguments() -> argparse.ArgumentParser:
         help="predictions (JSON lines), <system>.jsonl with system base, nearest_label or <strategy>-seed<seed>",
     )
     parser.add_argument("--test", type=Path, required=True, help="corpus file of the targets (Parquet)")
+    parser.add_argument(
+        "--learned", type=Path, nargs="*", default=[], help="segment scores of learned metrics, ….<metric>.jsonl"
+    )
     parser.add_argument("--out", type=Path, required=True, help="scores (Parquet)")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.evaluation.scoring import Settings, score
+    from contrastive_context.evaluation.segments import read_scores
 
     settings = cli.load_settings(args.settings, Settings)
-    frame, scorer = score({path.stem: path for path in args.predictions}, args.test, settings)
+    learned = {path.stem.rpartition(".")[2]: read_scores(path) for path in args.learned}
+    frame, scorer = score({path.stem: path for path in args.predictions}, args.test, settings, learned)
     artifacts.write_parquet(args.out, frame)
     cli.log.info("%d rows; %d segment scores computed, the rest were repeats", len(frame), scorer.computed)
     artifacts.write_provenance(
         args.out,
-        inputs={"predictions": args.predictions, "test": args.test},
+        inputs={"predictions": args.predictions, "test": args.test, "learned": args.learned},
         settings=settings.model_dump(mode="json"),
         started=args.started,
     )

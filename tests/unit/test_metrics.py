@@ -84,5 +84,5 @@ def test_signatures_name_versions_and_options():
 
 
 def test_unknown_metric_is_a_user_error():
-    with pytest.raises(UserError, match="unknown metric 'comet'"):
-        get_metric("comet")
+    with pytest.raises(UserError, match="unknown metric 'rouge'"):
+        get_metric("rouge")

@@ -7,7 +7,8 @@ import pytest
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation import nearest_label
 from contrastive_context.evaluation.metrics import get_metric
-from contrastive_context.evaluation.scoring import Scorer, Settings, parse_system, read_predictions, score
+from contrastive_context.evaluation.scoring import Scorer, Settings, parse_system, read_predictions, score, triples
+from contrastive_context.evaluation.segments import read_scores, read_segments, write_scores, write_segments
 
 SETTINGS = Settings(task="t", model_name="m", metrics=["chrf++", "exact_match"])
 
@@ -127,7 +128,44 @@ def test_system_names():
 
 def test_scorer_keeps_pairs_apart():
     scorer = Scorer([get_metric("exact_match")])
-    assert scorer.score("ab", "c")[0].value == 0 and scorer.score("c", "c")[0].value == 1
+    assert scorer.score("s", "ab", "c")[0].value == 0 and scorer.score("s", "c", "c")[0].value == 1
+
+
+def test_a_learned_metric_is_looked_up_and_a_missing_score_is_refused(tmp_path, corpus):
+    predictions = _write(tmp_path / "base.jsonl", [_line("p1"), _line("p2", "b", "drei"), _line("p3")])
+    count = write_segments(tmp_path / "m.jsonl", triples([predictions], corpus))
+    segments = read_segments(tmp_path / "m.jsonl")
+    assert count == len(segments) == 2  # p1 and p3 are the same triple
+    assert {"src": "y", "mt": "drei", "ref": "three"} in segments.values()
+    write_scores(tmp_path / "m.comet.jsonl", {id_: 0.25 + 0.5 * (s["mt"] == "drei") for id_, s in segments.items()})
+    settings = Settings(task="t", model_name="m", metrics=["comet", "exact_match"])
+    learned = {"comet": read_scores(tmp_path / "m.comet.jsonl")}
+    frame, _ = score({"base": predictions}, corpus, settings, learned)
+    found = frame[frame["metric"] == "comet"].set_index("prompt_id")["value"]
+    assert found.to_dict() == {"p1": 0.25, "p2": 0.75, "p3": 0.25}
+    assert get_metric("comet").aggregate(found.to_list(), [[]] * 3) == pytest.approx(1.25 / 3)
+    with pytest.raises(UserError, match="comet: no score for"):
+        score({"base": predictions}, corpus, settings, {"comet": {}})
+
+
+def test_torn_segment_files(tmp_path):
+    write_scores(tmp_path / "a.jsonl", {"x": 1.0, "y": 2.0})
+    (tmp_path / "a.jsonl").write_text((tmp_path / "a.jsonl").read_text()[:-5])
+    with pytest.raises(UserError, match=r"a\.jsonl:2: not a whole"):
+        read_scores(tmp_path / "a.jsonl")
+    with pytest.raises(UserError, match=r"a\.jsonl:1: field\(s\) src"):
+        read_segments(tmp_path / "a.jsonl")
+
+
+def test_bleu_takes_the_tasks_tokenizer(tmp_path, corpus):
+    frame = pd.read_parquet(corpus).assign(target=["यह अच्छा है।", "three"])
+    frame.to_parquet(corpus)
+    predictions = _write(tmp_path / "base.jsonl", [_line("p1", output="यह अच्छा है")])
+    values = {}
+    for name in ("13a", "intl"):  # 13a takes the danda for a part of the word
+        settings = Settings(task="t", model_name="m", metrics=["bleu"], bleu={"tokenize": name})
+        values[name] = score({"base": predictions}, corpus, settings)[0]["stats"][0]
+    assert values["13a"][2] == 2 and values["intl"][2] == 3  # matching words
 
 
 def test_nearest_label_takes_the_most_similar_example(tmp_path):

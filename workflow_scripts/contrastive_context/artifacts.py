@@ -315,7 +315,7 @@ def _versions() -> dict[str, str]:
     for module, distribution in {
         "numpy": "numpy", "pandas": "pandas", "torch": "torch", "transformers": "transformers", "peft": "peft",
         "tokenizers": "tokenizers", "sentence_transformers": "sentence-transformers", "hnswlib": "hnswlib",
-        "sacrebleu": "sacrebleu",
+        "sacrebleu": "sacrebleu", "comet": "unbabel-comet",
     }.items():  # fmt: skip
         if module in sys.modules:
             with contextlib.suppress(metadata.PackageNotFoundError):

@@ -171,7 +171,19 @@ class Stages:
         return self._settings("predict_nearest_label", task=task)
 
     def score(self, task: str, model: str) -> str:
-        return self._settings("score", task=task, model_name=model, metrics=self.study.tasks[task].metrics)
+        entry = self.study.tasks[task]
+        return self._settings("score", task=task, model_name=model, metrics=entry.metrics, bleu=entry.bleu)
+
+    def list_segments(self, task: str) -> str:
+        return self._settings("list_segments", task=task)
+
+    def score_comet(self, metric: str) -> str:
+        model = self.study.metrics[metric]
+        # Scheduling and captions change no score.
+        leaves = model.model_dump(mode="json", exclude={"mem_mb", "runtime", "licence"})
+        return self._settings(
+            "score_comet", metric=metric, model=leaves, encoder=self.study.metric_encoders[model.encoder]
+        )
 
     def simulate_minimal_model(self) -> str:
         return self._settings("simulate_minimal_model", **self.study.minimal_model.model_dump(mode="json"))
@@ -334,3 +346,7 @@ class Stages:
     def gpu(self, model: str) -> int:
         """Return the number of GPUs that a job of this model asks for."""
         return int(self.study.models[model].device == "cuda")
+    def learned_metrics(self, task: str) -> list[str]:
+        """Return the metrics of a task that a model computes, in an environment of its own."""
+        return [metric for metric in self.study.tasks[task].metrics if metric in self.study.metrics]
+

@@ -13,6 +13,8 @@ _MIN_EFFECTS = {
     "intent_match": 0.02,
     "chrf++": 1.0,
     "bleu": 1.0,
+    "comet": 0.01,
+    "comet_qe": 0.01,
     "iwl": 0.02,
     "icl": 0.02,
     "icl_valid": 0.02,

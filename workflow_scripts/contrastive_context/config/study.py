@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -11,6 +11,7 @@ from contrastive_context.config.base import Model
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.config.minimal_model import MinimalModel
+from contrastive_context.config.metrics import CometModel, LearnedMetric, MetricEncoder
 from contrastive_context.config.models import LanguageModel
 from contrastive_context.config.sources import DataSet, Encoder, Package, Paraphraser
 from contrastive_context.config.statistics import Statistics
@@ -55,6 +56,8 @@ class Study(Model):
     strategies: dict[str, Strategy]
     finetuning: dict[str, FineTuning]
     generation: Generation = Generation()
+    metrics: dict[LearnedMetric, CometModel] = Field({}, description="learned metrics; the others need no entry")
+    metric_encoders: dict[str, MetricEncoder] = {}
     statistics: Statistics = Statistics()
     figures: FigureStyle = FigureStyle()
     minimal_model: MinimalModel = MinimalModel()
@@ -154,6 +157,11 @@ def _cross_check(study: Study) -> Iterator[str]:
         for task, paraphraser in strategy.paraphrasers.items():
             where = f"strategies.{name}.paraphrasers"
             yield from _check_reference(where, task, study.tasks, "tasks")
+    for name, metric in study.metrics.items():
+        yield from _check_reference(f"metrics.{name}.encoder", metric.encoder, study.metric_encoders, "metric_encoders")
+    for name, paraphraser in study.paraphrasers.items():
+        for model in paraphraser.models:
+            yield from _check_reference(f"paraphrasers.{name}", model, study.models, "models")
             yield from _check_reference(f"{where}.{task}", paraphraser, study.paraphrasers, "paraphrasers")
             if task in study.tasks and paraphraser in study.paraphrasers:
                 kinds = study.tasks[task].corpus.kind == "lexicon", study.paraphrasers[paraphraser].kind == "lexicon"
@@ -168,7 +176,10 @@ def _cross_check(study: Study) -> Iterator[str]:
 
 
 def _check_names(study: Study) -> Iterator[str]:
-    registries = ("packages", "datasets", "encoders", "paraphrasers", "tasks", "models", "strategies", "finetuning")
+    registries = (
+        "packages", "datasets", "encoders", "paraphrasers", "metric_encoders", "tasks", "models", "strategies",
+        "finetuning",
+    )  # fmt: skip
     names = [(registry, name) for registry in registries for name in getattr(study, registry)]
     names += [(f"tasks.{task}.test_sets", name) for task, entry in study.tasks.items() for name in entry.test_sets]
     names.append(("run", study.run))
@@ -192,10 +203,15 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
     if task.corpus.kind == "home_assistant_intents":
         where = f"tasks.{name}.corpus.package"
         yield from _check_reference(where, task.corpus.package, study.packages, "packages")
-    synthetic = task.corpus.kind == "lexicon"
-    encoder = study.encoders.get(task.encoder)
-    if encoder is not None and (encoder.kind == "positional_words") != synthetic:
-        yield f"tasks.{name}.encoder: kind positional_words goes with corpora of kind lexicon, and only with them"
+    if encoder := study.encoders.get(task.encoder):
+        for kind, own in SYNTHETIC.items():
+            if (task.corpus.kind == kind) != (encoder.kind == own):
+                yield f"tasks.{name}.encoder: kind {own} goes with corpora of kind {kind}, and only with them"
+    for metric in task.metrics:
+        if metric in get_args(LearnedMetric) and metric not in study.metrics:
+            yield f"tasks.{name}.metrics: {metric} is a learned metric; say under metrics.{metric} which model it is"
+    if encoder is not None and encoder.kind == "bm25" and task.index.kind == "hnswlib":
+        yield f"tasks.{name}.index.kind: hnswlib can't index BM25; use exact or auto"
     if task.index.neighbours < task.k:
         yield f"tasks.{name}.index.neighbours: {task.index.neighbours} is less than k ({task.k})"
     if task.corpus.kind == "hub":

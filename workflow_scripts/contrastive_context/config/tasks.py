@@ -8,7 +8,7 @@ from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Corpus
 from contrastive_context.config.templates import Template
 
-Metric = Literal["token_accuracy", "exact_match", "intent_match", "chrf++", "bleu"]
+Metric = Literal["token_accuracy", "exact_match", "intent_match", "chrf++", "bleu", "comet", "comet_qe"]
 Agreement = Literal["token_accuracy", "exact_match", "chrf"]
 Composition = Literal["one_graded", "top_k"]
 ProbeMeasure = Literal["generation", "likelihood"]
@@ -49,6 +49,15 @@ class TaskProbes(Model):
     label_nonces: list[str] = Field(min_length=2)
 
 
+class Bleu(Model):
+    """How BLEU splits the target language into words. Only tokenizers that need no download at first use.
+
+    ``13a`` (WMT's) knows ASCII punctuation; ``intl`` splits at any Unicode punctuation, as the danda of Indic scripts.
+    """
+
+    tokenize: Literal["13a", "intl", "char", "zh", "none"] = "13a"
+
+
 class Task(Model):
     """One task of the study."""
 
@@ -62,6 +71,7 @@ class Task(Model):
     draws: int = Field(1, ge=1, description="contexts drawn per training target; epochs and seeds take them in turn")
     context_seed: int = 0
     metrics: list[Metric] = Field(min_length=1, description="the first one is the headline")
+    bleu: Bleu = Bleu()
     agreement: Agreement
     evaluation: TaskEvaluation = TaskEvaluation()
     probes: TaskProbes

@@ -5,6 +5,7 @@ means (token accuracy, exact match, intent match) the statistics are the value i
 """
 
 import functools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,12 +29,19 @@ class Metric(ABC):
     Attributes:
         name: registry key.
         title: name in figures.
-        maximum: value of a perfect output, 1 or 100; the minimum is 0.
+        maximum: value of a perfect output, 1 or 100.
+        learned: segments are scored by a model, in a process of its own.
     """
 
     name: str
     title: str
     maximum: float
+    learned = False
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Return the smallest and the largest possible value."""
+        return 0.0, self.maximum
 
     @abstractmethod
     def segment(self, hypothesis: str, reference: str) -> Segment:
@@ -77,6 +85,22 @@ class _Mean(Metric):
         sums = np.asarray(sums, dtype=np.float64)
         total, count = sums[..., 0], sums[..., 1]
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+class _Learned(_Mean):
+    """Mean of what a model says about each segment; about 0 to 1, but nothing keeps it there."""
+
+    learned = True
+
+    def __init__(self, name: str, title: str) -> None:
+        super().__init__(name, title, None)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return -math.inf, math.inf
+
+    def segment(self, hypothesis: str, reference: str) -> Segment:
+        raise NotImplementedError(f"{self.name}: segments are scored by score_comet.py")
 
 
 class _ChrfPlusPlus(Metric):
@@ -190,16 +214,24 @@ _REGISTRY: dict[str, Metric] = {
         _Mean("intent_match", "Intent match", intent_match),
         _ChrfPlusPlus(),
         _Bleu(),
+        _Learned("comet", "COMET"),
+        _Learned("comet_qe", "COMET-QE"),
     )
 }
 
 
-def get_metric(name: str) -> Metric:
+def get_metric(name: str, tokenize: str = "13a") -> Metric:
     """Return the metric registered under ``name``.
+
+    Args:
+        name: one of config.tasks.Metric.
+        tokenize: BLEU's tokenizer, for its segments and its signature; nothing else depends on it.
 
     Raises:
         UserError: no such metric.
     """
+    if name == "bleu" and tokenize != "13a":
+        return _Bleu(tokenize)
     if name not in _REGISTRY:
         raise UserError(f"metrics: unknown metric '{name}'; choose from {', '.join(_REGISTRY)}")
     return _REGISTRY[name]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ from pydantic import Field
 
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
+from contrastive_context.config.tasks import Bleu
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.metrics import Metric, Segment, get_metric
+from contrastive_context.evaluation.segments import segment_id
 
 NO_TRAINING = ("base", "nearest_label")
 _FIELDS = (
@@ -25,6 +27,13 @@ class Settings(Model):
     task: str
     model_name: str = "none"
     metrics: list[str] = Field(min_length=1, description="the first one is the headline")
+    bleu: Bleu = Bleu()
+
+
+class ListSettings(Model):
+    """Settings of ``list_segments.py``."""
+
+    task: str
 
 
 def parse_system(name: str) -> tuple[str, int | None]:
@@ -67,34 +76,75 @@ def read_predictions(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 class Scorer:
-    """Scores each distinct (hypothesis, reference) once per metric.
+    """Scores each distinct (source, hypothesis, reference) once per metric.
 
     Attributes:
-        computed: number of segment scores computed, over all metrics.
+        computed: number of segment scores computed, over all metrics; those of learned metrics are looked up.
     """
 
-    def __init__(self, metrics: Sequence[Metric]) -> None:
-        """Score with ``metrics``."""
+    def __init__(self, metrics: Sequence[Metric], learned: Mapping[str, Mapping[str, float]] | None = None) -> None:
+        """Score with ``metrics``; ``learned`` maps a learned one to its segment scores by id."""
         self.metrics = list(metrics)
         self.computed = 0
-        self._cache: dict[tuple[str, str], list[Segment]] = {}
+        self._learned = learned or {}
+        self._cache: dict[tuple[str, str, str], list[Segment]] = {}
 
-    def score(self, hypothesis: str, reference: str) -> list[Segment]:
-        """Return one segment score per metric."""
-        key = (hypothesis, reference)
+    def score(self, source: str, hypothesis: str, reference: str) -> list[Segment]:
+        """Return one segment score per metric.
+
+        Raises:
+            UserError: a learned metric hasn't scored this triple.
+        """
+        key = (source, hypothesis, reference)
         if key not in self._cache:
-            self._cache[key] = [metric.segment(hypothesis, reference) for metric in self.metrics]
-            self.computed += len(self.metrics)
+            self._cache[key] = [self._segment(metric, *key) for metric in self.metrics]
         return self._cache[key]
 
+    def _segment(self, metric: Metric, source: str, hypothesis: str, reference: str) -> Segment:
+        if not metric.learned:
+            self.computed += 1
+            return metric.segment(hypothesis, reference)
+        value = self._learned.get(metric.name, {}).get(segment_id(source, hypothesis, reference))
+        if value is None:
+            raise UserError(
+                f"{metric.name}: no score for {hypothesis[:60]!r}; delete the file of its segment scores and run again"
+            )
+        return Segment(value, [])
 
-def score(predictions: Mapping[str, str | Path], test: str | Path, settings: Settings) -> tuple["Any", Scorer]:
+
+def triples(predictions: Iterable[str | Path], test: str | Path) -> Iterator[tuple[str, str, str]]:
+    """Yield (source, hypothesis, reference) of every prediction.
+
+    Args:
+        predictions: JSONL files.
+        test: corpus Parquet of the test sets.
+
+    Raises:
+        UserError: a torn line, or a target that isn't in the corpus.
+    """
+    corpus = artifacts.read_parquet(test, ("id", "source", "target"))
+    pairs = {id_: (a, b) for id_, a, b in corpus[["id", "source", "target"]].itertuples(index=False, name=None)}
+    for path in predictions:
+        for number, record in read_predictions(path):
+            if record["target_id"] not in pairs:
+                raise UserError(f"{path}:{number}: {record['target_id']} is no target in {test}; generate again")
+            source, reference = pairs[record["target_id"]]
+            yield source, record["output"], reference
+
+
+def score(
+    predictions: Mapping[str, str | Path],
+    test: str | Path,
+    settings: Settings,
+    learned: Mapping[str, Mapping[str, float]] | None = None,
+) -> tuple["Any", Scorer]:
     """Score the predictions of a (task, model)'s systems.
 
     Args:
         predictions: system → JSONL.
-        test: corpus Parquet of the test sets (id, target, cluster, test_set).
+        test: corpus Parquet of the test sets (id, source, target, cluster, test_set).
         settings: task, model and metrics.
+        learned: learned metric → segment scores by id (:mod:`contrastive_context.evaluation.segments`).
 
     Returns:
         A frame with one row per (prediction, metric): task, model, strategy, seed, step, test_set, composition,
@@ -107,20 +157,20 @@ def score(predictions: Mapping[str, str | Path], test: str | Path, settings: Set
     """
     import pandas as pd
 
-    columns = ("id", "target", "cluster", "test_set")
+    columns = ("id", "source", "target", "cluster", "test_set")
     corpus = artifacts.read_parquet(test, columns)
     gold = {
-        id_: (target, str(cluster), test_set)
-        for id_, target, cluster, test_set in corpus[list(columns)].itertuples(index=False, name=None)
+        id_: (source, target, str(cluster), test_set)
+        for id_, source, target, cluster, test_set in corpus[list(columns)].itertuples(index=False, name=None)
     }
-    scorer = Scorer([get_metric(name) for name in settings.metrics])
+    scorer = Scorer([get_metric(name, settings.bleu.tokenize) for name in settings.metrics], learned)
     rows: list[tuple] = []
     for system, path in predictions.items():
         strategy, seed = parse_system(system)
         seen: set[tuple[str, int]] = set()
         for number, record in read_predictions(path):
             where = f"{path}:{number}"
-            reference, cluster, test_set = gold.get(record["target_id"], ("", "", None))
+            source, reference, cluster, test_set = gold.get(record["target_id"], ("", "", "", None))
             if test_set != record["test_set"]:
                 raise UserError(
                     f"{where}: {record['target_id']} is no target of test set {record['test_set']!r} in {test}; "
@@ -130,7 +180,8 @@ def score(predictions: Mapping[str, str | Path], test: str | Path, settings: Set
             if key in seen:
                 raise UserError(f"{where}: prompt {key[0]} is answered twice at step {key[1]}")
             seen.add(key)
-            for metric, segment in zip(scorer.metrics, scorer.score(record["output"], reference), strict=True):
+            segments = scorer.score(source, record["output"], reference)
+            for metric, segment in zip(scorer.metrics, segments, strict=True):
                 rows.append(
                     (
                         settings.task, settings.model_name, strategy, seed, int(record["step"]), record["test_set"],

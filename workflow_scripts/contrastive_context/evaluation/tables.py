@@ -255,7 +255,7 @@ def table(cells: Cells, statistics: Statistics, place: str) -> "Any":
 def _range(key: CellKey) -> tuple[float, float]:
     """Return the smallest and the largest possible value; probes have test set "none"."""
     if key.test_set != "none":
-        return 0.0, get_metric(key.metric).maximum
+        return get_metric(key.metric).bounds
     if key.metric == "likelihood":
         return -math.inf, math.inf
     return (0.0 if key.place == "iwl" else -1.0), 1.0

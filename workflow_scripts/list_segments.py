@@ -1,0 +1,32 @@
+"""List the distinct (source, output, reference) triples of some predictions, for metrics that run elsewhere."""
+
+import argparse
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--predictions", nargs="+", required=True, help="predictions (JSON lines)")
+    parser.add_argument("--test", required=True, help="corpus file of the targets (Parquet)")
+    parser.add_argument("--out", required=True, help="segments (JSON lines)")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.evaluation.scoring import ListSettings, triples
+    from contrastive_context.evaluation.segments import write_segments
+
+    settings = cli.load_settings(args.settings, ListSettings)
+    count = write_segments(args.out, triples(args.predictions, args.test))
+    cli.log.info("%s: %d distinct segments", settings.task, count)
+    artifacts.write_provenance(
+        args.out,
+        inputs={"predictions": args.predictions, "test": args.test},
+        settings=settings.model_dump(mode="json"),
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())
