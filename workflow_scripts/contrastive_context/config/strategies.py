@@ -8,6 +8,15 @@ from pydantic import Field
 from contrastive_context.config.base import Model
 
 
+class Ablation(Model):
+    """Marks a strategy as an ablation: what it is compared with, and which factor takes which value in it. Figures draw
+    it against that strategy (fig5) instead of among the main ones."""
+
+    of: str
+    factor: str = Field(min_length=1, description="name shown; for a setting of strategies the default is shown too")
+    value: bool | float | str
+
+
 class Strategy(Model):
     """How training contexts are chosen. contrastive: one slot is graded (nearest neighbour with probability ``p``,
     paraphrase of the target with ``epsilon``, else random), the others random. mixed: a context is wholly similar with
@@ -26,6 +35,7 @@ class Strategy(Model):
     )
     paraphrasers: dict[str, str] = Field({}, description="task → paraphraser, where epsilon or augmentation is above 0")
     title: str | None = None
+    ablation: Ablation | None = None
 
     @property
     def needs_neighbours(self) -> bool:

@@ -154,6 +154,11 @@ def _cross_check(study: Study) -> Iterator[str]:
         yield from _check_task(name, task, study)
     for name, strategy in study.strategies.items():
         yield from (f"strategies.{name}: {problem}" for problem in strategy.problems(list(study.buckets)))
+        if strategy.ablation:
+            of = strategy.ablation.of
+            yield from _check_reference(f"strategies.{name}.ablation.of", of, study.strategies, "strategies")
+            if of == name or (of in study.strategies and study.strategies[of].ablation):
+                yield f"strategies.{name}.ablation.of: {of!r} is an ablation itself; name a main strategy"
         for task, paraphraser in strategy.paraphrasers.items():
             where = f"strategies.{name}.paraphrasers"
             yield from _check_reference(where, task, study.tasks, "tasks")
