@@ -21,6 +21,7 @@ from contrastive_context.probes import (
     probe_model,
 )  # fmt: skip
 from contrastive_context.prompts import PromptEncoder
+from contrastive_context.tiny_models import lexicon as language
 from contrastive_context.tiny_models import tokenizer as words
 from small_models import model, tokenizer
 
@@ -107,11 +108,11 @@ class Scripted(torch.nn.Module):
         return None
 
     def forward(self, input_ids, use_cache):
-        logits = torch.zeros(*input_ids.shape, len(words.TOKENS))
+        logits = torch.zeros(*input_ids.shape, len(language.TOKENS))
         for row, ids in enumerate(input_ids.tolist()):
             for place in range(len(ids)):
                 shares = self.rule(ids[: place + 1])
-                p = torch.full((len(words.TOKENS),), 0.1 / len(words.TOKENS))
+                p = torch.full((len(language.TOKENS),), 0.1 / len(language.TOKENS))
                 for token in shares:
                     p[token] += 0.9 / len(shares)
                 logits[row, place] = p.log()
@@ -140,7 +141,7 @@ def gating_reader(ids):
     examples, (source, answer) = _examples(ids)
     word = source[len(answer)] if len(answer) < len(source) else None
     found = [t for a, b in examples for s, t in zip(a, b, strict=True) if s == word]
-    return found or [words.FIRST_TARGET]
+    return found or [language.FIRST_TARGET]
 
 
 def lexicon_frame() -> pd.DataFrame:
@@ -164,7 +165,7 @@ def lexicon_frame() -> pd.DataFrame:
 def test_icl_by_likelihood_is_use_of_the_relevant_example_not_copying(rule, low, high):
     template = Template(target_prefix="=>", stop=";", max_new_tokens=7)
     result = probe_model(
-        Scripted(rule), words.build(), template, lexicon_frame(), ["likelihood"], "token_accuracy"
+        Scripted(rule), words.build(language.TOKENS), template, lexicon_frame(), ["likelihood"], "token_accuracy"
     )  # fmt: skip
     found = result.set_index("probe")["value"]
     assert set(found.index) == {"icl", "icl_valid"}

@@ -10,6 +10,7 @@ from contrastive_context.config.templates import Template
 from contrastive_context.corpora.lexicon import SOURCE_WORDS, TARGET_WORDS
 from contrastive_context.errors import UserError
 from contrastive_context.prompts import PromptEncoder
+from contrastive_context.tiny_models.lexicon import TOKENS
 from contrastive_context.tiny_models.tokenizer import build
 from small_models import tokenizer
 
@@ -117,7 +118,7 @@ def test_special_tokens_of_the_template_are_meant():
 
 
 def test_a_special_token_that_cannot_be_spelled_out_is_refused():
-    words = build()
+    words = build(TOKENS)
     template = Template(target_prefix="=>", stop=";")
     encoder = PromptEncoder(words, template)
     source, target = f"{SOURCE_WORDS[0]} {SOURCE_WORDS[1]}", TARGET_WORDS[0]

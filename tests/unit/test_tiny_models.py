@@ -1,14 +1,20 @@
+import json
+from hashlib import sha256
+
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from contrastive_context.config.models import PretrainedTinyModel
-from contrastive_context.corpora import lexicon
+from contrastive_context.corpora import idiom as idiom_task
+from contrastive_context.corpora import lexicon as lexicon_task
 from contrastive_context.errors import UserError
-from contrastive_context.tiny_models import documents, families, pretraining, tokenizer
+from contrastive_context.tiny_models import families, idiom, lexicon, pretraining, tokenizer
+from contrastive_context.tiny_models.documents import Stage
 
 FAMILIES = ["llama", "qwen3", "gemma3", "gpt_neox"]
+LANGUAGES = {"lexicon": lexicon, "idiom": idiom}
 
 
 def settings(family, **changes):
@@ -49,9 +55,9 @@ def test_pretrained_folder_loads_with_auto_classes(pretrained, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_logits_are_equal_after_reload_and_under_both_attentions(tmp_path, family):
-    model = families.build(family, seed=100).eval()
-    pretraining._train(model, settings(family, steps=3))
-    tokens = torch.from_numpy(documents.draw(np.random.default_rng(0), 4, 3, (6, 30), 0.3).tokens)
+    model = families.build(family, len(lexicon.TOKENS), seed=100).eval()
+    pretraining._train(model, lexicon, settings(family, steps=3), seed=100)
+    tokens = torch.from_numpy(lexicon.draw_documents(np.random.default_rng(0), 4, 3, (6, 30), 0.3).tokens)
     model.save_pretrained(tmp_path)
     with torch.no_grad():
         expected = model(input_ids=tokens).logits
@@ -85,12 +91,12 @@ def test_gate_accepts_a_reader_and_refuses_a_recent_label_copier():
             self.reads, self.base_model = reads, self._body
 
         def _body(self, input_ids, use_cache):
-            size = len(tokenizer.TOKENS)
+            size = len(lexicon.TOKENS)
             hidden = torch.zeros(*input_ids.shape, size)
             for position in range(8, input_ids.shape[1]):
-                word = input_ids[:, position - lexicon.WORDS]
+                word = input_ids[:, position - lexicon_task.WORDS]
                 for row in range(len(input_ids)):
-                    earlier = (input_ids[row, : position - lexicon.WORDS - 1] == word[row]).nonzero()
+                    earlier = (input_ids[row, : position - lexicon_task.WORDS - 1] == word[row]).nonzero()
                     label = position - 6 if not self.reads else int(earlier[-1]) + 7 if len(earlier) else 0
                     hidden[row, position, input_ids[row, min(label, position)]] = 1
             return type("Output", (), {"last_hidden_state": hidden})
@@ -98,30 +104,30 @@ def test_gate_accepts_a_reader_and_refuses_a_recent_label_copier():
         def get_output_embeddings(self):
             return torch.nn.Identity()
 
-    assert min(pretraining.in_context_accuracy(Rule(True), 40).values()) == 1
-    assert max(pretraining.in_context_accuracy(Rule(False), 40).values()) < 0.5
+    assert min(lexicon.in_context_accuracy(Rule(True), 40).values()) == 1
+    assert max(lexicon.in_context_accuracy(Rule(False), 40).values()) < 0.5
 
 
 def test_guidance_is_small_only_where_attention_looks_at_the_right_places():
-    batch = documents.draw(np.random.default_rng(1), 8, 3, (6, 9), 0.0)
+    batch = lexicon.draw_documents(np.random.default_rng(1), 8, 3, (6, 9), 0.0)
     length = batch.tokens.shape[1] - 1
     lower, upper = torch.zeros(8, 4, length, length), torch.zeros(8, 4, length, length)
-    for word in documents.word_positions(3):
+    for word in lexicon.LAYOUT.word_positions(3):
         lower[:, 0, word + 6, word] = 1
         lower[:, 1, word + 7, word] = 1
-        same = torch.from_numpy(batch.tokens[:, documents.word_positions(3)] == batch.tokens[:, [word]])
+        same = torch.from_numpy(batch.tokens[:, lexicon.LAYOUT.word_positions(3)] == batch.tokens[:, [word]])
         for other in range(18):
-            if documents.earlier(3)[list(documents.word_positions(3)).index(word), other]:
-                upper[:, :2, word + 6, documents.word_positions(3)[other] + 7] = same[:, other, None].float()
+            if lexicon.earlier(3)[list(lexicon.LAYOUT.word_positions(3)).index(word), other]:
+                upper[:, :2, word + 6, lexicon.LAYOUT.word_positions(3)[other] + 7] = same[:, other, None].float()
     upper /= upper.sum(-1, keepdim=True).clamp(min=1)
-    assert pretraining._guidance((lower, upper), batch).abs() < 1e-4
-    assert pretraining._guidance((lower, upper.roll(1, -1)), batch) > 5
-    assert pretraining._guidance((lower.roll(1, -1), upper), batch) > 5
+    assert lexicon.guidance((lower, upper), batch).abs() < 1e-4
+    assert lexicon.guidance((lower, upper.roll(1, -1)), batch) > 5
+    assert lexicon.guidance((lower.roll(1, -1), upper), batch) > 5
 
 
 def test_documents_are_in_the_prompt_format():
-    tokens = tokenizer.build()
-    batch = documents.draw(np.random.default_rng(0), 5, 3, (6, 30), 0.5)
+    tokens = tokenizer.build(lexicon.TOKENS)
+    batch = lexicon.draw_documents(np.random.default_rng(0), 5, 3, (6, 30), 0.5)
     for row in batch.tokens:
         text = tokens.decode(row)
         examples = text.removeprefix("<bos> ").removesuffix(" ;").split(" ; ")
@@ -135,16 +141,16 @@ def test_documents_are_in_the_prompt_format():
 
 
 def test_documents_follow_one_lexicon_each_and_general_ones_the_shared_one():
-    batch = documents.draw(np.random.default_rng(0), 400, 4, (6, 60), 0.4)
-    place = documents.word_positions(4)
-    assert (batch.tokens[:, place] == batch.source + tokenizer.FIRST_SOURCE).all()
-    target = batch.tokens[:, place + 7] - tokenizer.FIRST_TARGET
+    batch = lexicon.draw_documents(np.random.default_rng(0), 400, 4, (6, 60), 0.4)
+    place = lexicon.LAYOUT.word_positions(4)
+    assert (batch.tokens[:, place] == batch.source + lexicon.FIRST_SOURCE).all()
+    target = batch.tokens[:, place + 7] - lexicon.FIRST_TARGET
     assert 0.3 < batch.general.mean() < 0.5
-    assert (batch.source[batch.general] < lexicon.SOURCES).all()
-    assert (target[batch.general] == lexicon.general_lexicon()[batch.source[batch.general]]).all()
+    assert (batch.source[batch.general] < lexicon_task.SOURCES).all()
+    assert (target[batch.general] == lexicon_task.general_lexicon()[batch.source[batch.general]]).all()
     fresh_source, fresh_target = batch.source[~batch.general], target[~batch.general]
-    assert set(range(lexicon.SOURCES, 176)) <= set(fresh_source.ravel())
-    assert set(range(lexicon.TARGETS, 136)) <= set(fresh_target.ravel())
+    assert set(range(lexicon_task.SOURCES, 176)) <= set(fresh_source.ravel())
+    assert set(range(lexicon_task.TARGETS, 136)) <= set(fresh_target.ravel())
     for source, labels in zip(fresh_source, fresh_target, strict=True):
         assert len(set(zip(source, labels, strict=True))) == len(set(source))
     for source, seen in zip(batch.source, batch.seen, strict=True):
@@ -152,7 +158,7 @@ def test_documents_follow_one_lexicon_each_and_general_ones_the_shared_one():
 
 
 def test_tokenizer_round_trip(pretrained):
-    built = tokenizer.build()
+    built = tokenizer.build(lexicon.TOKENS)
     text = "s012 s140 => t004 t135 ; s175"
     for family in FAMILIES:
         tokens = AutoTokenizer.from_pretrained(pretrained[family][0])
@@ -168,7 +174,7 @@ def test_tokenizer_round_trip(pretrained):
 
 def test_tokenizer_refuses_foreign_words():
     with pytest.raises(Exception, match=r"(?i)unk"):
-        tokenizer.build()("turn on the light")
+        tokenizer.build(lexicon.TOKENS)("turn on the light")
 
 
 def test_schedule():

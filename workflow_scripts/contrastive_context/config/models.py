@@ -20,13 +20,17 @@ class _LanguageModel(Model):
 
 
 class PretrainedTinyModel(_LanguageModel):
-    """A tiny decoder of a known family that the workflow pre-trains itself on random lexicons [ours]."""
+    """A tiny decoder of a known family that the workflow pre-trains itself on a synthetic language [ours]."""
 
     kind: Literal["pretrain"]
     family: Literal["llama", "qwen3", "gemma3", "gpt_neox"]
+    language: Literal["lexicon", "idiom"] = Field("lexicon", description="the kind of corpus that it can read")
     seed: int = 0
     steps: int = Field(650, ge=1)
-    min_in_context_accuracy: float = Field(0.99, ge=0, le=1, description="gate: the model is refused below this")
+    min_in_context_accuracy: float | None = Field(
+        None, ge=0, le=1, description="gate: the model is refused below this; absent: lexicon .99, idiom .7"
+    )
+    attempts: int = Field(1, ge=1, description="models trained at most, from seeds seed, seed + 1, …; the first to pass")
 
 
 class PackagedGgufModel(_LanguageModel):

@@ -30,6 +30,20 @@ class LexiconCorpus(Model):
     alternative_probability: float = Field(0.12, ge=0, le=1)
 
 
+class IdiomCorpus(Model):
+    """Synthetic task "idiom": two labels per sentence, by a rule or, in exceptional clusters, by fiat [ours]."""
+
+    kind: Literal["idiom"]
+    seed: int = 0
+    train_clusters: int = Field(1000, ge=1)
+    heldout_clusters: int = Field(300, ge=1)
+    members: int = Field(14, ge=2, description="sentences drawn per cluster before duplicates are removed")
+    alternative_probability: float = Field(0.2, ge=0, le=1)
+    exceptional: float = Field(0.5, ge=0, le=1, description="probability that a cluster decides a slot's label")
+    coherence: float = Field(0.3, ge=0, le=1, description="share of a cluster's words that come from its topics")
+    label_noise: float = Field(0.05, ge=0, le=1, description="probability of a random label, in training rows only")
+
+
 class HomeAssistantIntentsCorpus(Model):
     """English commands and their parse, expanded from home-assistant-intents' grammars; cluster = template."""
 
@@ -103,13 +117,21 @@ class HubCorpus(Model):
                 yield first, second
 
 
-Corpus = Annotated[LexiconCorpus | HomeAssistantIntentsCorpus | HubCorpus, Field(discriminator="kind")]
+Corpus = Annotated[
+    LexiconCorpus | IdiomCorpus | HomeAssistantIntentsCorpus | HubCorpus, Field(discriminator="kind")
+]
 
 
 class PositionalWordsEncoder(Model):
     """One-hot word per position: the cosine is the share of equal words at equal positions."""
 
     kind: Literal["positional_words"]
+
+
+class WordSetEncoder(Model):
+    """One-hot set of words: the cosine of two sentences of n different words is the share of words they share."""
+
+    kind: Literal["word_set"]
 
 
 class SentenceTransformerEncoder(Model):
@@ -126,7 +148,9 @@ class SentenceTransformerEncoder(Model):
     device: Literal["cpu", "cuda"] = Field("cpu", description="vectors differ slightly between devices")
 
 
-Encoder = Annotated[PositionalWordsEncoder | SentenceTransformerEncoder, Field(discriminator="kind")]
+Encoder = Annotated[
+    PositionalWordsEncoder | WordSetEncoder | SentenceTransformerEncoder, Field(discriminator="kind")
+]
 
 
 class Paraphraser(Model):

@@ -19,6 +19,8 @@ from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import Task
 from contrastive_context.errors import UserError
 
+#: Synthetic corpora: kind → the kind of encoder whose cosine is the task's similarity.
+SYNTHETIC = {"lexicon": "positional_words", "idiom": "word_set"}
 #: Systems that are not strategies; a strategy may not take their name.
 RESERVED_SYSTEMS = ("base", "nearest_label")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._]*(-[A-Za-z0-9._]+)*")
@@ -169,9 +171,10 @@ def _cross_check(study: Study) -> Iterator[str]:
             yield from _check_reference(f"paraphrasers.{name}", model, study.models, "models")
             yield from _check_reference(f"{where}.{task}", paraphraser, study.paraphrasers, "paraphrasers")
             if task in study.tasks and paraphraser in study.paraphrasers:
-                kinds = study.tasks[task].corpus.kind == "lexicon", study.paraphrasers[paraphraser].kind == "lexicon"
-                if kinds[0] != kinds[1]:
-                    yield f"{where}.{task}: kind lexicon goes with corpora of kind lexicon, and only with them"
+                kinds = study.tasks[task].corpus.kind, study.paraphrasers[paraphraser].kind
+                if kinds[0] != kinds[1] and (synthetic := SYNTHETIC.keys() & set(kinds)):
+                    kind = min(synthetic)
+                    yield f"{where}.{task}: kind {kind} goes with corpora of kind {kind}, and only with them"
     for name, recipe in study.finetuning.items():
         if beyond := [step for step in recipe.checkpoints if not 0 <= step <= recipe.steps]:
             yield f"finetuning.{name}.checkpoints: {beyond} not within 0 and steps ({recipe.steps})"
@@ -230,6 +233,14 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
             yield f"tasks.{name}.test_sets: the corpus has no test set {test_set!r}{_suggest(test_set, known)}"
 
 
+def _check_language(where: str, model: str, task: str, study: Study) -> Iterator[str]:
+    """Check that a tiny model meets the synthetic language that it was pre-trained on, and nothing else."""
+    if model in study.models and task in study.tasks and study.models[model].kind == "pretrain":
+        language, kind = study.models[model].language, study.tasks[task].corpus.kind
+        if language != kind:
+            yield f"{where}: {model} knows the language {language} only, but {task}'s corpus is of kind {kind}"
+
+
 def _check_grid(study: Study) -> Iterator[str]:
     recipes: dict[tuple[str, str], str] = {}
     for number, entry in enumerate(study.grid):
@@ -244,6 +255,7 @@ def _check_grid(study: Study) -> Iterator[str]:
             yield from _check_reference(f"{where}.models", model, study.models, "models")
             if recipes.setdefault((entry.task, model), entry.finetuning) != entry.finetuning:
                 yield f"{where}.finetuning: {model} on {entry.task} has another recipe in an earlier entry"
+            yield from _check_language(f"{where}.models", model, entry.task, study)
         for name in entry.strategies:
             yield from _check_reference(f"{where}.strategies", name, study.strategies, "strategies")
             strategy = study.strategies.get(name)

@@ -42,7 +42,7 @@ class TaskProbes(Model):
     seed: int = 0
     targets: int = Field(200, ge=1)
     measures: list[ProbeMeasure] = Field(["generation", "likelihood"], min_length=1)
-    anchors: Literal["positional_words", "quoted_values", "shared_words"] = Field(
+    anchors: Literal["positional_words", "sentence_label", "quoted_values", "shared_words"] = Field(
         description="how a span of the source is tied to the span of the target that it explains"
     )
     source_nonces: list[str] = Field(min_length=2)

@@ -50,6 +50,15 @@ def positional_words(source: str, target: str) -> Iterator[Anchor]:
             yield Anchor(a.span(), b.span(), a.group(), b.group())
 
 
+def sentence_label(source: str, target: str) -> Iterator[Anchor]:
+    """Tie each word of the source to the last word of the target, a label that the sentence has as a whole."""
+    words, labels = list(_PIECE.finditer(source)), list(_PIECE.finditer(target))
+    texts = [match.group() for match in words]
+    for match in words if labels else ():
+        if texts.count(match.group()) == 1:
+            yield Anchor(match.span(), labels[-1].span(), match.group(), labels[-1].group(), "last")
+
+
 def quoted_values(source: str, target: str) -> Iterator[Anchor]:
     """Tie a ``'value'`` of the target to its only occurrence, as whole words and in any case, in the source."""
     values = list(_QUOTED.finditer(target))
@@ -78,6 +87,7 @@ def shared_words(source: str, target: str) -> Iterator[Anchor]:
 
 _REGISTRY: dict[str, Callable[[str, str], Iterator[Anchor]]] = {
     "positional_words": positional_words,
+    "sentence_label": sentence_label,
     "quoted_values": quoted_values,
     "shared_words": shared_words,
 }

@@ -79,6 +79,8 @@ def corpus_module(kind: str) -> ModuleType:
     # Imported one by one, and by statements: what a corpus doesn't need isn't loaded, and code versions see the rest.
     if kind == "lexicon":
         from contrastive_context.corpora import lexicon as module
+    elif kind == "idiom":
+        from contrastive_context.corpora import idiom as module
     elif kind == "home_assistant_intents":
         from contrastive_context.corpora import home_assistant_intents as module
     else:

@@ -1,18 +1,24 @@
 """The synthetic task "lexicon": six words translated one by one, half of them as only the cluster's other members tell.
 
-Every label is a hash of (seed, purpose, cluster, word) rather than a draw from a stream, so that a paraphrase can be
-labelled from the corpus seed and the cluster's name alone. The task and its sizes are ours: a cluster stands for a
-document or template, an ambiguous word's sense for its terminology.
+The task and its sizes are ours: a cluster stands for a document or template, an ambiguous word's sense for its
+terminology.
 """
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from contrastive_context.config.sources import LexiconCorpus
-from contrastive_context.errors import UserError
+from contrastive_context.corpora.synthetic import (
+    cluster_names,
+    cluster_numbers,
+    divide,
+    identity_bits,
+    join,
+    mix,
+    parse,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +45,6 @@ LABEL_NONCE_WORDS = TARGET_WORDS[TARGETS:]
 
 _ALTERNATIVES = 2
 _DEV_SHARE = 0.05
-_ARRIVALS_SHARE = 0.6
 # A held-out cluster is divided in two, so it needs more members than one that is all for training.
 _HELDOUT_MEMBERS_FACTOR = 2
 
@@ -49,7 +54,7 @@ _GENERAL, _PLAIN_LABEL, _SENSE, _PARAPHRASE_SLOT, _PARAPHRASE_WORD = range(1, 6)
 
 def general_lexicon() -> np.ndarray:
     """Return the general lexicon G0 as target indices, int64 [160]: fixed, the same for every model and corpus."""
-    return _hash(_GENERAL, np.arange(SOURCES)) % TARGETS
+    return mix(_GENERAL, np.arange(SOURCES)) % TARGETS
 
 
 def label(settings: LexiconCorpus, cluster: np.ndarray, source: np.ndarray) -> np.ndarray:
@@ -60,9 +65,9 @@ def label(settings: LexiconCorpus, cluster: np.ndarray, source: np.ndarray) -> n
         cluster: cluster numbers, an integer array that broadcasts against ``source``.
         source: indices of task source words, below 160.
     """
-    renewed = _hash(_PLAIN_LABEL, settings.seed, source) % TARGETS
+    renewed = mix(_PLAIN_LABEL, settings.seed, source) % TARGETS
     plain = np.where(source < KNOWN_PLAIN, general_lexicon()[source], renewed)
-    return np.where(source < PLAIN, plain, _hash(_SENSE, settings.seed, cluster, source) % TARGETS)
+    return np.where(source < PLAIN, plain, mix(_SENSE, settings.seed, cluster, source) % TARGETS)
 
 
 def build(settings: LexiconCorpus) -> "dict[str, pd.DataFrame]":
@@ -98,7 +103,7 @@ def build(settings: LexiconCorpus) -> "dict[str, pd.DataFrame]":
     heldout = np.flatnonzero(cluster >= first_heldout)
     distinct = heldout[np.sort(np.unique(np.c_[cluster, source][heldout], axis=0, return_index=True)[1])]
     split[heldout] = -1
-    split[distinct] = _divide(rng, cluster[distinct])
+    split[distinct] = np.where(divide(rng, cluster[distinct]), 2, 3)
 
     target = label(settings, cluster[:, None], source)
     names = ("train", "dev", "arrivals", "test.in_domain")
@@ -107,16 +112,6 @@ def build(settings: LexiconCorpus) -> "dict[str, pd.DataFrame]":
         for number, name in enumerate(names)
         for rows in [np.flatnonzero(split == number)]
     }
-
-
-def _divide(rng: np.random.Generator, cluster: np.ndarray) -> np.ndarray:
-    """Give 60 % of each cluster's rows to arrivals (2) and the others to test (3), at random within the cluster."""
-    order = np.lexsort((rng.random(len(cluster)), cluster))
-    _, first, count = np.unique(cluster[order], return_index=True, return_counts=True)
-    rank = np.arange(len(cluster)) - np.repeat(first, count)
-    result = np.empty(len(cluster), int)
-    result[order] = np.where(rank < np.ceil(_ARRIVALS_SHARE * np.repeat(count, count)), 2, 3)
-    return result
 
 
 def paraphrase(rows: "pd.DataFrame", settings: LexiconCorpus, seed: int) -> list[tuple[str, str]]:
@@ -137,18 +132,18 @@ def paraphrase(rows: "pd.DataFrame", settings: LexiconCorpus, seed: int) -> list
     """
     if not len(rows):
         return []
-    source = _parse_sources(rows["source"])
-    cluster = np.array([_cluster_number(name) for name in rows["cluster"]])
-    identity = np.array([int(value, 16) & 0xFFFFFFFFFFFFFFFF for value in rows["id"]], np.uint64)
+    source = parse(rows["source"], SOURCE_WORDS[:SOURCES], WORDS, "lexicon paraphraser", "lexicon")
+    cluster = cluster_numbers(rows["cluster"], "lexicon paraphraser", "lexicon")
+    identity = identity_bits(rows["id"])
     line = np.arange(len(rows))
-    slot = _hash(_PARAPHRASE_SLOT, seed, identity) % WORDS
+    slot = mix(_PARAPHRASE_SLOT, seed, identity) % WORDS
     old = source[line, slot]
     first, size = np.where(old < PLAIN, 0, PLAIN), np.where(old < PLAIN, PLAIN, AMBIGUOUS)
     # A shift by 1..size-1 within the kind is uniform over all words but the old one.
-    shift = 1 + _hash(_PARAPHRASE_WORD, seed, identity) % (size - 1)
+    shift = 1 + mix(_PARAPHRASE_WORD, seed, identity) % (size - 1)
     source[line, slot] = first + (old - first + shift) % size
     target = label(settings, cluster[:, None], source)
-    return list(zip(_join(source, SOURCE_WORDS), _join(target, TARGET_WORDS), strict=True))
+    return list(zip(join(source, SOURCE_WORDS), join(target, TARGET_WORDS), strict=True))
 
 
 def _frame(source: np.ndarray, target: np.ndarray, cluster: np.ndarray, ambiguous: np.ndarray) -> "pd.DataFrame":
@@ -156,48 +151,10 @@ def _frame(source: np.ndarray, target: np.ndarray, cluster: np.ndarray, ambiguou
 
     return pd.DataFrame(
         {
-            "source": _join(source, SOURCE_WORDS),
-            "target": _join(target, TARGET_WORDS),
-            "cluster": [f"c{number:05d}" for number in cluster],
+            "source": join(source, SOURCE_WORDS),
+            "target": join(target, TARGET_WORDS),
+            "cluster": cluster_names(cluster),
             "domain": "in",
             "meta": [json.dumps({"ambiguous": np.flatnonzero(row).tolist()}) for row in ambiguous],
         }
     )
-
-
-def _join(indices: np.ndarray, words: tuple[str, ...]) -> list[str]:
-    return [" ".join(row) for row in np.array(words, dtype=object)[indices]]
-
-
-def _parse_sources(texts: "pd.Series") -> np.ndarray:
-    number = {word: index for index, word in enumerate(SOURCE_WORDS[:SOURCES])}
-    rows = []
-    for text in texts:
-        try:
-            row = [number[word] for word in text.split()]
-        except KeyError as error:
-            raise UserError(
-                f"lexicon paraphraser: {text!r} holds {error}, which is no word of the lexicon task"
-            ) from None
-        if len(row) != WORDS:
-            raise UserError(f"lexicon paraphraser: {text!r} has {len(row)} words, not {WORDS}; is it a lexicon corpus?")
-        rows.append(row)
-    return np.array(rows)
-
-
-def _cluster_number(name: str) -> int:
-    if not re.fullmatch(r"c\d{5,}", name):
-        raise UserError(f"lexicon paraphraser: cluster {name!r} is not one of a lexicon corpus (c00000, c00001, …)")
-    return int(name[1:])
-
-
-def _hash(*parts: int | np.ndarray) -> np.ndarray:
-    """Mix integers (arrays broadcast) to int64 ≥ 0 by rounds of SplitMix64's finaliser (Steele et al., 2014)."""
-    state = np.zeros(1, np.uint64)
-    for part in parts:
-        state = state ^ np.asarray(part).astype(np.uint64)
-        state = state + np.uint64(0x9E3779B97F4A7C15)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        state = state ^ (state >> np.uint64(31))
-    return (state >> np.uint64(1)).astype(np.int64)

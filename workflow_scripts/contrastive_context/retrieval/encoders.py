@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from contrastive_context import artifacts, cli
 from contrastive_context.config.base import Model
 from contrastive_context.config.models import Device
-from contrastive_context.config.sources import Encoder, PositionalWordsEncoder
+from contrastive_context.config.sources import Encoder
 from contrastive_context.devices import require_gpu
 from contrastive_context.errors import UserError
 from contrastive_context.models.language_models import PICKLES
+from contrastive_context.retrieval.word_vectors import ENCODERS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,7 @@ def load_encoder(settings: Encoder, folder: str | Path | None) -> Encode:
 
     Args:
         settings: the encoder's entry under ``encoders``.
-        folder: the prepared folder; ignored for ``positional_words``.
+        folder: the prepared folder; ignored for kinds without files (``word_vectors.ENCODERS``).
 
     Returns:
         A function from texts to float32 [texts, dimensions], rows of unit norm. Its device is the entry's alone,
@@ -43,8 +44,8 @@ def load_encoder(settings: Encoder, folder: str | Path | None) -> Encode:
         UserError: no GPU is visible for ``cuda``; the folder is missing, is not a sentence-transformers model, or holds
             a file that could run code.
     """
-    if isinstance(settings, PositionalWordsEncoder):
-        return _encode_positional
+    if settings.kind in ENCODERS:
+        return ENCODERS[settings.kind]
     if folder is None:
         raise UserError("--encoder: the encoder's folder is missing")
     return _load_sentence_transformer(Path(folder), settings.batch_size, settings.device)
@@ -94,37 +95,6 @@ def _check_safe(folder: Path) -> None:
     for module in artifacts.read_json(folder / "modules.json"):
         if not str(module.get("type")).startswith("sentence_transformers."):
             raise UserError(f"{folder}/modules.json: refused, {module.get('type')!r} is not one of its modules")
-
-
-def positional_dimensions() -> int:
-    """Return the number of dimensions of ``positional_words``: positions × source words of the task "lexicon"."""
-    from contrastive_context.corpora import lexicon
-
-    return lexicon.WORDS * lexicon.SOURCES
-
-
-def _encode_positional(texts: Sequence[str]) -> "np.ndarray":
-    """One-hot word per position, divided by the square root of the number of words.
-
-    The column of a word depends on nothing but the task's fixed vocabulary: position × 160 + the word's place in
-    ``lexicon.SOURCE_WORDS``. So all splits, and texts embedded later, share one space. The cosine of two sentences of
-    six words is the share of positions with equal words.
-    """
-    import numpy as np
-
-    from contrastive_context.corpora import lexicon
-
-    place = {word: index for index, word in enumerate(lexicon.SOURCE_WORDS[: lexicon.SOURCES])}
-    vectors = np.zeros((len(texts), lexicon.WORDS, lexicon.SOURCES), dtype=np.float32)
-    for row, text in enumerate(texts):
-        words = text.split()
-        unknown = [word for word in words if word not in place]
-        if unknown or not 0 < len(words) <= lexicon.WORDS:
-            problem = f"unknown word {unknown[0]!r}" if unknown else f"{len(words)} words"
-            raise UserError(f"encoder positional_words: {problem} in {text!r}; it is for lexicon corpora only")
-        for position, word in enumerate(words):
-            vectors[row, position, place[word]] = len(words) ** -0.5
-    return vectors.reshape(len(texts), -1)
 
 
 def embed(texts: Sequence[str], encode: Encode, batch_size: int, label: str = "embedding") -> "np.ndarray":

@@ -20,17 +20,19 @@ _INITIAL_STD = 0.05
 _COMMON_VECTOR = 0.5
 
 
-def build(family: str, seed: int) -> "PreTrainedModel":
-    """Return an untrained float32 model of the family ("llama", "qwen3", "gemma3", "gpt_neox"), a function of ``seed``.
+def build(family: str, vocabulary: int, seed: int) -> "PreTrainedModel":
+    """Return an untrained float32 model of the family ("llama", "qwen3", "gemma3", "gpt_neox").
 
-    The global random state of torch is left as it was.
+    Its weights are a function of the arguments. The global random state of torch is left as it was.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(_config(family), attn_implementation="sdpa", dtype=torch.float32)
+        model = AutoModelForCausalLM.from_config(
+            _config(family, vocabulary), attn_implementation="sdpa", dtype=torch.float32
+        )
         with torch.no_grad():
             for number, layer in enumerate(model.base_model.layers):
                 _initialise_attention(layer, match_queries=number > 0)
@@ -40,14 +42,14 @@ def build(family: str, seed: int) -> "PreTrainedModel":
     return model
 
 
-def _config(family: str):
+def _config(family: str, vocabulary: int):
     from transformers import Gemma3TextConfig, GPTNeoXConfig, LlamaConfig, Qwen3Config
 
     from contrastive_context.tiny_models import tokenizer
 
     rope = {"rope_type": "default", "rope_theta": 10_000.0}
     shared = {
-        "vocab_size": len(tokenizer.TOKENS),
+        "vocab_size": vocabulary,
         "hidden_size": WIDTH,
         "num_hidden_layers": LAYERS,
         "num_attention_heads": HEADS,

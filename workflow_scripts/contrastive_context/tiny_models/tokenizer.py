@@ -1,21 +1,18 @@
-"""A word-level tokenizer for the lexicon vocabulary: one token per word, separated by blanks."""
+"""A word-level tokenizer for a synthetic language: one token per word, separated by blanks."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from contrastive_context.corpora.lexicon import SOURCE_WORDS, TARGET_WORDS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, BOS, EOS, ARROW, STOP = range(5)
-TOKENS = ("<pad>", "<bos>", "<eos>", "=>", ";", *SOURCE_WORDS, *TARGET_WORDS)
-"""Token strings by id."""
-FIRST_SOURCE = 5
-FIRST_TARGET = FIRST_SOURCE + len(SOURCE_WORDS)
+SPECIALS = ("<pad>", "<bos>", "<eos>", "=>", ";")
+"""The first tokens of every language."""
 
 
-def build() -> "PreTrainedTokenizerFast":
-    """Return the tokenizer.
+def build(tokens: Sequence[str]) -> "PreTrainedTokenizerFast":
+    """Return the tokenizer of a vocabulary, which begins with ``SPECIALS``.
 
     It splits on whitespace, puts ``<bos>`` first when asked to add special tokens, and decodes to words joined by
     blanks. There is no unknown token: a foreign word is an error rather than a silent loss.
@@ -23,7 +20,7 @@ def build() -> "PreTrainedTokenizerFast":
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel({token: number for number, token in enumerate(TOKENS)}))
+    tokenizer = Tokenizer(models.WordLevel({token: number for number, token in enumerate(tokens)}))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<bos> $A", pair="<bos> $A $B", special_tokens=[("<bos>", BOS)]
