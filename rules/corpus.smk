@@ -12,6 +12,8 @@ rule build_corpus:
         f"{R}/logs/build_corpus/{{task}}.log",
     conda:
         "../envs/core.yaml"
+    resources:
+        **stages.resources("build_corpus"),
     params:
         settings=lambda wc: stages.build_corpus(wc.task),
     shell:

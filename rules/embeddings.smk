@@ -30,6 +30,8 @@ rule embed_corpus:
         f"{R}/logs/embed_corpus/{{task}}.log",
     conda:
         "../envs/core.yaml"
+    resources:
+        **stages.resources("embed_corpus"),
     params:
         settings=lambda wc: stages.embed_corpus(wc.task),
     shell:

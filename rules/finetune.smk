@@ -15,9 +15,7 @@ rule finetune:
         "../envs/core.yaml"
     threads: lambda wc: stages.recipe(wc.task, wc.model).threads
     resources:
-        gpu=lambda wc: stages.gpu(wc.model),
-        mem_mb=lambda wc: study.models[wc.model].mem_mb,
-        runtime=lambda wc: study.models[wc.model].runtime,
+        **stages.resources("finetune"),
     params:
         settings=lambda wc: stages.finetune(wc.task, wc.model, wc.strategy, wc.seed),
     shell:

@@ -12,6 +12,8 @@ rule freeze_eval_contexts:
         f"{R}/logs/freeze_eval_contexts/{{task}}.log",
     conda:
         "../envs/core.yaml"
+    resources:
+        **stages.resources("freeze_eval_contexts"),
     params:
         settings=lambda wc: stages.freeze_eval_contexts(wc.task),
     shell:
@@ -34,6 +36,8 @@ rule freeze_probes:
         f"{R}/logs/freeze_probes/{{task}}.log",
     conda:
         "../envs/core.yaml"
+    resources:
+        **stages.resources("freeze_probes"),
     params:
         settings=lambda wc: stages.freeze_probes(wc.task),
     shell:

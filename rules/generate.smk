@@ -13,9 +13,7 @@ rule generate:
         "../envs/core.yaml"
     threads: study.generation.threads
     resources:
-        gpu=lambda wc: stages.gpu(wc.model),
-        mem_mb=lambda wc: study.models[wc.model].mem_mb,
-        runtime=lambda wc: study.models[wc.model].runtime,
+        **stages.resources("generate"),
     params:
         settings=lambda wc: stages.generate(wc.task, wc.model),
     shell:

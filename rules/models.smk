@@ -9,7 +9,7 @@ rule prepare_model:
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=lambda wc: study.models[wc.model].mem_mb,
+        **stages.resources("prepare_model"),
     params:
         settings=lambda wc: stages.prepare_model(wc.model),
     shell:

@@ -9,6 +9,8 @@ rule find_neighbours:
         f"{R}/logs/find_neighbours/{{task}}.log",
     conda:
         "../envs/core.yaml"
+    resources:
+        **stages.resources("find_neighbours"),
     params:
         settings=lambda wc: stages.find_neighbours(wc.task),
     shell:

@@ -13,6 +13,8 @@ rule paraphrase:
         f"{R}/logs/paraphrase/{{task}}.{{paraphraser}}.log",
     conda:
         "../envs/core.yaml"
+    resources:
+        **stages.resources("paraphrase"),
     params:
         settings=lambda wc: stages.paraphrase(wc.task, wc.paraphraser),
     shell:

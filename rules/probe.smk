@@ -11,9 +11,7 @@ rule run_probes:
         "../envs/core.yaml"
     threads: study.generation.threads
     resources:
-        gpu=lambda wc: stages.gpu(wc.model),
-        mem_mb=lambda wc: study.models[wc.model].mem_mb,
-        runtime=lambda wc: study.models[wc.model].runtime,
+        **stages.resources("run_probes"),
     params:
         settings=lambda wc: stages.run_probes(wc.task, wc.model),
     shell:

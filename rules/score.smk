@@ -51,9 +51,7 @@ rule score_comet:
         "../envs/comet.yaml"
     threads: lambda wc: study.metrics[wc.metric].threads
     resources:
-        gpu=lambda wc: int(study.metrics[wc.metric].device == "cuda"),
-        mem_mb=lambda wc: study.metrics[wc.metric].mem_mb,
-        runtime=lambda wc: study.metrics[wc.metric].runtime,
+        **stages.resources("score_comet"),
     params:
         settings=lambda wc: stages.score_comet(wc.metric),
     shell:
@@ -76,6 +74,8 @@ rule score:
         f"{R}/logs/score/{{task}}.{{model}}.log",
     conda:
         "../envs/core.yaml"
+    resources:
+        **stages.resources("score"),
     params:
         settings=lambda wc: stages.score(wc.task, wc.model),
     shell:

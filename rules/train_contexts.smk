@@ -10,6 +10,8 @@ rule sample_train_contexts:
         f"{R}/logs/sample_train_contexts/{{task}}.{{strategy}}.log",
     conda:
         "../envs/core.yaml"
+    resources:
+        **stages.resources("sample_train_contexts"),
     params:
         settings=lambda wc: stages.sample_train_contexts(wc.task, wc.strategy),
     shell:

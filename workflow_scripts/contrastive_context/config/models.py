@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contrastive_context.config.base import Model
+from contrastive_context.config.cluster import ModelStage, OwnNeeds
 
 Dtype = Literal["float32", "bfloat16"]
 Device = Literal["cpu", "cuda"]
@@ -15,6 +16,7 @@ class _LanguageModel(Model):
     device: Device = "cpu"
     mem_mb: int = Field(2000, ge=256, description="memory of one job, MiB")
     runtime: int = Field(60, ge=1, description="time limit of one job, minutes")
+    stages: dict[ModelStage, OwnNeeds] = Field({}, description="stages whose jobs need more or less than that")
     target_modules: str | list[str] | None = Field(None, description="layers that LoRA adapts; the recipe's if absent")
     title: str | None = Field(None, description="name in figures; the entry's key if absent")
 

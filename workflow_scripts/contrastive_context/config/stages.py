@@ -5,13 +5,14 @@ rule has a single parameter: the canonical JSON of the leaves that the stage rea
 the code that reads them. The entry point gets the same string as ``--settings``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from contrastive_context.code_version import CodeVersions
 from contrastive_context.config.base import Model, canonical_json
+from contrastive_context.config.cluster import ModelStage, Needs
 from contrastive_context.config.hub import HubEntry, hub_entries
 from contrastive_context.config.study import GridEntry, Study
 
@@ -71,7 +72,7 @@ class Stages:
     def prepare_model(self, model: str) -> str:
         entry = self.study.models[model]
         # Scheduling and captions don't change the weights; which revision was downloaded is in the record.
-        unused = {"dtype", "device", "mem_mb", "runtime", "title", "target_modules", "licence", "revision"}
+        unused = {"dtype", "device", "mem_mb", "runtime", "stages", "title", "target_modules", "licence", "revision"}
         leaves = entry.model_dump(mode="json", exclude=unused)
         return self._settings("prepare_model", name=model, model=leaves)
 
@@ -216,7 +217,7 @@ class Stages:
             "build_report",
             title=self.study.title,
             run=self.study.run,
-            config=self.study,
+            config=self.study.model_dump(mode="json", exclude={"cluster"}),
             tasks=self.tasks,
             models=self.models,
             task_titles=self._titles(self.study.tasks, self.tasks),
@@ -343,9 +344,37 @@ class Stages:
 
     # Resources.
 
-    def gpu(self, model: str) -> int:
-        """Return the number of GPUs that a job of this model asks for."""
-        return int(self.study.models[model].device == "cuda")
+    def resources(self, stage: str) -> dict[str, Callable[..., int | str]]:
+        """Return Snakemake's ``resources`` of a stage's rule: functions of the wildcards and the attempt.
+
+        Args:
+            stage: name of the rule.
+        """
+
+        def ask(name: str) -> Callable[..., int | str]:
+            return lambda wildcards, attempt: self._request(stage, wildcards, attempt)[name]
+
+        return {name: ask(name) for name in self.study.cluster.resources}
+
+    def _request(self, stage: str, wildcards: Any, attempt: int) -> dict[str, int | str]:
+        study = self.study
+        needs: Any = study.cluster.stages.get(stage, Needs())
+        on_gpu = False
+        if stage in get_args(ModelStage):
+            needs = study.models[wildcards.model]
+            on_gpu = needs.device == "cuda" and stage != "prepare_model"
+            if own := needs.stages.get(stage):
+                needs = needs.model_copy(update=own.model_dump(exclude_none=True))
+        elif stage == "score_comet":
+            needs = study.metrics[wildcards.metric]
+            on_gpu = needs.device == "cuda"
+        elif stage in ("embed_corpus", "paraphrase"):
+            on_gpu = getattr(study.encoders[study.tasks[wildcards.task].encoder], "device", "cpu") == "cuda"
+            # A paraphraser may run a model, and what comes out is embedded in the same job.
+            if stage == "paraphrase" and (models := study.paraphrasers[wildcards.paraphraser].models):
+                needs = study.models[models[0]]
+                on_gpu |= needs.device == "cuda"
+        return study.cluster.request(needs.mem_mb, needs.runtime, int(on_gpu), attempt)
     def learned_metrics(self, task: str) -> list[str]:
         """Return the metrics of a task that a model computes, in an environment of its own."""
         return [metric for metric in self.study.tasks[task].metrics if metric in self.study.metrics]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, ValidationError, field_validator
 
 from contrastive_context.config.base import Model
+from contrastive_context.config.cluster import Cluster
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.config.minimal_model import MinimalModel
@@ -63,6 +64,7 @@ class Study(Model):
     statistics: Statistics = Statistics()
     figures: FigureStyle = FigureStyle()
     minimal_model: MinimalModel = MinimalModel()
+    cluster: Cluster = Cluster()
     grid: list[GridEntry] = Field(min_length=1)
 
     @field_validator("buckets")
