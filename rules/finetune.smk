@@ -22,3 +22,6 @@ rule finetune:
         "python workflow_scripts/finetune.py --settings {params.settings:q} --log {log}"
         " --model {input.model} --corpus {input.corpus} --contexts {input.contexts}"
         " --paraphrases {input.paraphrases} --out-dir $(dirname {output.adapters})"
+        # Not among the outputs, which Snakemake deletes when a job fails.
+        " --state-dir {R}/.state/finetune/{wildcards.task}/{wildcards.model}/{wildcards.strategy}-seed{wildcards.seed}"
+        " --safeguards {stages.safeguards:q}"

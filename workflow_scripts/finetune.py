@@ -1,13 +1,22 @@
-"""Fine-tune a LoRA adapter on the sampled contexts of one strategy and seed."""
+"""Fine-tune a LoRA adapter on the sampled contexts of one strategy and seed.
+
+With --state-dir training can be stopped at any time, killed too: the same command goes on where it was, to the same
+result. It stops by itself, with its state saved, before the time of a SLURM job (or --time-limit) is over; then it
+requeues the job and ends with status 75. A job that finds another one at the same work waits for it.
+"""
 
 import argparse
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, journal
+from contrastive_context.code_version import CodeVersions
+from contrastive_context.config.base import canonical_json
+from contrastive_context.config.safeguards import Safeguards
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -17,12 +26,21 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--contexts", required=True, help="training contexts of the strategy")
     parser.add_argument("--paraphrases", nargs="?", help="paraphrases that the contexts may name")
     parser.add_argument("--out-dir", required=True, help="folder to write; it appears when training is complete")
+    parser.add_argument("--state-dir", help="folder for what a later run resumes from; without it nothing is kept")
+    parser.add_argument("--time-limit", type=float, metavar="MINUTES", help="stop before; default: the SLURM job's own")
+    parser.add_argument(
+        "--safeguards",
+        type=Safeguards.model_validate_json,
+        default=Safeguards().model_dump_json(),
+        metavar="JSON",
+        help="when to save and when to stop",
+    )
     return parser
 
 
 @contextlib.contextmanager
 def kept_on_failure(trainer_log: Path, args: argparse.Namespace) -> Iterator[None]:
-    """Copy the log so far beside the step's own when training ends early: the folder it lies in is removed then."""
+    """Copy the log so far beside the step's own when training ends early: the folder it lies in may be removed then."""
     try:
         yield
     except BaseException:
@@ -33,49 +51,73 @@ def kept_on_failure(trainer_log: Path, args: argparse.Namespace) -> Iterator[Non
         raise
 
 
-def main(args: argparse.Namespace) -> None:
+def fingerprint(args: argparse.Namespace, settings: Any, inputs: Mapping[str, str | None]) -> str:
+    """Return what names the state of this training and of no other: base, data, hyper-parameters and code."""
+    leaves = settings.model_dump(mode="json")
+    del leaves["recipe"]["checkpoints"]  # they change no step; a new one is reached from the state before it
+    code = artifacts.read_settings(args.settings).get("code_version")
+    if code is None:  # called by hand
+        code = CodeVersions(Path(__file__).parent, Path(args.state_dir) / "code_versions.json").of("finetune")
+    return journal.fingerprint(canonical_json(leaves), code, files=inputs)
+
+
+def train(args: argparse.Namespace, settings: Any, run_state: Any, interrupted: Any) -> None:
     from contrastive_context import devices
     from contrastive_context.training import data as training_data
     from contrastive_context.training import finetuning
 
-    settings = cli.load_settings(args.settings, finetuning.Settings)
-    devices.require_gpu(settings.device, f"models.{settings.model_name}")
     recipe = settings.recipe
-    model_folder = args.model.removesuffix(".json")
-    artifacts.check_folder(model_folder, args.model)
     data = training_data.read_training_data(args.corpus, args.contexts, args.paraphrases, recipe, settings.seed)
     devices.set_up_torch(settings.device, recipe.threads)
 
     from contrastive_context.models import language_models
 
+    model_folder = args.model.removesuffix(".json")
     model = language_models.load_model(model_folder, settings.dtype, settings.device, attention=recipe.attention)
-    with artifacts.atomic_folder(args.out_dir) as folder, kept_on_failure(folder / "trainer_log.jsonl", args):
-        finetuning.fine_tune(
-            model,
-            language_models.load_tokenizer(model_folder),
-            settings.template,
-            recipe,
-            settings.seed,
-            data,
-            folder,
-            base_name=settings.model_name,
-            base_sha256=artifacts.sha256_file(args.model),
-            task=settings.task,
-            label=f"{settings.task} {settings.model_name} {settings.strategy_name}-seed{settings.seed}",
+    tokenizer = language_models.load_tokenizer(model_folder)
+    with kept_on_failure(run_state.log_file, args):
+        finetuning.fine_tune(model, tokenizer, settings, data, run_state, args.safeguards, interrupted)
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context import devices
+    from contrastive_context.training import finetuning, interruptions, lease, state
+
+    settings = cli.load_settings(args.settings, finetuning.Settings)
+    devices.require_gpu(settings.device, f"models.{settings.model_name}")
+    artifacts.check_folder(args.model.removesuffix(".json"), args.model)
+    inputs = {"model": args.model, "corpus": args.corpus, "contexts": args.contexts, "paraphrases": args.paraphrases}
+    left_s = args.time_limit * 60 if args.time_limit else interruptions.seconds_left()
+    interrupted = interruptions.Interruptions(left_s, args.safeguards.stop_before_s)
+    timeout_s = args.safeguards.lease_timeout_s
+    with interruptions.requeued_when_out_of_time(), contextlib.ExitStack() as stack:
+        if args.state_dir:
+            folder = Path(args.state_dir) / fingerprint(args, settings, inputs)
+            guard = stack.enter_context(lease.hold(folder, timeout_s, waiting=interrupted.check)).check
+        else:
+            folder, guard = stack.enter_context(artifacts.temporary_folder(args.out_dir)), lambda: None
+        run_state = state.RunState(
+            folder, finetuning.checkpoints(settings.recipe), args.safeguards.keep_states, guard=guard
         )
-    last_step = json.loads((Path(args.out_dir) / "trainer_log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    artifacts.write_provenance(
-        Path(args.out_dir) / "adapters.json",
-        inputs={
-            "model": args.model,
-            "corpus": args.corpus,
-            "contexts": args.contexts,
-            "paraphrases": args.paraphrases,
-        },
-        settings=settings.model_dump(mode="json"),
-        started=args.started,
-        tokens=last_step["input_tokens"],
-    )
+        if run_state.is_finished:
+            cli.log.info("already trained: publishing what %s holds", folder)
+        else:
+            train(args, settings, run_state, interrupted)
+        guard()
+        with artifacts.atomic_folder(args.out_dir) as out:
+            run_state.publish(out, artifacts.sha256_file(args.model))
+        last_step = json.loads((Path(args.out_dir) / state.LOG).read_text(encoding="utf-8").splitlines()[-1])
+        artifacts.write_provenance(
+            Path(args.out_dir) / "adapters.json",
+            Path(args.out_dir) / state.LOG,
+            inputs=inputs,
+            settings=args.settings,
+            started=args.started,
+            tokens=last_step["input_tokens"],
+        )
+        run_state.tidy()
+        if args.state_dir:
+            state.remove_superseded(args.state_dir, folder.name, timeout_s)
 
 
 if __name__ == "__main__":

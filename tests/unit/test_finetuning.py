@@ -19,7 +19,8 @@ from contrastive_context.errors import UserError
 from contrastive_context.models.adapters import AdapterWalker, attach, read_checkpoints
 from contrastive_context.models.fast_lora import speed_up
 from contrastive_context.training.data import Context, TrainingData, make_schedule, read_training_data
-from contrastive_context.training.finetuning import fine_tune, learning_rate
+from contrastive_context.training.finetuning import Settings, checkpoints, fine_tune, learning_rate
+from contrastive_context.training.state import RunState
 from small_models import FAMILIES, model, tokenizer
 
 TEMPLATE = Template(source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_new_tokens=16, max_prompt_tokens=200)
@@ -46,9 +47,20 @@ def training_data(recipe=RECIPE, seed=0) -> TrainingData:
     return TrainingData(make_schedule(ids, 2, recipe, seed), contexts, texts)
 
 
-def run(folder, recipe=RECIPE, family="llama", seed=0):
-    network = model(family)
-    fine_tune(network, tokenizer("llama"), TEMPLATE, recipe, seed, training_data(recipe, seed), folder, base_sha256="b")
+def tune(folder, recipe=RECIPE, network=None, data=None, template=TEMPLATE, seed=0, safeguards=None, **options):
+    """Fine-tune with the states in ``folder``; return them."""
+    settings = Settings(
+        task="toy", model_name="small", template=template, recipe=recipe, strategy_name="random", seed=seed, **options
+    )
+    state = RunState(folder, checkpoints(recipe))
+    data = data or training_data(recipe, seed)
+    fine_tune(network or model("llama"), tokenizer("llama"), settings, data, state, safeguards)
+    return state
+
+
+def run(folder, recipe=RECIPE, family="llama", seed=0, **options):
+    """Fine-tune and publish; return the log."""
+    tune(folder / "state", recipe, model(family), seed=seed, **options).publish(folder, "b")
     return [json.loads(line) for line in (folder / "trainer_log.jsonl").read_text().splitlines()]
 
 
@@ -242,21 +254,21 @@ class TestTraining:
         with torch.no_grad():
             network.model.norm.weight.fill_(float("nan"))
         with pytest.raises(UserError, match="at step 1; lower the recipe's learning_rate"):
-            fine_tune(network, tokenizer("llama"), TEMPLATE, RECIPE, 0, training_data(), tmp_path)
-        assert not (tmp_path / "adapters.json").exists()
+            tune(tmp_path, network=network)
+        assert not (tmp_path / "step-000004").exists()
 
     def test_a_target_that_holds_the_stop_is_refused_before_training(self, tmp_path):
         data = training_data()
         target = data.schedule[-1][-1][0]
         data.texts[target] = ("desk", "lamp\non")
         with pytest.raises(UserError, match=rf"tasks\.toy\.template\.stop .* row '{target}'.*; choose a stop"):
-            fine_tune(model("llama"), tokenizer("llama"), TEMPLATE, RECIPE, 0, data, tmp_path, task="toy")
+            tune(tmp_path, data=data)
         assert not list(tmp_path.iterdir())
 
     def test_dropped_examples_are_counted(self, tmp_path):
         data = training_data()
         tight = TEMPLATE.model_copy(update={"max_prompt_tokens": 60})
-        fine_tune(model("llama"), tokenizer("llama"), tight, RECIPE, 0, data, tmp_path)
+        tune(tmp_path, data=data, template=tight)
         log = [json.loads(line) for line in (tmp_path / "trainer_log.jsonl").read_text().splitlines()]
         assert sum(line["dropped_examples"] for line in log) > 0
 

@@ -57,7 +57,7 @@ def load_settings(text: str, model: Callable[..., Settings]) -> Settings:
 def run(
     main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser, *, online: bool = False
 ) -> None:
-    """Parse the command line, set up logging and call ``main``; a :class:`UserError` becomes one line and status 2.
+    """Parse the command line, set up logging and call ``main``; a :class:`UserError` becomes one line and its status.
 
     Unless ``online`` is set the Hugging Face libraries stay offline: a step computes from what was downloaded before.
 
@@ -84,7 +84,7 @@ def run(
             main(args)
     except UserError as error:
         log.error("error: %s", error)
-        sys.exit(2)
+        sys.exit(error.status)
     except _Terminated:
         log.error("terminated (SIGTERM: cancelled, or out of time); run the same command again")
         sys.exit(128 + signal.SIGTERM)

@@ -13,8 +13,9 @@ from contrastive_context.artifacts import sha256_file, write_json
 from contrastive_context.errors import UserError
 
 PACKAGE = "contrastive_context"
-#: Modules that shape messages but no artifact.
-_IGNORED = {f"{PACKAGE}.cli", f"{PACKAGE}.errors", f"{PACKAGE}.code_version"}
+#: Modules that shape messages, and when a step stops, but no artifact.
+_IGNORED = {f"{PACKAGE}.cli", f"{PACKAGE}.errors", f"{PACKAGE}.code_version", f"{PACKAGE}.config.safeguards"}
+_IGNORED |= {f"{PACKAGE}.training.{name}" for name in ("interruptions", "lease", "watchdog")}
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 
 

@@ -14,6 +14,7 @@ Device = Literal["cpu", "cuda"]
 class _LanguageModel(Model):
     dtype: Dtype = "float32"
     device: Device = "cpu"
+    gradient_checkpointing: bool = Field(False, description="less memory, more time in fine-tuning; the same results")
     mem_mb: int = Field(2000, ge=256, description="memory of one job, MiB")
     runtime: int = Field(60, ge=1, description="time limit of one job, minutes")
     stages: dict[ModelStage, OwnNeeds] = Field({}, description="stages whose jobs need more or less than that")

@@ -73,7 +73,7 @@ class Stages:
         entry = self.study.models[model]
         # Scheduling and captions don't change the weights; which revision was downloaded is in the record.
         unused = {"dtype", "device", "mem_mb", "runtime", "stages", "title", "target_modules", "licence", "revision"}
-        leaves = entry.model_dump(mode="json", exclude=unused)
+        leaves = entry.model_dump(mode="json", exclude=unused | {"gradient_checkpointing"})
         return self._settings("prepare_model", name=model, model=leaves)
 
     def build_corpus(self, task: str) -> str:
@@ -125,6 +125,7 @@ class Stages:
             recipe=self._recipe_of(task, model, strategy),
             strategy_name=strategy,
             seed=int(seed),
+            gradient_checkpointing=self.study.models[model].gradient_checkpointing,
         )
 
     def freeze_eval_contexts(self, task: str) -> str:
@@ -341,6 +342,11 @@ class Stages:
     def needs_neighbours(self, strategy: str) -> bool:
         """Return whether a strategy shows nearest neighbours."""
         return self.study.strategies[strategy].needs_neighbours
+
+    @property
+    def safeguards(self) -> str:
+        """Return as JSON when fine-tuning saves and stops. No result depends on it, so it is no part of settings."""
+        return canonical_json(self.study.safeguards.model_dump(mode="json"))
 
     # Resources.
 

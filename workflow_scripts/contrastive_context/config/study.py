@@ -14,6 +14,7 @@ from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.metrics import CometModel, LearnedMetric, MetricEncoder
 from contrastive_context.config.models import LanguageModel
+from contrastive_context.config.safeguards import Safeguards
 from contrastive_context.config.sources import DataSet, Encoder, Package, Paraphraser
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
@@ -61,6 +62,7 @@ class Study(Model):
     generation: Generation = Generation()
     metrics: dict[LearnedMetric, CometModel] = Field({}, description="learned metrics; the others need no entry")
     metric_encoders: dict[str, MetricEncoder] = {}
+    safeguards: Safeguards = Safeguards()
     statistics: Statistics = Statistics()
     figures: FigureStyle = FigureStyle()
     minimal_model: MinimalModel = MinimalModel()

@@ -1,20 +1,21 @@
-"""Fine-tuning of a LoRA adapter on sampled contexts: one plain loop."""
+"""Fine-tuning of a LoRA adapter on sampled contexts: one plain loop that can stop and go on at any step."""
 
 import contextlib
 import json
-import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 from contrastive_context import artifacts, cli
 from contrastive_context.config.finetuning import FineTuning
-from contrastive_context.config.templates import Template
+from contrastive_context.config.safeguards import Safeguards
 from contrastive_context.devices import peak_memory_mb
 from contrastive_context.errors import UserError
 from contrastive_context.models.settings import ModelSettings
 from contrastive_context.training.data import TrainingData
+from contrastive_context.training.interruptions import Interruptions, Stopped
+from contrastive_context.training.state import LOG, RunState
+from contrastive_context.training.watchdog import Diverged, Watchdog
 
 
 class Settings(ModelSettings):
@@ -23,6 +24,7 @@ class Settings(ModelSettings):
     recipe: FineTuning
     strategy_name: str
     seed: int
+    gradient_checkpointing: bool = False
 
 
 def learning_rate(recipe: FineTuning, step: int) -> float:
@@ -34,103 +36,199 @@ def learning_rate(recipe: FineTuning, step: int) -> float:
     return recipe.learning_rate * (1 - into_decay * (1 - recipe.final_learning_rate_fraction))
 
 
+def checkpoints(recipe: FineTuning) -> list[int]:
+    """Return the steps whose adapters are kept, ascending: those of the recipe, 0 and the last."""
+    return sorted({0, recipe.steps, *(step for step in recipe.checkpoints if step <= recipe.steps)})
+
+
 def fine_tune(
     model: Any,
     tokenizer: Any,
-    template: Template,
-    recipe: FineTuning,
-    seed: int,
+    settings: Settings,
     data: TrainingData,
-    folder: str | Path,
-    *,
-    base_name: str = "",
-    base_sha256: str = "",
-    task: str = "",
-    label: str = "fine-tune",
-) -> dict[str, Any]:
-    """Train a LoRA adapter; write checkpoints, ``trainer_log.jsonl`` and, last, ``adapters.json`` into ``folder``.
+    state: RunState,
+    safeguards: Safeguards | None = None,
+    interruptions: Interruptions | None = None,
+) -> None:
+    """Train a LoRA adapter until ``state`` holds all its checkpoints, from the newest states that it holds already.
 
-    The loss is summed over the completion tokens of an optimizer step and divided by their number, so that the
-    micro-batch size changes no result. Dropout of the base model stays off; only LoRA's own is used.
+    Every step does on a resumed run what it does on an uninterrupted one: to the bit on a CPU with the same number of
+    threads, elsewhere as near as the device's kernels repeat themselves.
 
     Args:
         model: the base, on its device; it gets the adapter.
         tokenizer: the base's tokenizer.
-        template: how prompts are written.
-        recipe: hyper-parameters.
-        seed: of the adapter's initial weights and dropout.
+        settings: recipe, seed, template and names.
         data: schedule, contexts and texts.
-        folder: where to write.
-        base_name: the base's name, kept in the adapters' configuration.
-        base_sha256: SHA-256 of the base's hash file; adapters are refused on another base.
-        task: the task's key in the configuration, for messages.
-        label: shown beside the progress bar.
-
-    Returns:
-        The content of ``adapters.json``.
+        state: where states are read from and saved to.
+        safeguards: when to save and when to give up.
+        interruptions: asked before every micro-batch whether to stop.
 
     Raises:
-        UserError: the loss or its gradient is no longer finite, or a row doesn't fit the template's limits.
+        Stopped: a signal or the end of the job's time; the state is saved.
+        UserError: training diverges, memory doesn't suffice, the disk is full, or a row doesn't fit the template's
+            limits. The last state saved stays.
     """
-    import torch
-
-    from contrastive_context.models import adapters
-    from contrastive_context.models.fast_lora import speed_up
     from contrastive_context.prompts import PromptEncoder, max_positions
+    from contrastive_context.training.optimization import Optimization
 
-    folder, device = Path(folder), next(model.parameters()).device
-    encoder = PromptEncoder(tokenizer, template, max_positions(model), task)
+    recipe = settings.recipe
+    safeguards, interruptions = safeguards or Safeguards(), interruptions or Interruptions()
+    _refuse_a_known_end(state, safeguards)
+    encoder = PromptEncoder(tokenizer, settings.template, max_positions(model), settings.task)
     encoder.add((source for source, _ in data.texts.values()), (answer for _, answer in data.texts.values()))
     for name in sorted({data.contexts[pair].trained_id for rows in data.schedule for pair in rows}):
         encoder.completion(data.texts[name][1], name)  # better refused now than in the middle of training
-    adapted = adapters.attach(model, recipe.lora, seed)
-    network = adapted.get_base_model().eval()
-    for name, module in network.named_modules():
-        module.training = ".lora_dropout" in name
-    speed_up(network)
-    torch.manual_seed(seed)
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(
-        weights, lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
-    )
-    kept = {0, recipe.steps, *(step for step in recipe.checkpoints if step <= recipe.steps)}
-    record: dict[str, Any] = {"base_sha256": base_sha256, "steps": {}}
-    totals = {"input_tokens": 0, "supervised_tokens": 0}
+    optimization = Optimization(model, recipe, settings.seed, settings.model_name, settings.gradient_checkpointing)
+    run = _Run(recipe, encoder, data, optimization, state, safeguards, interruptions)
+    label = f"{settings.task} {settings.model_name} {settings.strategy_name}-seed{settings.seed}"
+    with (
+        contextlib.closing(run),
+        interruptions.collected(),
+        cli.progress(label=label, total=recipe.steps, unit="step") as bar,
+    ):
+        try:
+            for checkpoint in state.checkpoints:
+                if state.has(checkpoint):
+                    continue
+                run.resume(checkpoint)
+                bar.initial = bar.n = run.step
+                while run.step < checkpoint:
+                    run.make_step()
+                    bar.update()
+                    bar.set_postfix(loss=f"{run.lines[-1]['loss']:.4f}", refresh=False)
+                    run.save_if_due()
+                run.save()
+        except Stopped as stop:
+            run.stop(stop)
+        except Diverged as error:
+            state.write_verdict({"message": str(error), "max_loss_factor": safeguards.max_loss_factor})
+            raise
 
-    def keep(step: int) -> None:
-        name = f"step-{step:06d}"
-        digest = adapters.save_adapter(adapted, folder / name, base_name)
-        record["steps"][str(step)] = {"folder": name, "sha256": digest}
 
-    folder.mkdir(parents=True, exist_ok=True)
-    keep(0)
-    with (folder / "trainer_log.jsonl").open("w", encoding="utf-8") as log:
-        bar = cli.progress(range(1, recipe.steps + 1), label=label, unit="step")
-        for step in bar:
-            started = time.perf_counter()
-            pairs, dropped = _encode(encoder, data, data.schedule[step - 1])
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, step)
-            loss, norm = _accumulate(network, weights, pairs, recipe, device, step)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            if step in kept:
-                keep(step)
-            seconds = time.perf_counter() - started
-            supervised = sum(len(completion) for _, completion in pairs)
-            tokens = sum(len(prompt) for prompt, _ in pairs) + supervised
-            totals["input_tokens"] += tokens
-            totals["supervised_tokens"] += supervised
-            line = {
-                "step": step, "loss": loss, "learning_rate": learning_rate(recipe, step), "gradient_norm": norm,
-                "examples_per_s": round(len(pairs) / seconds, 3), "tokens_per_s": round(tokens / seconds, 1),
-                **totals, "dropped_examples": dropped, "peak_memory_mb": peak_memory_mb(device.type),
-            }  # fmt: skip
-            log.write(json.dumps(line) + "\n")
-            log.flush()
-            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-    artifacts.write_json(folder / "adapters.json", record)
-    return record
+class _Run:
+    """One run under way: ``step`` steps are done, and ``lines`` is their log."""
+
+    def __init__(
+        self,
+        recipe: FineTuning,
+        encoder: Any,
+        data: TrainingData,
+        optimization: Any,
+        state: RunState,
+        safeguards: Safeguards,
+        interruptions: Interruptions,
+    ) -> None:
+        self._recipe, self._encoder, self._data, self._optimization = recipe, encoder, data, optimization
+        self._state, self._safeguards, self._interruptions = state, safeguards, interruptions
+        self._log: TextIO | None = None
+        self._slowest_step_s = self._slowest_save_s = 0.0
+        self._saved_at = time.monotonic()
+        self._steps_made = 0
+        self.lines: list[dict[str, Any]] = []
+
+    @property
+    def step(self) -> int:
+        return len(self.lines)
+
+    def resume(self, checkpoint: int) -> None:
+        """Go to the newest state before ``checkpoint``, if it is later than where the run is."""
+        newest = self._state.newest(checkpoint)
+        if newest is not None and (self._log is None or newest > self.step):
+            folder = self._state.path(newest)
+            self._optimization.load(folder)
+            self.lines = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+            if newest:
+                cli.log.info("going on after step %d of %d, from %s", newest, self._recipe.steps, folder)
+        elif self._log is not None:
+            return
+        self._watchdog = Watchdog(self._safeguards.max_loss_factor)
+        for line in self.lines:
+            self._watchdog.check(line["step"], line["loss"], line["gradient_norm"])
+        self.close()
+        with artifacts.disk_errors(self._state.folder):
+            self._state.log_file.unlink(missing_ok=True)  # a job that hangs may still have it open
+            self._log = self._state.log_file.open("w", encoding="utf-8")
+            self._log.write("".join(map(_json_line, self.lines)))
+            self._log.flush()
+
+    def make_step(self) -> None:
+        """Train on the next step's examples."""
+        self._interruptions.check(needed_s=2 * (self._slowest_step_s + self._slowest_save_s))
+        started = time.perf_counter()
+        step = self.step + 1
+        pairs, dropped = _encode(self._encoder, self._data, self._data.schedule[step - 1])
+        loss, norm = self._optimization.accumulate(pairs, self._interruptions.check)
+        self._watchdog.check(step, loss, norm)
+        rate = learning_rate(self._recipe, step)
+        self._optimization.update(rate)
+        seconds = time.perf_counter() - started
+        self._slowest_step_s = max(self._slowest_step_s, seconds)
+        self._steps_made += 1
+        supervised = sum(len(completion) for _, completion in pairs)
+        tokens = sum(len(prompt) for prompt, _ in pairs) + supervised
+        before = self.lines[-1] if self.lines else {"input_tokens": 0, "supervised_tokens": 0, "seconds": 0.0}
+        line = {
+            "step": step, "loss": loss, "learning_rate": rate, "gradient_norm": norm,
+            "examples_per_s": round(len(pairs) / seconds, 3), "tokens_per_s": round(tokens / seconds, 1),
+            "input_tokens": before["input_tokens"] + tokens,
+            "supervised_tokens": before["supervised_tokens"] + supervised,
+            "seconds": round(before["seconds"] + seconds, 3),
+            "dropped_examples": dropped, "peak_memory_mb": peak_memory_mb(self._optimization.device.type),
+        }  # fmt: skip
+        self.lines.append(line)
+        with artifacts.disk_errors(self._state.folder):
+            self._log.write(_json_line(line))
+            self._log.flush()
+
+    def save(self) -> None:
+        """Save the state as it is now, unless it is saved already."""
+        if self._state.has(self.step):
+            return
+        started = time.monotonic()
+        with self._state.save(self.step) as folder:
+            self._optimization.save(folder)
+            (folder / LOG).write_text("".join(map(_json_line, self.lines)), encoding="utf-8")
+        self._saved_at = time.monotonic()
+        self._slowest_save_s = max(self._slowest_save_s, self._saved_at - started)
+
+    def save_if_due(self) -> None:
+        """Save from time to time, but nothing that may be the start of an explosion in place of a good state."""
+        due = time.monotonic() - self._saved_at >= self._safeguards.save_every_s
+        if due and not self._watchdog.is_suspicious:
+            self.save()
+
+    def stop(self, stop: Stopped) -> NoReturn:
+        """Save, and say where training can go on."""
+        if stop.out_of_time and not self._steps_made:
+            raise UserError(
+                f"fine-tuning: {stop} before a single step was done; give the job more time (the model's runtime)"
+            ) from None
+        if not self._watchdog.is_suspicious:
+            self.save()
+        raise Stopped(
+            f"fine-tuning: {stop}; stopped after step {self.step} of {self._recipe.steps}. The same command goes on "
+            f"from the state saved in {self._state.folder}",
+            stop.status,
+        ) from None
+
+    def close(self) -> None:
+        if self._log is not None:
+            self._log.close()
+
+
+def _refuse_a_known_end(state: RunState, safeguards: Safeguards) -> None:
+    """Fail at once where the same training has failed for good before; nothing but chance could change that."""
+    verdict = state.read_verdict()
+    if verdict and verdict["max_loss_factor"] == safeguards.max_loss_factor:
+        raise UserError(
+            f"{verdict['message']}. This is what an earlier try ended with, and the same training would again; to try "
+            f"nevertheless delete {state.verdict_file}"
+        )
+
+
+def _json_line(value: dict[str, Any]) -> str:
+    return json.dumps(value) + "\n"
 
 
 def _encode(encoder: Any, data: TrainingData, rows: Sequence[tuple[str, int]]) -> tuple[list[tuple], int]:
@@ -150,41 +248,3 @@ def _encode(encoder: Any, data: TrainingData, rows: Sequence[tuple[str, int]]) -
         pairs.append((prompt.ids, completion))
         dropped += prompt.dropped
     return pairs, dropped
-
-
-def _accumulate(
-    network: Any, weights: list, pairs: list[tuple], recipe: FineTuning, device: Any, step: int
-) -> tuple[float, float]:
-    """Add up the step's gradients over micro-batches and clip them; return the loss and the norm before clipping."""
-    import torch
-
-    from contrastive_context.batches import collate, completion_logits, length_batches
-
-    supervised = sum(len(completion) for _, completion in pairs)
-    total = torch.zeros((), device=device)
-    budget = recipe.micro_batch_tokens
-    lengths = [len(prompt) + len(completion) - 1 for prompt, completion in pairs]
-    for group in length_batches(lengths, budget, budget // 8 if device.type == "cpu" else None):
-        batch = collate([pairs[i] for i in group], device)
-        with _autocast(network, device):
-            logits = completion_logits(network, batch)
-        loss = torch.nn.functional.cross_entropy(logits.float(), batch.labels, reduction="sum") / supervised
-        loss.backward()
-        total += loss.detach()
-    norm = torch.nn.utils.clip_grad_norm_(weights, recipe.max_gradient_norm)
-    result = total.item(), norm.item()
-    if not all(map(math.isfinite, result)):
-        raise UserError(
-            f"fine-tuning: loss {result[0]} and gradient norm {result[1]} at step {step}; lower the recipe's "
-            "learning_rate or set a warm-up (and check the model's dtype)"
-        )
-    return result
-
-
-def _autocast(network: Any, device: Any) -> contextlib.AbstractContextManager:
-    """Adapters stay float32 on a bfloat16 base; the products run in the base's type."""
-    import torch
-
-    if network.dtype == torch.float32:
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=network.dtype)

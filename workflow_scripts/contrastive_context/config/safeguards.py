@@ -1,0 +1,21 @@
+"""What keeps fine-tuning jobs from losing work."""
+
+from pydantic import Field
+
+from contrastive_context.config.base import Model
+
+
+class Safeguards(Model):
+    """When fine-tuning saves its state, when it stops, and who may go on. Nothing here changes a number [ours]."""
+
+    save_every_s: float = Field(300, ge=0, description="seconds between saved states; kept checkpoints are one each")
+    keep_states: int = Field(2, ge=1, description="newest states that are kept, checkpoints not counted")
+    stop_before_s: float = Field(
+        60, ge=0, description="seconds left of a job's time at which it saves and stops; at most a tenth of its time"
+    )
+    lease_timeout_s: float = Field(
+        180, ge=1, description="a job on another machine that gave no sign of life for so many seconds counts as dead"
+    )
+    max_loss_factor: float = Field(
+        5, gt=1, description="training stops when the loss stays above so many times its running median"
+    )
