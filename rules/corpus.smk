@@ -1,13 +1,19 @@
 rule build_corpus:
     input:
-        package=lambda wc: packages(stages.corpus_package(wc.task)),
+        packages=lambda wc: [
+            record
+            for name in stages.corpus_packages(wc.task)
+            for record in packages(name)
+        ],
         hub=lambda wc: hub_records(stages.corpus_hub(wc.task)),
+        files=lambda wc: stages.corpus_files(wc.task),
     output:
         train=f"{R}/corpus/{{task}}/train.parquet",
         dev=f"{R}/corpus/{{task}}/dev.parquet",
         arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
         test=f"{R}/corpus/{{task}}/test.parquet",
         counts=f"{R}/corpus/{{task}}/counts.json",
+        rejected=f"{R}/corpus/{{task}}/rejected.csv",
     log:
         f"{R}/logs/build_corpus/{{task}}.log",
     conda:
@@ -18,4 +24,4 @@ rule build_corpus:
         settings=lambda wc: stages.build_corpus(wc.task),
     shell:
         "python workflow_scripts/build_corpus.py --settings {params.settings:q} --log {log}"
-        " --packages {input.package} --hub {input.hub} --out-dir $(dirname {output.counts})"
+        " --packages {input.packages} --hub {input.hub} --out-dir $(dirname {output.counts})"

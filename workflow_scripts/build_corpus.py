@@ -8,7 +8,9 @@ from contrastive_context import artifacts, cli
 
 def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
-    parser.add_argument("--packages", nargs="*", default=[], help="the package's record, if the corpus needs one")
+    parser.add_argument(
+        "--packages", nargs="*", default=[], help="records of the packages that the corpus is read from"
+    )
     parser.add_argument("--hub", nargs="*", default=[], help="records hub/datasets/<name>.json of its data sets")
     parser.add_argument("--out-dir", required=True, help="the folder corpus/<task>")
     return parser
@@ -20,13 +22,18 @@ def main(args: argparse.Namespace) -> None:
     settings = cli.load_settings(args.settings, Settings)
     packages = {artifacts.read_json(path)["package"]: Path(path) for path in args.packages}
     hub = {Path(path).name.removesuffix(".json"): Path(path) for path in args.hub}
-    frames, counts = build(settings, packages, hub)
-    write(frames, counts, Path(args.out_dir))
-    for split, entry in counts.items():
+    built = build(settings, packages, hub)
+    write(built, Path(args.out_dir))
+    for split, entry in built.counts.items():
         cli.log.info("%s/%s: %d rows kept of %d", settings.task, split, entry["kept"], entry["generated"])
-    counts_file = Path(args.out_dir) / "counts.json"
+    folder = Path(args.out_dir)
     artifacts.write_provenance(
-        counts_file, inputs={"packages": args.packages, "hub": args.hub}, settings=settings.model_dump(mode="json"), started=args.started
+        folder / "counts.json",
+        *(folder / f"{split}.parquet" for split in ("train", "dev", "arrivals", "test")),
+        folder / "rejected.csv",
+        inputs={"packages": args.packages, "hub": args.hub, "files": getattr(settings.corpus, "paths", [])},
+        settings=args.settings,
+        started=args.started,
     )
 
 

@@ -1,4 +1,4 @@
-"""Download one pinned wheel into the cache, or find it there, and record where it lies."""
+"""Download one pinned package (a wheel, or Debian's) into the cache, or find it there, and record where it lies."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ def default_cache() -> Path:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.downloads.packages import Settings, fetch
+    from contrastive_context.downloads.fetching import Settings, fetch
 
     settings = cli.load_settings(args.settings, Settings)
     record = fetch(settings.name, settings.package, Path(args.cache))

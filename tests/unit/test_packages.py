@@ -9,7 +9,8 @@ import pytest
 
 from contrastive_context.artifacts import write_json
 from contrastive_context.config.sources import Package
-from contrastive_context.downloads.packages import extract, fetch, open_wheel, read_member, require_disk
+from contrastive_context.downloads.fetching import fetch
+from contrastive_context.downloads.packages import extract, open_wheel, read_member, require_disk
 from contrastive_context.errors import UserError
 
 NAME = "tiny_words-1.0-py3-none-any.whl"

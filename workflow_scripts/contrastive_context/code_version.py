@@ -6,8 +6,10 @@ import hashlib
 import io
 import json
 import tokenize
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from contrastive_context.artifacts import sha256_file, write_json
 from contrastive_context.errors import UserError
@@ -16,6 +18,14 @@ PACKAGE = "contrastive_context"
 #: Modules that shape messages, and when a step stops, but no artifact.
 _IGNORED = {f"{PACKAGE}.cli", f"{PACKAGE}.errors", f"{PACKAGE}.code_version", f"{PACKAGE}.config.safeguards"}
 _IGNORED |= {f"{PACKAGE}.training.{name}" for name in ("interruptions", "lease", "watchdog")}
+#: Modules that a step loads by a name in its settings, which its imports don't show: step → (package, path of the name).
+_LOADED_BY_NAME = {
+    "build_corpus": (
+        (f"{PACKAGE}.corpora", "corpus.kind"),
+        (f"{PACKAGE}.corpora.catalogues", "corpus.in_domain.format"),
+        (f"{PACKAGE}.corpora.catalogues", "corpus.out_of_domain.format"),
+    ),
+}
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 
 
@@ -37,13 +47,21 @@ class CodeVersions:
             self._known = known if isinstance(known, dict) else {}
         self._saved = len(self._known)
         self._files: dict[str, dict] = {}
-        self._versions: dict[str, str] = {}
+        self._versions: dict[tuple[str, ...], str] = {}
 
-    def of(self, script: str) -> str:
-        """Return the version of ``<script>.py``: 16 hexadecimal digits that change with the code it imports."""
-        if script not in self._versions:
+    def of(self, script: str, settings: Mapping[str, Any] | None = None) -> str:
+        """Return the version of ``<script>.py``: 16 hexadecimal digits that change with the code it imports.
+
+        Args:
+            script: the entry point.
+            settings: its settings, for the modules that it loads by a name in them.
+        """
+        modules = loaded_by_name(script, settings or {})
+        key = (script, *modules)
+        if key not in self._versions:
             seen: dict[str, str] = {}
             todo = [self._scripts / f"{script}.py"]
+            todo += [file for module in modules if (file := self._module_file(module)) is not None]
             while todo:
                 path = todo.pop()
                 name = str(path.relative_to(self._scripts))
@@ -53,9 +71,9 @@ class CodeVersions:
                 seen[name] = entry["tokens"]
                 todo += [file for module in entry["imports"] if (file := self._module_file(module)) is not None]
             digest = hashlib.sha256(json.dumps(sorted(seen.items())).encode())
-            self._versions[script] = digest.hexdigest()[:16]
+            self._versions[key] = digest.hexdigest()[:16]
             self._save()
-        return self._versions[script]
+        return self._versions[key]
 
     def _describe(self, path: Path) -> dict:
         name = str(path)
@@ -82,6 +100,18 @@ class CodeVersions:
             with contextlib.suppress(OSError, UserError):
                 write_json(self._cache, self._known)
             self._saved = len(self._known)
+
+
+def loaded_by_name(script: str, settings: Mapping[str, Any]) -> list[str]:
+    """Return the modules that an entry point loads by a name in its settings."""
+    modules = []
+    for package, path in _LOADED_BY_NAME.get(script, ()):
+        value: Any = settings
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None:
+            modules.append(f"{package}.{value}")
+    return modules
 
 
 def imported_modules(source: str) -> set[str]:

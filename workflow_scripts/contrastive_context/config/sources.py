@@ -2,21 +2,35 @@
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from contrastive_context.config.base import Model
+from contrastive_context.config.text import CataloguesCorpus, FilesCorpus
 
 
 class Package(Model):
-    """A file on the Python package index, pinned to the byte."""
+    """A wheel on the Python package index, or a package of Debian's archive, pinned to the byte."""
 
     version: str
-    filename: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.whl$")
+    filename: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+~-]*\.(whl|deb)$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    pool: str | None = Field(
+        None, pattern=r"^[a-z0-9][a-z0-9./+-]*$", description="of a .deb: its folder in Debian's pool, as main/c/chromium"
+    )
+    snapshot: str | None = Field(
+        None, pattern=r"^\d{8}T\d{6}Z$", description="of a .deb: a time at which snapshot.debian.org has it"
+    )
     licence: str
+    origin: str = Field("", description="who made it, or where it is developed, for the report")
     contents: str = Field(description="what is taken from it, for the report")
+
+    @model_validator(mode="after")
+    def _debian_packages_have_a_place(self) -> Self:
+        if self.filename.endswith(".deb") != (self.pool is not None and self.snapshot is not None):
+            raise ValueError("pool and snapshot go with a .deb, and only with one: it needs both")
+        return self
 
 
 class LexiconCorpus(Model):
@@ -55,6 +69,11 @@ class HomeAssistantIntentsCorpus(Model):
     dev: int = Field(200, ge=0)
     arrivals: int = Field(1500, ge=1)
     test: int = Field(500, ge=1)
+
+    @property
+    def packages(self) -> list[str]:
+        """Packages that the corpus is read from."""
+        return [self.package]
 
 
 class DataSet(Model):
@@ -118,7 +137,8 @@ class HubCorpus(Model):
 
 
 Corpus = Annotated[
-    LexiconCorpus | IdiomCorpus | HomeAssistantIntentsCorpus | HubCorpus, Field(discriminator="kind")
+    LexiconCorpus | IdiomCorpus | HomeAssistantIntentsCorpus | HubCorpus | CataloguesCorpus | FilesCorpus,
+    Field(discriminator="kind"),
 ]
 
 
@@ -144,18 +164,22 @@ class SentenceTransformerEncoder(Model):
     hub: str | None = None
     revision: str = Field("main", description="of the hub: branch, tag or commit hash")
     licence: str = Field("not stated", description="for the report")
+    prefix: str = Field("", description='put before every text where a model asks for it, for instance "query: "')
     batch_size: int = Field(32, ge=1)
     device: Literal["cpu", "cuda"] = Field("cpu", description="vectors differ slightly between devices")
 
 
+class BM25Encoder(Model):
+    """BM25, divided by the target's score for itself [ours]. Words are what stands between blanks, case folded.
+
+    Frequencies of words and the mean length come from the training split; not symmetric: the query is the target.
+    """
+
+    kind: Literal["bm25"]
+    k1: float = Field(1.5, ge=0, description="how soon repeating a word stops to count")
+    b: float = Field(0.75, ge=0, le=1, description="how much the length of a text counts against it")
+
+
 Encoder = Annotated[
-    PositionalWordsEncoder | WordSetEncoder | SentenceTransformerEncoder, Field(discriminator="kind")
+    PositionalWordsEncoder | WordSetEncoder | SentenceTransformerEncoder | BM25Encoder, Field(discriminator="kind")
 ]
-
-
-class Paraphraser(Model):
-    """A source of highly similar synthetic pairs. ``lexicon``: one word replaced; ``rules``: rewordings of English."""
-
-    kind: Literal["lexicon", "rules"]
-    seed: int = 0
-    min_similarity: float = Field(0.67, ge=0, le=1, description="kept only if similarity to the source is in [this, 1)")

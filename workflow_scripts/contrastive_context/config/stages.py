@@ -35,7 +35,7 @@ class Stages:
             return value.model_dump(mode="json") if isinstance(value, Model) else value
 
         values = {name: plain(value) for name, value in leaves.items()}
-        return canonical_json({**values, "code_version": self._versions.of(script)})
+        return canonical_json({**values, "code_version": self._versions.of(script, values)})
 
     def _model(self, task: str, model: str) -> dict[str, Any]:
         entry = self.study.models[model]
@@ -78,7 +78,11 @@ class Stages:
 
     def build_corpus(self, task: str) -> str:
         entry = self.study.tasks[task]
-        return self._settings("build_corpus", task=task, corpus=entry.corpus, test_sets=entry.test_sets)
+        # How a source is called in the report doesn't change its text.
+        corpus = entry.corpus.model_dump(mode="json", exclude={"licence", "origin"})
+        return self._settings(
+            "build_corpus", task=task, corpus=corpus, test_sets=entry.test_sets, stop=entry.template.stop
+        )
 
     def embed_corpus(self, task: str) -> str:
         encoder = self.study.tasks[task].encoder
@@ -88,13 +92,20 @@ class Stages:
         entry = self.study.tasks[task]
         return self._settings("find_neighbours", task=task, index=entry.index, k=entry.k)
 
-    def paraphrase(self, task: str, paraphraser: str) -> str:
-        entry = self.study.tasks[task]
+    def ask_endpoint(self, task: str, split: str, paraphraser: str) -> str:
+        entry = self.study.paraphrasers[paraphraser].model_dump(mode="json", exclude={"min_similarity"})
+        return self._settings("ask_endpoint", task=task, split=split, paraphraser_name=paraphraser, paraphraser=entry)
+
+    def paraphrase(self, task: str, split: str, paraphraser: str) -> str:
+        entry, chosen = self.study.tasks[task], self.study.paraphrasers[paraphraser]
+        models = {name: self.study.models[name] for name in chosen.models}
         return self._settings(
             "paraphrase",
             task=task,
+            split=split,
             paraphraser_name=paraphraser,
-            paraphraser=self.study.paraphrasers[paraphraser],
+            paraphraser=chosen,
+            models={name: {"dtype": model.dtype, "device": model.device} for name, model in models.items()},
             corpus=entry.corpus,
             encoder=self._encoder(entry.encoder),
         )
@@ -189,6 +200,10 @@ class Stages:
 
     def simulate_minimal_model(self) -> str:
         return self._settings("simulate_minimal_model", **self.study.minimal_model.model_dump(mode="json"))
+
+    def collect_examples(self, task: str, model: str) -> str:
+        headline = self.study.tasks[task].metrics[0]
+        return self._settings("collect_examples", task=task, model_name=model, metric=headline)
 
     def build_tables(self) -> str:
         entries = {task: self.study.tasks[task] for task in self.tasks}
@@ -289,9 +304,13 @@ class Stages:
 
     # Inputs that depend on the configuration.
 
-    def corpus_package(self, task: str) -> str | None:
-        """Return the package that a task's corpus is read from, or None."""
-        return getattr(self.study.tasks[task].corpus, "package", None)
+    def corpus_packages(self, task: str) -> list[str]:
+        """Return the packages that a task's corpus is read from."""
+        return getattr(self.study.tasks[task].corpus, "packages", [])
+
+    def corpus_files(self, task: str) -> list[str]:
+        """Return the user's own files that a task's corpus is read from."""
+        return getattr(self.study.tasks[task].corpus, "paths", [])
 
     def encoder_package(self, encoder: str) -> str | None:
         """Return the package that an encoder is read from, or None."""
@@ -314,6 +333,14 @@ class Stages:
         """Return the hub's entry that a model is read from, or nothing."""
         return [key for key in self._hub if key == ("models", model)]
 
+    def metric_hub(self, metric: str) -> list[tuple[str, str]]:
+        """Return the hub's entry that a learned metric is read from, or nothing."""
+        return [key for key in self._hub if key == ("metrics", metric)]
+
+    def metric_encoder_hub(self, metric: str) -> list[tuple[str, str]]:
+        """Return the hub's entry of the encoder that a learned metric was built on, or nothing."""
+        return [key for key in self._hub if key == ("metric_encoders", self.study.metrics[metric].encoder)]
+
     @cached_property
     def _hub(self) -> dict[tuple[str, str], HubEntry]:
         return {(registry, name): entry for registry, name, entry in hub_entries(self.study)}
@@ -324,12 +351,14 @@ class Stages:
         used = {key for task in self.tasks for key in self.corpus_hub(task)}
         used |= {("encoders", self.study.tasks[task].encoder) for task in self.tasks}
         used |= {("models", model) for model in self.models}
+        for metric in {metric for task in self.tasks for metric in self.learned_metrics(task)}:
+            used |= {("metrics", metric), ("metric_encoders", self.study.metrics[metric].encoder)}
         return [key for key in self._hub if key in used]
 
     @cached_property
     def packages_used(self) -> list[str]:
         """Packages that the grid is read from."""
-        names = [self.corpus_package(task) for task in self.tasks]
+        names: list[str | None] = [name for task in self.tasks for name in self.corpus_packages(task)]
         names += [self.encoder_package(self.study.tasks[task].encoder) for task in self.tasks]
         names += [self.model_package(model) for model in self.models]
         return list(dict.fromkeys(name for name in names if name))
@@ -342,6 +371,10 @@ class Stages:
     def needs_neighbours(self, strategy: str) -> bool:
         """Return whether a strategy shows nearest neighbours."""
         return self.study.strategies[strategy].needs_neighbours
+
+    def learned_metrics(self, task: str) -> list[str]:
+        """Return the metrics of a task that a model computes, in an environment of its own."""
+        return [metric for metric in self.study.tasks[task].metrics if metric in self.study.metrics]
 
     @property
     def safeguards(self) -> str:
@@ -381,7 +414,3 @@ class Stages:
                 needs = study.models[models[0]]
                 on_gpu |= needs.device == "cuda"
         return study.cluster.request(needs.mem_mb, needs.runtime, int(on_gpu), attempt)
-    def learned_metrics(self, task: str) -> list[str]:
-        """Return the metrics of a task that a model computes, in an environment of its own."""
-        return [metric for metric in self.study.tasks[task].metrics if metric in self.study.metrics]
-

@@ -11,14 +11,16 @@ from contrastive_context.config.base import Model
 from contrastive_context.config.cluster import Cluster
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.finetuning import FineTuning
-from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.metrics import CometModel, LearnedMetric, MetricEncoder
+from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.models import LanguageModel
+from contrastive_context.config.paraphrasers import Paraphraser
 from contrastive_context.config.safeguards import Safeguards
-from contrastive_context.config.sources import DataSet, Encoder, Package, Paraphraser
+from contrastive_context.config.sources import DataSet, Encoder, Package
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import Task
+from contrastive_context.config.text import CataloguesCorpus
 from contrastive_context.errors import UserError
 
 #: Synthetic corpora: kind → the kind of encoder whose cosine is the task's similarity.
@@ -55,13 +57,13 @@ class Study(Model):
     datasets: dict[str, DataSet] = {}
     encoders: dict[str, Encoder] = {}
     paraphrasers: dict[str, Paraphraser] = {}
+    metrics: dict[LearnedMetric, CometModel] = Field({}, description="learned metrics; the others need no entry")
+    metric_encoders: dict[str, MetricEncoder] = {}
     tasks: dict[str, Task]
     models: dict[str, LanguageModel]
     strategies: dict[str, Strategy]
     finetuning: dict[str, FineTuning]
     generation: Generation = Generation()
-    metrics: dict[LearnedMetric, CometModel] = Field({}, description="learned metrics; the others need no entry")
-    metric_encoders: dict[str, MetricEncoder] = {}
     safeguards: Safeguards = Safeguards()
     statistics: Statistics = Statistics()
     figures: FigureStyle = FigureStyle()
@@ -156,6 +158,11 @@ def _cross_check(study: Study) -> Iterator[str]:
     for name, model in study.models.items():
         if model.kind == "gguf_package":
             yield from _check_reference(f"models.{name}.package", model.package, study.packages, "packages")
+    for name, metric in study.metrics.items():
+        yield from _check_reference(f"metrics.{name}.encoder", metric.encoder, study.metric_encoders, "metric_encoders")
+    for name, paraphraser in study.paraphrasers.items():
+        for model in paraphraser.models:
+            yield from _check_reference(f"paraphrasers.{name}", model, study.models, "models")
     for name, task in study.tasks.items():
         yield from _check_task(name, task, study)
     for name, strategy in study.strategies.items():
@@ -168,11 +175,6 @@ def _cross_check(study: Study) -> Iterator[str]:
         for task, paraphraser in strategy.paraphrasers.items():
             where = f"strategies.{name}.paraphrasers"
             yield from _check_reference(where, task, study.tasks, "tasks")
-    for name, metric in study.metrics.items():
-        yield from _check_reference(f"metrics.{name}.encoder", metric.encoder, study.metric_encoders, "metric_encoders")
-    for name, paraphraser in study.paraphrasers.items():
-        for model in paraphraser.models:
-            yield from _check_reference(f"paraphrasers.{name}", model, study.models, "models")
             yield from _check_reference(f"{where}.{task}", paraphraser, study.paraphrasers, "paraphrasers")
             if task in study.tasks and paraphraser in study.paraphrasers:
                 kinds = study.tasks[task].corpus.kind, study.paraphrasers[paraphraser].kind
@@ -215,6 +217,8 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
     if task.corpus.kind == "home_assistant_intents":
         where = f"tasks.{name}.corpus.package"
         yield from _check_reference(where, task.corpus.package, study.packages, "packages")
+    if task.corpus.kind == "catalogues":
+        yield from _check_catalogues(f"tasks.{name}.corpus", task.corpus, study)
     if encoder := study.encoders.get(task.encoder):
         for kind, own in SYNTHETIC.items():
             if (task.corpus.kind == kind) != (encoder.kind == own):
@@ -231,10 +235,22 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
             yield from _check_reference(f"tasks.{name}.corpus.{key}.data", split.data, study.datasets, "datasets")
         for first, second in task.corpus.overlaps():
             yield f"tasks.{name}.corpus: {first} and {second} take the same rows; give them parts that don't overlap"
-    known = set(task.corpus.test) if task.corpus.kind == "hub" else {"in_domain"}
+    known = set(task.corpus.test) if task.corpus.kind == "hub" else set(getattr(task.corpus, "test_sets", ["in_domain"]))
     for test_set in task.test_sets:
         if test_set not in known:
             yield f"tasks.{name}.test_sets: the corpus has no test set {test_set!r}{_suggest(test_set, known)}"
+
+
+def _check_catalogues(where: str, corpus: CataloguesCorpus, study: Study) -> Iterator[str]:
+    suffixes = {"home_assistant": ".whl", "chromium": ".deb", "gettext": ".deb"}
+    for domain, catalogue in corpus.catalogues.items():
+        names = [catalogue.package] if isinstance(catalogue.package, str) else catalogue.package
+        for name in names:
+            key = f"{where}.{domain}_{'of_' if domain == 'out' else ''}domain.package"
+            yield from _check_reference(key, name, study.packages, "packages")
+            suffix = suffixes[catalogue.format]
+            if name in study.packages and not study.packages[name].filename.endswith(suffix):
+                yield f"{key}: {name} is no {suffix} file, which catalogues of {catalogue.format} come in"
 
 
 def _check_language(where: str, model: str, task: str, study: Study) -> Iterator[str]:

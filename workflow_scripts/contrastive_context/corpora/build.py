@@ -1,19 +1,28 @@
-"""From a corpus's raw rows to its files: ids, removal of duplicates within and across splits, counts."""
+"""From a corpus's raw rows to its files: cleaning, ids, removal of duplicates within and across splits, counts."""
 
+import importlib
+import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Corpus
+from contrastive_context.corpora.dividing import uniform
+from contrastive_context.corpora.reading import MAX_LISTED, Listed, Reading
 from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, normalise, row_id
 from contrastive_context.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+READ = "read"
+"""Key in the counts of what was read before it was divided into splits."""
+
+_SHOWN = 3  # places of malformed rows in a message
 
 
 class Settings(Model):
@@ -22,35 +31,38 @@ class Settings(Model):
     task: str
     corpus: Corpus
     test_sets: list[str]
+    stop: str
 
 
-def build(
-    settings: Settings, packages: Mapping[str, Path], hub: Mapping[str, Path] | None = None
-) -> tuple[dict[str, "pd.DataFrame"], dict[str, Any]]:
+class Built(NamedTuple):
+    """A corpus: frames by split, counts by split, and the rows that were malformed or cleaned away, by place."""
+
+    frames: "dict[str, pd.DataFrame]"
+    counts: dict[str, Any]
+    listed: list[Listed]
+
+
+def build(settings: Settings, packages: Mapping[str, Path], hub: Mapping[str, Path] | None = None) -> Built:
     """Build all splits of a task.
 
     Args:
-        settings: the task's corpus and which of its test sets are wanted.
-        packages: package name → record of ``fetch_package.py``, for the kinds that need one.
+        settings: the task's corpus, which of its test sets are wanted, and the stop of the task's template.
+        packages: package name → record of ``fetch_package.py``, for the kinds that need some.
         hub: data set → record of ``fetch_hub.py``, for kind ``hub``.
 
     Returns:
         Frames by split (``train``, ``dev``, ``arrivals``, ``test/<name>``) with the columns of a corpus file, sorted by
-        id; and the counts by split: generated, dropped by reason, kept.
+        id; the counts by split: generated, dropped by reason, kept, and the same for what was read; what was dropped
+        before duplicates were, by file and line.
 
     Raises:
-        UserError: a package or test set is missing, or a split is empty.
+        UserError: a package or test set is missing, a split is empty, or too many rows are malformed.
     """
-    module = corpus_module(settings.corpus.kind)
-    package = getattr(settings.corpus, "package", None)
-    if settings.corpus.kind == "hub":
-        raw = module.build(settings.corpus, hub or {})
-    elif package is None:
-        raw = module.build(settings.corpus)
-    elif package in packages:
-        raw = module.build(settings.corpus, packages[package])
-    else:
-        raise UserError(f"tasks.{settings.task}.corpus.package: --packages RECORD of {package} is missing")
+    corpus, where = settings.corpus, f"tasks.{settings.task}.corpus"
+    raw, readings = _read(settings, packages, hub or {})
+    counts: dict[str, Any] = {}
+    if readings:
+        counts[READ] = _count_read(readings, corpus.max_rejected, where)
     tests = {name[len("test.") :] for name in raw if name.startswith("test.")}
     if missing := [name for name in settings.test_sets if name not in tests]:
         known = ", ".join(sorted(tests))
@@ -59,33 +71,101 @@ def build(
         )
     wanted = {f"test/{name}": raw[f"test.{name}"] for name in settings.test_sets}
     wanted |= {name: raw[name] for name in ("arrivals", "dev", "train")}
-    frames, counts = remove_duplicates(wanted)
+    cleaned, listed = _clean(wanted, getattr(corpus, "cleaning", None), settings.stop)
+    frames, of_splits = remove_duplicates(cleaned)
+    frames = _limit(frames, of_splits, getattr(corpus, "limits", {}), corpus.seed)
+    # Where a corpus is divided by chance a small one may have no dev rows, which nothing depends on.
+    dev_is_optional = hasattr(corpus, "shares") or getattr(corpus, "dev", None) == 0
     for split, frame in frames.items():
-        may_be_empty = split == "dev" and getattr(settings.corpus, "dev", None) == 0
-        if frame.empty and not may_be_empty:
+        if frame.empty and not (split == "dev" and dev_is_optional):
+            reasons = "; ".join(f"{reason}: {n}" for reason, n in of_splits[split]["dropped"].items())
             raise UserError(
-                f"tasks.{settings.task}.corpus: split {split} is empty ({counts[split]['generated']} rows before "
-                "duplicates were removed); ask for more rows or another corpus"
+                f"{where}: split {split} is empty ({of_splits[split]['generated']} rows before cleaning and the removal "
+                f"of duplicates{'; dropped: ' if reasons else ''}{reasons}); ask for more rows or another corpus"
             )
-    return frames, counts
+    malformed = itertools.chain.from_iterable(reading.listed for reading in readings)
+    return Built(frames, counts | of_splits, list(itertools.islice(itertools.chain(malformed, listed), MAX_LISTED)))
+
+
+def _read(
+    settings: Settings, packages: Mapping[str, Path], hub: Mapping[str, Path]
+) -> tuple["dict[str, pd.DataFrame]", list[Reading]]:
+    corpus = settings.corpus
+    module = corpus_module(corpus.kind)
+    needed = getattr(corpus, "packages", [])
+    if missing := [name for name in needed if name not in packages]:
+        raise UserError(f"tasks.{settings.task}.corpus: --packages RECORD of {missing[0]} is missing")
+    if corpus.kind == "hub":
+        result = module.build(corpus, hub)
+    elif hasattr(corpus, "package"):
+        result = module.build(corpus, packages[corpus.package])
+    else:
+        result = module.build(corpus, packages) if needed else module.build(corpus)
+    return result if isinstance(result, tuple) else (result, [])
 
 
 def corpus_module(kind: str) -> ModuleType:
-    """Return the module of a corpus kind.
+    """Return the module of a corpus kind, which has the kind's name.
 
-    It has ``build(settings)`` or, where the kind needs downloads, ``build(settings, record)``; for kind ``hub`` the second
-    argument is a mapping of records. What a module leaves out on purpose it counts in ``frame.attrs["dropped"]``.
+    It is loaded by name, so that what a corpus doesn't need isn't loaded and a change in it concerns nobody else
+    (:func:`contrastive_context.code_version.loaded_by_name`). It has ``build(settings)`` or, where the kind needs
+    downloads, ``build(settings, record)``; for kinds ``hub`` and ``catalogues`` the second argument is a mapping of
+    records. It returns frames by split, with what it left out on purpose in ``frame.attrs["dropped"]``; kinds whose
+    rows may be malformed return the frames and a list of readings.
     """
-    # Imported one by one, and by statements: what a corpus doesn't need isn't loaded, and code versions see the rest.
-    if kind == "lexicon":
-        from contrastive_context.corpora import lexicon as module
-    elif kind == "idiom":
-        from contrastive_context.corpora import idiom as module
-    elif kind == "home_assistant_intents":
-        from contrastive_context.corpora import home_assistant_intents as module
-    else:
-        from contrastive_context.corpora import hub as module
-    return module
+    return importlib.import_module(f"{__package__}.{kind}")
+
+
+def _count_read(readings: Iterable[Reading], max_rejected: float, where: str) -> dict[str, Any]:
+    """Add up readings.
+
+    Raises:
+        UserError: nothing was read, or the share of malformed rows is above ``max_rejected``.
+    """
+    rejected, skipped = Counter[str](), Counter[str]()
+    read, places = 0, []
+    for reading in readings:
+        rejected += reading.rejected
+        skipped += reading.skipped
+        read += reading.read
+        places += reading.listed[:_SHOWN]
+    if rejected.total() > max_rejected * read:
+        shown = "; ".join(f"{place.file}, {place.line}: {place.reason}" for place in places[:_SHOWN])
+        raise UserError(
+            f"{where}: {rejected.total()} of {read} rows are malformed, more than the share of {max_rejected:g} allowed "
+            f"by max_rejected. The first: {shown}. Mend them, or raise max_rejected"
+        )
+    dropped = {f"malformed: {reason}": n for reason, n in sorted(rejected.items())} | dict(sorted(skipped.items()))
+    return {"generated": read, "dropped": dropped, "kept": read - sum(dropped.values())}
+
+
+def _clean(
+    raw: Mapping[str, "pd.DataFrame"], cleaning: Any, stop: str
+) -> tuple["dict[str, pd.DataFrame]", list[Listed]]:
+    """Clean every split; count what is dropped with what was left out before, in ``frame.attrs``."""
+    from contrastive_context.corpora.cleaning import clean
+
+    frames, listed = {}, []
+    for split, frame in raw.items():
+        frames[split], dropped = clean(frame, cleaning, stop)
+        frames[split].attrs["dropped"] = Counter(frame.attrs.get("dropped")) + Counter(row.reason for row in dropped)
+        listed += [row._replace(split=split) for row in dropped]
+    return frames, listed
+
+
+def _limit(
+    frames: Mapping[str, "pd.DataFrame"], counts: Mapping[str, Any], limits: Mapping[str, int], seed: int
+) -> "dict[str, pd.DataFrame]":
+    """Keep at most so many rows of a split, drawn by a hash of the seed and the id; correct the counts."""
+    result = dict(frames)
+    for split, frame in frames.items():
+        n = limits.get(split.removeprefix("test/"))
+        if n is not None and len(frame) > n:
+            order = frame["id"].map(lambda key, split=split: uniform(f"{seed}/limit/{split}/{key}"))
+            result[split] = frame.loc[order.nsmallest(n).index].sort_values("id", ignore_index=True)
+            counts[split]["dropped"]["above the limit"] = len(frame) - n
+            counts[split]["kept"] = n
+    return result
 
 
 def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.DataFrame"], dict[str, Any]]:
@@ -146,19 +226,23 @@ def _scope(where: str, split: str) -> str:
     return "within splits" if where == split else "across splits"
 
 
-def write(frames: Mapping[str, "pd.DataFrame"], counts: Mapping[str, Any], folder: Path) -> None:
-    """Write ``<split>.parquet`` for every split and, last, ``counts.json``.
+def write(built: Built, folder: Path) -> None:
+    """Write ``<split>.parquet`` for every split, ``rejected.csv`` and, last, ``counts.json``.
 
-    Test sets go into one ``test.parquet``, sorted by id, with their names in the column ``test_set``.
+    Test sets go into one ``test.parquet``, sorted by id, with their names in the column ``test_set``. ``rejected.csv``
+    lists malformed rows, and those cleaned away, by file and line; beyond its first rows they are only counted.
     """
     import pandas as pd
 
     prefix = "test/"
-    for split, frame in frames.items():
+    for split, frame in built.frames.items():
         if not split.startswith(prefix):
             artifacts.write_parquet(folder / f"{split}.parquet", frame)
     tests = [
-        frame.assign(test_set=split.removeprefix(prefix)) for split, frame in frames.items() if split.startswith(prefix)
+        frame.assign(test_set=split.removeprefix(prefix))
+        for split, frame in built.frames.items()
+        if split.startswith(prefix)
     ]
     artifacts.write_parquet(folder / "test.parquet", pd.concat(tests).sort_values("id", ignore_index=True))
-    artifacts.write_json(folder / "counts.json", dict(counts))
+    artifacts.write_csv(folder / "rejected.csv", pd.DataFrame(built.listed, columns=list(Listed._fields)))
+    artifacts.write_json(folder / "counts.json", built.counts)

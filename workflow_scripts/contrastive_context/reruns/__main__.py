@@ -74,8 +74,11 @@ def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
     if not (scripts / f"{arguments.step}.py").is_file():
         known = ", ".join(sorted(path.stem for path in scripts.glob("*.py")))
         raise UserError(f"no step {arguments.step!r}; known: {known}")
-    version = CodeVersions(scripts, Path(".snakemake/code_versions.json")).of(arguments.step)
-    count = accept(all_sidecars(_folder(arguments.run)), arguments.step, version)
+    versions = CodeVersions(scripts, Path(".snakemake/code_versions.json"))
+    sidecars = [sidecar for sidecar in all_sidecars(_folder(arguments.run)) if sidecar.step == arguments.step]
+    # Which modules a step uses may depend on its settings.
+    versioned = [(sidecar, versions.of(arguments.step, sidecar.record["settings"])) for sidecar in sidecars]
+    count = sum(accept([sidecar], arguments.step, version) for sidecar, version in versioned)
     print(f"{count} result(s) of {arguments.step} accepted as made by the present code")
     return 0
 

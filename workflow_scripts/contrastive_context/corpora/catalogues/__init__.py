@@ -1,0 +1,47 @@
+"""Corpora of translated software: English strings and their translations, from message catalogues.
+
+A catalogue's format is the name of a module of this package, which is loaded by name: a change in one format concerns
+only the corpora that use it.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from contrastive_context.config.text import CataloguesCorpus
+from contrastive_context.corpora.dividing import divide, halve
+from contrastive_context.corpora.reading import Reading
+
+
+def build(settings: CataloguesCorpus, records: Mapping[str, Path]) -> tuple[dict, list[Reading]]:
+    """Read the in-domain catalogue, divided by shares, and the out-of-domain one, which is all for test time.
+
+    Args:
+        settings: language, catalogues and shares.
+        records: package → record of ``fetch_package.py``.
+
+    Returns:
+        Frames ``train``, ``dev``, ``arrivals`` (of both domains) and ``test.<name>`` with the raw columns; and a reading
+        per catalogue.
+
+    Raises:
+        UserError: a package lacks the language, or its format is not the expected one.
+    """
+    import pandas as pd
+
+    frames: dict[str, pd.DataFrame] = {}
+    readings = []
+    for domain, catalogue in settings.catalogues.items():
+        reading = Reading()
+        module = import_module(f"{__name__}.{catalogue.format}")
+        module.read(catalogue, settings.language, records, domain, reading)
+        readings.append(reading)
+        rows = reading.frames()[""]
+        if domain == "in":
+            frames = divide(rows, settings.shares, settings.seed)
+            frames["test.in_domain"] = frames.pop("test")
+        else:
+            parts = halve(rows, settings.shares, settings.seed)
+            frames["test.out_of_domain"] = parts["test"]
+            frames["arrivals"] = pd.concat([frames["arrivals"], parts["arrivals"]], ignore_index=True)
+    return frames, readings

@@ -1,0 +1,294 @@
+"""A user's own pairs: TSV, CSV, JSON Lines or Parquet files, read row by row, by column names.
+
+A file is UTF-8, with or without a byte order mark, its lines ended by LF or CRLF. What can't be read is rejected with
+its file and line (Parquet: row), and reading goes on behind it.
+"""
+
+import csv
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from contrastive_context.config.text import FilesCorpus
+from contrastive_context.corpora.dividing import divide
+from contrastive_context.corpora.reading import Place, Reading
+from contrastive_context.errors import UserError
+
+_BOM = b"\xef\xbb\xbf"
+_CHUNK = 1 << 20
+BLANK = "blank line"
+
+
+class Row(NamedTuple):
+    """One row: ``values`` by column, or ``fault`` and the ``text`` at fault; ``lines`` is how many lines it spans."""
+
+    line: int
+    values: dict[str, Any] | None
+    fault: str = ""
+    text: Any = ""
+    lines: int = 1
+
+
+def build(settings: FilesCorpus) -> tuple[dict, list[Reading]]:
+    """Read all files.
+
+    Args:
+        settings: paths, columns, and how the text is divided.
+
+    Returns:
+        Frames ``train``, ``dev``, ``arrivals`` and ``test.<name>`` with the raw columns; and the reading.
+
+    Raises:
+        UserError: a file is missing, is not of its format at all, or lacks a column.
+    """
+    import pandas as pd
+
+    from contrastive_context.corpora.rows import RAW_COLUMNS
+
+    reading = Reading()
+    for split, paths in settings.paths_by_split.items():
+        for path in paths:
+            _read(settings, path, split, reading)
+    frames = reading.frames()
+    nothing = pd.DataFrame(columns=list(RAW_COLUMNS))
+    if settings.files:
+        frames = divide(frames.get("", nothing), settings.shares, settings.seed)
+        frames["test.in_domain"] = frames.pop("test")
+    return {split: frames.get(split, nothing) for split in [*settings.paths_by_split, *frames] if split}, [reading]
+
+
+def _read(settings: FilesCorpus, path: str, split: str, reading: Reading) -> None:
+    columns = settings.columns
+    names = [columns.source, columns.target] + [
+        name for name in (columns.id, columns.cluster, columns.domain) if name is not None
+    ]
+    blank: list[Row] = []
+    try:
+        for row in rows(Path(path), settings.format_of(path), names, settings.header, settings.max_line_bytes):
+            if row.fault == BLANK:
+                blank.append(row)  # blank lines at the end of a file are no rows
+                continue
+            for missed in blank:
+                reading.reject(Place(path, str(missed.line)), BLANK, split=split)
+            blank.clear()
+            place = Place(path, str(row.line))
+            if row.values is None:
+                reading.reject(place, row.fault, row.text, rows=row.lines, split=split)
+                continue
+            values = row.values
+            reading.add(
+                place,
+                values[columns.source],
+                values[columns.target],
+                split=split,
+                # The file isn't part of a cluster's name: a document may have rows in several.
+                cluster=_label(values, columns.cluster),
+                domain=_label(values, columns.domain) or "in",
+                meta={"id": _label(values, columns.id)} if columns.id else None,
+            )
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror or error})") from error
+
+
+def _label(values: dict[str, Any], column: str | None) -> str:
+    value = values[column] if column else None
+    return "" if value is None else str(value).strip()
+
+
+def rows(path: Path, kind: str | None, columns: Sequence[str], header: list[str] | None, limit: int) -> Iterator[Row]:
+    """Yield the rows of one file.
+
+    Args:
+        path: the file.
+        kind: ``tsv``, ``csv``, ``jsonl`` or ``parquet``.
+        columns: columns wanted, with dots for nested ones.
+        header: column names of a TSV or CSV file whose first line is a row already.
+        limit: bytes above which a line (Parquet: a text) is malformed.
+
+    Raises:
+        UserError: a column is missing, or the file is not of its format at all.
+        OSError: the file can't be read.
+    """
+    if kind == "parquet":
+        yield from _parquet(path, columns, limit)
+        return
+    with path.open("rb") as file:
+        start = file.read(len(_BOM))
+        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise UserError(f"{path}: the file is UTF-16; save it as UTF-8")
+        if start != _BOM:
+            file.seek(0)
+        lines = _lines(file, limit)
+        if kind == "jsonl":
+            yield from _json_lines(lines, columns)
+        else:
+            yield from _table(path, _records(lines, kind == "csv", limit), columns, header)
+
+
+class _Line(NamedTuple):
+    number: int
+    text: str
+    fault: str = ""
+    raw: bytes = b""
+
+
+def _lines(file: BinaryIO, limit: int) -> Iterator[_Line]:
+    """Yield lines without their ends; of one above the limit only the beginning is held."""
+    number = 0
+    while raw := file.readline(limit + 2):  # a line end may be two bytes
+        number += 1
+        text = raw.removesuffix(b"\n").removesuffix(b"\r")
+        if len(text) > limit:
+            while raw and not raw.endswith(b"\n"):
+                raw = file.readline(_CHUNK)
+            yield _Line(number, "", "line too long", text)
+            continue
+        if b"\0" in text:
+            yield _Line(number, "", "NUL character", text)
+            continue
+        try:
+            yield _Line(number, text.decode("utf-8"))
+        except UnicodeDecodeError:
+            yield _Line(number, "", "broken UTF-8", text)
+
+
+def _records(lines: Iterator[_Line], quoted: bool, limit: int) -> Iterator[Row]:
+    """Split lines into fields; ``values`` has them under their places, "0", "1", …"""
+    if not quoted:
+        for line in lines:
+            if line.fault:
+                yield Row(line.number, None, line.fault, line.raw)
+            elif not line.text.strip():
+                yield Row(line.number, None, BLANK)
+            else:
+                yield Row(line.number, dict(enumerate(line.text.split("\t"))))
+        return
+    # The csv module reads on over line ends within quotes: what it took is remembered, for faults and for places.
+    taken: list[_Line] = []
+
+    def texts() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield f"{line.text}\n"
+
+    csv.field_size_limit(max(limit, csv.field_size_limit()))
+    reader = csv.reader(texts(), strict=True)
+    while True:
+        taken.clear()
+        fields, fault = None, ""
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            # The end of the file within quotes is an error too; then nothing more comes.
+            fault = "broken quotes" if "field larger" not in str(error) else "line too long"
+        first = taken[0]
+        if bad := next((line for line in taken if line.fault), None):
+            yield Row(bad.number, None, bad.fault, bad.raw, len(taken))
+        elif fault:
+            yield Row(first.number, None, fault, first.text, len(taken))
+        elif not any(field.strip() for field in fields):
+            yield Row(first.number, None, BLANK)
+        else:
+            yield Row(first.number, dict(enumerate(fields)), lines=len(taken))
+
+
+def _table(path: Path, records: Iterator[Row], columns: Sequence[str], header: list[str] | None) -> Iterator[Row]:
+    """Name the fields of records by the header."""
+    if header is None:
+        first = next(records, None)
+        if first is None or first.values is None:
+            fault = f"line {first.line}: {first.fault}" if first else "the file is empty"
+            raise UserError(f"{path}: no line of column names ({fault})")
+        header = [name.strip() for name in first.values.values()]
+    _require(path, columns, header)
+    places = {name: header.index(name) for name in columns}
+    for row in records:
+        if row.values is None:
+            yield row
+        elif len(row.values) != len(header):
+            text = "\t".join(row.values.values())
+            yield Row(row.line, None, f"not {len(header)} columns", text, row.lines)
+        else:
+            yield Row(row.line, {name: row.values[place] for name, place in places.items()})
+
+
+def _require(path: Path, columns: Sequence[str], known: Sequence[str]) -> None:
+    for name in columns:
+        if list(known).count(name) != 1:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            what = "two columns" if name in known else "no column"
+            raise UserError(f"{path}: {what} {name!r}{hint if name not in known else ''} (it has: {', '.join(known)})")
+
+
+def _json_lines(lines: Iterator[_Line], columns: Sequence[str]) -> Iterator[Row]:
+    for line in lines:
+        if line.fault:
+            yield Row(line.number, None, line.fault, line.raw)
+        elif not line.text.strip():
+            yield Row(line.number, None, BLANK)
+        else:
+            try:
+                value = json.loads(line.text)
+            except (ValueError, RecursionError):
+                yield Row(line.number, None, "not JSON", line.text)
+                continue
+            yield _nested(line.number, value, columns, line.text)
+
+
+def _nested(number: int, value: Any, columns: Sequence[str], shown: Any) -> Row:
+    """Take the columns out of nested objects."""
+    found = {}
+    for column in columns:
+        here = value
+        for part in column.split("."):
+            if not isinstance(here, dict) or part not in here:
+                return Row(number, None, f"no column {column}", shown)
+            here = here[part]
+        found[column] = here
+    return Row(number, found)
+
+
+def _parquet(path: Path, columns: Sequence[str], limit: int) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(path)
+        _require(path, [name.partition(".")[0] for name in columns], table.schema_arrow.names)
+        number = 0
+        for batch in table.iter_batches(batch_size=4096, columns=list(columns)):
+            for raw in _as_bytes(batch).to_pylist():
+                number += 1
+                row = _nested(number, raw, columns, "")
+                yield row if row.values is None else _decoded(number, row.values, limit)
+    except pa.ArrowException as error:
+        raise UserError(f"{path}: can't be read as Parquet ({error})") from error
+
+
+def _as_bytes(batch: Any) -> Any:
+    """Turn top-level texts into bytes, so that one broken text doesn't stop a batch."""
+    import pyarrow as pa
+
+    arrays = [
+        column.cast(pa.large_binary()) if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        else column
+        for column in batch.columns
+    ]  # fmt: skip
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+
+
+def _decoded(number: int, values: dict[str, Any], limit: int) -> Row:
+    for name, value in values.items():
+        if isinstance(value, bytes):
+            if len(value) > limit:
+                return Row(number, None, "line too long", value)
+            try:
+                values[name] = value.decode("utf-8")
+            except UnicodeDecodeError:
+                return Row(number, None, "broken UTF-8", value)
+    return Row(number, values)

@@ -1,0 +1,129 @@
+"""What reading a text source gives: well-formed rows by split, and the malformed ones by file and line."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_LISTED = 10_000
+"""Rows listed by place; beyond it they are only counted."""
+
+_EXCERPT = 80
+# Control characters but tab and line ends, direction overrides, lone surrogates, and what bad decoding leaves.
+_FAULT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffd]")
+
+
+class Place(NamedTuple):
+    """Where a row stands: its file, and the line (from 1) or key in it."""
+
+    file: str
+    line: str
+
+
+class Listed(NamedTuple):
+    """A row that was not kept; ``text`` is its beginning."""
+
+    split: str
+    file: str
+    line: str
+    reason: str
+    text: str
+
+
+class Reading:
+    """Gathers the rows of a source.
+
+    Attributes:
+        read: rows looked at.
+        rejected: malformed rows by reason.
+        skipped: rows left out on purpose, by reason.
+        listed: the malformed rows by place, at most ``MAX_LISTED``.
+    """
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.rejected: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
+        self.listed: list[Listed] = []
+        self._rows: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+
+    def add(
+        self,
+        place: Place,
+        source: Any,
+        target: Any,
+        *,
+        split: str = "",
+        cluster: str = "",
+        domain: str = "in",
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add a row, or reject it if a side is no text, is empty or holds characters that no text has.
+
+        Runs of white space become single spaces, since a line break could be a template's stop; byte order marks go.
+        """
+        texts = []
+        for side, value in (("source", source), ("target", target)):
+            if reason := fault(value):
+                self.reject(place, f"{reason} {side}", value, split=split)
+                return
+            texts.append(tidy(value))
+        self.read += 1
+        known = meta_text({"file": place.file, "line": place.line, **(meta or {})})
+        self._rows[split].append((*texts, cluster or f"{place.file}:{place.line}", domain, known))
+
+    def reject(self, place: Place, reason: str, text: Any = "", *, rows: int = 1, split: str = "") -> None:
+        """Count a malformed row, or several at one place, and list it."""
+        self.read += rows
+        self.rejected[reason] += rows
+        if len(self.listed) < MAX_LISTED:
+            self.listed.append(Listed(split, place.file, place.line, reason, excerpt(text)))
+
+    def skip(self, reason: str, rows: int = 1) -> None:
+        """Count rows that are sound but no pairs of text, such as strings without a translation."""
+        self.read += rows
+        self.skipped[reason] += rows
+
+    def frames(self) -> "dict[str, pd.DataFrame]":
+        """Return the well-formed rows, with the raw columns, by split."""
+        import pandas as pd
+
+        return {split: pd.DataFrame(rows, columns=list(RAW_COLUMNS)) for split, rows in self._rows.items()}
+
+
+def tidy(text: str) -> str:
+    """Return a text with single spaces and without byte order marks."""
+    return " ".join(text.replace("\ufeff", "").split())
+
+
+def fault(value: Any) -> str | None:
+    """Say what is wrong with a text, in words that a side's name can follow; None if nothing is."""
+    if value is None:
+        return "empty"
+    if not isinstance(value, str):
+        return "no text but a number, list or object as"
+    if found := _FAULT.search(value):
+        character = found.group()
+        if character == "\0":
+            return "NUL character in"
+        if character == "\ufffd":
+            return "replacement character (decoded wrongly before) in"
+        if "\ud800" <= character <= "\udfff":
+            return "lone surrogate in"
+        return "direction override in" if character > "\x9f" else "control character in"
+    return None if tidy(value) else "empty"
+
+
+def excerpt(value: Any) -> str:
+    """Return the beginning of a value with what can't be shown escaped."""
+    if isinstance(value, bytes):
+        text = value[: 4 * _EXCERPT].decode("utf-8", "backslashreplace")
+    else:
+        text = str(value)[:_EXCERPT]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown[:_EXCERPT]
