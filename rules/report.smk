@@ -1,5 +1,31 @@
+rule collect_examples:
+    input:
+        predictions=lambda wc: expand(
+            f"{R}/predictions/{wc.task}/{wc.model}/{{system}}.jsonl",
+            system=stages.systems(wc.task, wc.model),
+        ),
+        scores=f"{R}/scores/{{task}}/{{model}}.parquet",
+        contexts=f"{R}/contexts/{{task}}/eval.parquet",
+        arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
+        test=f"{R}/corpus/{{task}}/test.parquet",
+    output:
+        f"{R}/examples/{{task}}/{{model}}.parquet",
+    log:
+        f"{R}/logs/collect_examples/{{task}}.{{model}}.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.collect_examples(wc.task, wc.model),
+    shell:
+        "python workflow_scripts/collect_examples.py --settings {params.settings:q} --log {log}"
+        " --predictions {input.predictions} --scores {input.scores} --contexts {input.contexts}"
+        " --arrivals {input.arrivals} --test {input.test} --out {output}"
+
+
 rule build_report:
     input:
+        examples=[f"{R}/examples/{task}/{model}.parquet" for task, model in stages.pairs],
         tables=rules.build_tables.output,
         figures=rules.plot_figures.output,
         template="workflow_scripts/contrastive_context/report/template.html",

@@ -15,6 +15,7 @@ from contrastive_context.errors import UserError
 from contrastive_context.evaluation.findings import VERDICTS
 from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.figures.style import bars_in_words, headline_seed, ordered
+from contrastive_context.report.browser import browser
 from contrastive_context.report.choices import CHOICES
 from contrastive_context.report.effort import efforts
 from contrastive_context.report.usage import effective_config, usage
@@ -52,6 +53,7 @@ class Inputs:
         recall: task → recall.json of its neighbours.
         models: model → its hash file, whose extras (parameters, gate results) are shown.
         segments: scores files, from which cut answers and shortened prompts are counted.
+        examples: files of prompts with their answers, for the example browser.
         provenance: sidecars to list.
     """
 
@@ -64,6 +66,7 @@ class Inputs:
     recall: Mapping[str, Path] = field(default_factory=dict)
     models: Mapping[str, Path] = field(default_factory=dict)
     segments: Sequence[Path] = ()
+    examples: Sequence[Path] = ()
     provenance: Sequence[Path] = ()
 
     @classmethod
@@ -80,6 +83,7 @@ class Inputs:
         used = usage(settings.config, tasks, models)
         pairs = [pair for pair in itertools.product(tasks, models) if not used.systems or pair in used.systems]
         segments = [results / "scores" / task / f"{model}.parquet" for task, model in pairs]
+        examples = [results / "examples" / task / f"{model}.parquet" for task, model in pairs]
         corpora, contexts = results / "corpus", results / "contexts"
         coverage = {f"{task} evaluation": contexts / task / "eval.coverage.json" for task in tasks}
         coverage |= {f"{task} probes": contexts / task / "probes.coverage.json" for task in tasks}
@@ -92,6 +96,7 @@ class Inputs:
             recall=existing(recall),
             models=existing({model: results / "models" / f"{model}.json" for model in models}),
             segments=[path for path in segments if path.is_file()],
+            examples=[path for path in examples if path.is_file()],
             provenance=sorted(
                 path for path in results.rglob("*.provenance.json") if used.has_made(path.relative_to(results))
             ),
@@ -167,11 +172,18 @@ def render(inputs: Inputs, settings: Settings) -> str:
         versions=_merge(record.get("versions", {}) for record in provenance),
         hosts=sorted({_host(record.get("host", {})) for record in provenance if record.get("host")}),
         health=_health(inputs.segments, settings),
+        browser=browser(inputs.examples, _all_titles(settings)),
+        example_files=[str(path) for path in inputs.examples],
         licences=_licences(config),
         choices=CHOICES,
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
         confidence=f"{confidence:.0%}",
     )
+
+
+def _all_titles(settings: Settings) -> dict[str, dict[str, str]]:
+    strategies = dict(_STRATEGIES) | {name: title for name, title in settings.strategy_titles.items() if title != name}
+    return {"tasks": settings.task_titles, "models": settings.model_titles, "strategies": strategies}
 
 
 def build(inputs: Inputs, settings: Settings, out: str | Path) -> None:

@@ -41,7 +41,7 @@ class Usage:
             return name in self.names["paraphrasers"]
         if stage == "contexts":
             return not rest or (rest == ["train"] and name in self.names["strategies"])
-        if stage == "scores":
+        if stage in ("scores", "examples"):
             return name == "nearest_label" or (task, name) in self.systems
         if stage == "predictions" and not rest:
             return name == "nearest_label"

@@ -1,0 +1,42 @@
+"""Put every evaluation prompt, its context, gold and the systems' answers into one table, to look at."""
+
+import argparse
+
+from contrastive_context import artifacts, cli
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--predictions", nargs="+", required=True, help="JSON lines, one file per system")
+    parser.add_argument("--scores", required=True, help="segment scores of the same systems")
+    parser.add_argument("--contexts", required=True, help="frozen evaluation contexts")
+    parser.add_argument("--arrivals", required=True, help="corpus file of the examples")
+    parser.add_argument("--test", required=True, help="corpus file of the targets")
+    parser.add_argument("--out", required=True, help="the table: examples/<task>/<model>.parquet")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.columnar import write_tables
+    from contrastive_context.evaluation.examples import Settings, collect
+
+    settings = cli.load_settings(args.settings, Settings)
+    table = collect(settings, args.predictions, args.scores, args.contexts, args.arrivals, args.test)
+    write_tables(args.out, [table])
+    cli.log.info("%s: %d prompts", args.out, table.num_rows)
+    artifacts.write_provenance(
+        args.out,
+        inputs={
+            "predictions": args.predictions,
+            "scores": args.scores,
+            "contexts": args.contexts,
+            "arrivals": args.arrivals,
+            "test": args.test,
+        },
+        settings=args.settings,
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())
