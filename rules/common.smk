@@ -29,7 +29,7 @@ hub_records = lambda entries: [
     f"{R}/hub/{registry}/{name}.json" for registry, name in entries
 ]
 paraphrases = lambda task, strategy: (
-    [f"{R}/paraphrases/{task}/{name}.parquet"]
+    [f"{R}/paraphrases/{task}/train/{name}.parquet"]
     if (name := stages.paraphraser(task, strategy))
     else []
 )

@@ -25,7 +25,9 @@ rule embed_corpus:
         corpus=[f"{R}/corpus/{{task}}/{split}.parquet" for split in SPLITS],
         encoder=lambda wc: f"{R}/encoders/{study.tasks[wc.task].encoder}.json",
     output:
-        [f"{R}/embeddings/{{task}}/{split}.npy" for split in SPLITS],
+        embeddings=[f"{R}/embeddings/{{task}}/{split}.npy" for split in SPLITS],
+        # Of the training split: the similarity of later texts to each other depends on nothing but it.
+        statistics=f"{R}/embeddings/{{task}}/statistics.json",
     log:
         f"{R}/logs/embed_corpus/{{task}}.log",
     conda:
@@ -36,4 +38,5 @@ rule embed_corpus:
         settings=lambda wc: stages.embed_corpus(wc.task),
     shell:
         "python workflow_scripts/embed_corpus.py --settings {params.settings:q} --log {log}"
-        " --corpus {input.corpus} --encoder {input.encoder} --out {output}"
+        " --corpus {input.corpus} --encoder {input.encoder} --out {output.embeddings}"
+        " --statistics {output.statistics}"

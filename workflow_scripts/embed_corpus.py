@@ -1,44 +1,81 @@
-"""Embed the sources of corpus files: unit vectors, one per row."""
+"""Embed the sources of corpus files; an interrupted job goes on where it was."""
 
 import argparse
 from pathlib import Path
 
 from contrastive_context import artifacts, cli
+from contrastive_context.config.sources import BM25Encoder
 from contrastive_context.errors import UserError
 
 
 def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
-    parser.add_argument("--corpus", nargs="+", required=True, help="corpus files (Parquet)")
+    parser.add_argument("--corpus", nargs="+", required=True, help="corpus files (Parquet), the training split first")
     parser.add_argument("--encoder", required=True, help="its hash file encoders/<encoder>.json, the folder beside it")
-    parser.add_argument("--out", nargs="+", required=True, help="their embeddings, in the same order (.npy, float32)")
+    parser.add_argument("--out", nargs="+", required=True, help="their embeddings, in the same order (.npy)")
+    parser.add_argument(
+        "--statistics", required=True, help="what the encoder learned from the training split is written here (.json)"
+    )
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    import numpy as np
-
-    from contrastive_context.retrieval.encoders import Settings, embed, load_encoder
+    from contrastive_context.columnar import read_columns
+    from contrastive_context.retrieval.encoders import Settings, batch_size, embed_to_file, load_encoder
 
     settings = cli.load_settings(args.settings, Settings)
     if len(args.corpus) != len(args.out):
         raise UserError(f"--out: {len(args.out)} files for {len(args.corpus)} corpora")
     folder = args.encoder.removesuffix(".json")
     artifacts.check_folder(folder, args.encoder)
-    encode = load_encoder(settings.encoder, folder)
-    batch_size = getattr(settings.encoder, "batch_size", 256)
-    for corpus, out in zip(args.corpus, args.out, strict=True):
-        texts = artifacts.read_parquet(corpus, columns=["id", "source"])["source"].tolist()
-        vectors = embed(texts, encode, batch_size, label=f"embedding {Path(corpus).stem}")
-        cli.log.info("%s: %d rows of %d dimensions", corpus, *vectors.shape)
+    if settings.encoder.kind == "bm25":
+        _weigh_words(settings.encoder, args)
+    else:
+        encode = load_encoder(settings.encoder, folder)
+        for corpus, out in zip(args.corpus, args.out, strict=True):
+            shape = embed_to_file(
+                out,
+                read_columns(corpus, ["source"])["source"],
+                encode,
+                batch_size(settings.encoder),
+                key=_key(args, corpus),
+                label=f"embedding {Path(corpus).stem}",
+            )
+            cli.log.info("%s: %d rows of %d dimensions", corpus, *shape)
+        artifacts.write_json(args.statistics, {"kind": settings.encoder.kind})
+    artifacts.write_provenance(
+        *args.out,
+        args.statistics,
+        inputs={"corpus": args.corpus, "encoder": args.encoder},
+        settings=args.settings,
+        started=args.started,
+    )
+
+
+def _weigh_words(encoder: BM25Encoder, args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from contrastive_context.columnar import read_columns
+    from contrastive_context.retrieval.bm25 import BM25, Statistics
+
+    train, *others = (read_columns(path, ["source"])["source"].to_pylist() for path in args.corpus)
+    statistics = Statistics.of(train, (text for texts in others for text in texts))
+    encode = BM25(encoder, statistics)
+    for texts, out in zip((train, *others), args.out, strict=True):
+        weights = encode(texts).weights
         with artifacts.atomic_path(out) as temporary:
-            np.save(temporary, vectors)
-        artifacts.write_provenance(
-            out,
-            inputs={"corpus": corpus, "encoder": args.encoder},
-            settings=settings.model_dump(mode="json"),
-            started=args.started,
-        )
+            np.save(temporary, weights)
+        cli.log.info("%s: %d rows, %d words", out, len(texts), len(weights))
+    statistics.write(args.statistics)
+
+
+def _key(args: argparse.Namespace, corpus: str) -> str:
+    from contrastive_context.config.base import canonical_json
+    from contrastive_context.journal import fingerprint
+
+    return fingerprint(
+        canonical_json(artifacts.read_settings(args.settings)), files={"corpus": corpus, "encoder": args.encoder}
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Paraphrase the training pairs of a task and keep those that are close to their parents but not equal."""
+"""Paraphrase the pairs of a split and keep those that are close to their parents but not equal."""
 
 import argparse
 from pathlib import Path
@@ -8,38 +8,59 @@ from contrastive_context import artifacts, cli
 
 def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
-    parser.add_argument("--corpus", required=True, help="the training corpus (Parquet)")
+    parser.add_argument("--corpus", required=True, help="the split: corpus/<task>/<split>.parquet")
     parser.add_argument("--embeddings", required=True, help="its embeddings (.npy)")
+    parser.add_argument("--statistics", help="what the encoder learned from the training split; only BM25 needs it")
     parser.add_argument("--encoder", required=True, help="its hash file encoders/<encoder>.json, the folder beside it")
-    parser.add_argument(
-        "--exclude", nargs="+", action="extend", default=[], help="corpus files whose sources are not allowed"
-    )
+    parser.add_argument("--exclude", nargs="*", default=[], help="corpus files whose sources are not allowed")
+    parser.add_argument("--models", nargs="*", default=[], help="hash files models/<model>.json, if it runs models")
+    parser.add_argument("--answers", nargs="?", help="what ask_endpoint.py has brought, if it asks an endpoint")
     parser.add_argument("--out", required=True, help="the paraphrases (.parquet; counts go beside it, .counts.json)")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    import numpy as np
-
-    from contrastive_context.paraphrasing.pairs import Settings, paraphrase
-    from contrastive_context.retrieval.encoders import load_encoder
+    from contrastive_context.devices import require_gpu
+    from contrastive_context.paraphrasing.proposals import Settings, propose
 
     settings = cli.load_settings(args.settings, Settings)
-    folder = args.encoder.removesuffix(".json")
-    artifacts.check_folder(folder, args.encoder)
+    for name, model in settings.models.items():
+        require_gpu(model.device, f"models.{name}")
+    require_gpu(getattr(settings.encoder, "device", "cpu"), f"encoders.{Path(args.encoder).stem}")
+
+    from contrastive_context.columnar import read_embeddings
+    from contrastive_context.paraphrasing.pairs import accept
+    from contrastive_context.retrieval.encoders import load_encoder
+
+    folders = {Path(record).stem: Path(record.removesuffix(".json")) for record in args.models}
+    for record in (*args.models, args.encoder):
+        artifacts.check_folder(record.removesuffix(".json"), record)
     rows = artifacts.read_parquet(args.corpus, columns=["id", "source", "target", "cluster"])
+    embeddings = read_embeddings(args.embeddings, len(rows), args.corpus)
     excluded = [
         source for path in args.exclude for source in artifacts.read_parquet(path, columns=["source"])["source"]
     ]
-    encode = load_encoder(settings.encoder, folder)
-    frame, counts = paraphrase(settings, rows, np.load(args.embeddings), encode, excluded)
+    proposals = propose(settings, rows, folders, args.answers)
+    encode = load_encoder(settings.encoder, args.encoder.removesuffix(".json"), args.statistics)
+    frame, counts = accept(settings, rows, proposals, embeddings, encode, excluded)
     cli.log.info(
         "%s: %d of %d paraphrases accepted", settings.paraphraser_name, counts["accepted"], counts["candidates"]
     )
+    for reason, count in counts["rejected"].items():
+        cli.log.info("  %d rejected: %s", count, reason)
     artifacts.write_parquet(args.out, frame)
-    artifacts.write_json(Path(args.out).with_suffix(".counts.json"), counts)
-    inputs = {"corpus": args.corpus, "embeddings": args.embeddings, "encoder": args.encoder, "exclude": args.exclude}
-    artifacts.write_provenance(args.out, inputs=inputs, settings=settings.model_dump(mode="json"), started=args.started)
+    counts_file = Path(args.out).with_suffix(".counts.json")
+    artifacts.write_json(counts_file, counts)
+    inputs = {
+        "corpus": args.corpus,
+        "embeddings": args.embeddings,
+        "statistics": args.statistics,
+        "encoder": args.encoder,
+        "exclude": args.exclude,
+        "models": args.models,
+        "answers": args.answers,
+    }
+    artifacts.write_provenance(args.out, counts_file, inputs=inputs, settings=args.settings, started=args.started)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ def main(args: argparse.Namespace) -> None:
     package = Path(args.packages[0]) if args.packages else None
     hub = Path(args.hub[0]) if args.hub else None
     record = prepare(settings, folder, Path(args.out), package, hub)
-    cli.log.info("%s: %s, %d dimensions", settings.name, record["kind"], record["dimensions"])
+    dimensions = f", {record['dimensions']} dimensions" if "dimensions" in record else ""
+    cli.log.info("%s: %s%s", settings.name, record["kind"], dimensions)
     inputs = {"packages": args.packages, "hub": args.hub}
     artifacts.write_provenance(args.out, inputs=inputs, settings=settings.model_dump(mode="json"), started=args.started)
 

@@ -1,5 +1,6 @@
-"""Greedy generation with transformers, in length-sorted batches, and the predictions of a system."""
+"""Generation with transformers, in length-sorted batches, and the predictions of a system."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -31,9 +32,11 @@ def generate(
     *,
     max_new_tokens: int,
     batch_tokens: int = 8192,
+    temperature: float = 0.0,
+    seed: int = 0,
     label: str = "generate",
 ) -> list[Generation]:
-    """Continue every prompt greedily until the template's stop, EOS or ``max_new_tokens``.
+    """Continue every prompt, greedily or by sampling, until the template's stop, EOS or ``max_new_tokens``.
 
     Args:
         model: a causal language model of transformers, on its device; sampling options that it came with are ignored.
@@ -41,6 +44,8 @@ def generate(
         prompts: token ids per prompt.
         max_new_tokens: tokens generated at most.
         batch_tokens: padded tokens per batch, the generated ones included.
+        temperature: of the distribution that tokens are drawn from, 0 for greedy decoding.
+        seed: of the draws, which also depend on the batches.
         label: shown beside the progress bar.
 
     Returns:
@@ -55,7 +60,11 @@ def generate(
     pad = encoder.tokenizer.pad_token_id
     pad = pad if pad is not None else (eos[0] if eos else 0)
     config = GenerationConfig(
-        do_sample=False, num_beams=1, max_new_tokens=max_new_tokens, pad_token_id=pad, eos_token_id=eos or None
+        num_beams=1,
+        max_new_tokens=max_new_tokens,
+        pad_token_id=pad,
+        eos_token_id=eos or None,
+        **sampling(temperature),
     )
     device = next(model.parameters()).device
     results: list[Generation | None] = [None] * len(prompts)
@@ -63,7 +72,7 @@ def generate(
     # generate() fills what is unset in a given config from the model's own, which may ask for penalties or sampling.
     own_config, model.generation_config = model.generation_config, GenerationConfig()
     try:
-        with torch.inference_mode(), cli.progress(label=label, total=len(prompts), unit="prompt") as bar:
+        with seeded(seed), torch.inference_mode(), cli.progress(label=label, total=len(prompts), unit="prompt") as bar:
             for group in length_batches([len(prompt) + max_new_tokens for prompt in prompts], batch_tokens):
                 length = max(len(prompts[i]) for i in group)
                 ids = np.full((len(group), length), pad, dtype=np.int64)
@@ -84,6 +93,23 @@ def generate(
     finally:
         model.generation_config = own_config
     return results
+
+
+def sampling(temperature: float) -> dict[str, Any]:
+    """Return the options of transformers' ``GenerationConfig`` for a temperature, 0 for greedy decoding."""
+    if temperature == 0:
+        return {"do_sample": False}
+    return {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch for a while; its random state is as before afterwards."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 class _AnswerEnds:

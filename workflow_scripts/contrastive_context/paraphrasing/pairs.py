@@ -1,19 +1,18 @@
-"""Highly similar synthetic pairs: a paraphrase of each training pair, kept if close to it but not equal."""
+"""Highly similar synthetic pairs: which of the proposals are close to their parents but not equal."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from contrastive_context.config.base import Model
-from contrastive_context.config.sources import Corpus, Encoder, LexiconCorpus, Paraphraser
 from contrastive_context.corpora.rows import normalise, row_id
 from contrastive_context.errors import UserError
-from contrastive_context.paraphrasing.rules import reword
+from contrastive_context.paraphrasing.proposals import Proposal, Settings
 from contrastive_context.retrieval import encoders
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
+
+    from contrastive_context.retrieval.similarity import Vectors
 
 COLUMNS = ("id", "parent_id", "source", "target", "similarity", "target_paraphrased", "accepted", "reason")
 """Columns of a paraphrase file. ``reason`` is empty where accepted."""
@@ -24,61 +23,90 @@ REPEATED = "same text as another paraphrase"
 TOO_FAR = "similarity below min_similarity"
 TOO_NEAR = "similarity of 1"
 
-_ONE = 1 - 1e-6
 
-
-class Settings(Model):
-    """Settings of ``paraphrase.py``."""
-
-    task: str
-    paraphraser_name: str
-    paraphraser: Paraphraser
-    corpus: Corpus
-    encoder: Encoder
-
-
-def paraphrase(
+def accept(
     settings: Settings,
     rows: "pd.DataFrame",
-    embeddings: "np.ndarray",
+    proposals: Sequence[Proposal],
+    embeddings: "Vectors",
     encode: encoders.Encode,
     excluded: Sequence[str],
 ) -> tuple["pd.DataFrame", dict[str, Any]]:
-    """Make one candidate per training row and say which are accepted.
+    """Say which proposals are accepted.
 
-    A candidate is accepted if its text differs from its parent's, from every corpus source (of training and of the
-    splits to exclude) and from every earlier candidate, all compared in normalised form, and if its similarity to its
-    parent is in [``min_similarity``, 1). The encoder sees only texts that passed the comparisons.
+    A proposal is accepted if its text differs from its parent's, from every corpus source (of its own split and of the
+    splits to exclude) and from every earlier proposal, all compared in normalised form, and if its similarity to its
+    parent, which is the query where similarity is not symmetric, is in [``min_similarity``, 1). The encoder sees only
+    texts that passed the comparisons.
 
     Args:
-        settings: the paraphraser's entry and the task's corpus and encoder.
-        rows: training rows with id, source, target and cluster, sorted by id.
-        embeddings: float32 [rows, dimensions] of their sources, unit norm.
+        settings: the paraphraser's entry and the task's encoder.
+        rows: the parents, with id, source and target.
+        proposals: one per row.
+        embeddings: vectors of the parents' sources.
         encode: the encoder of the task.
         excluded: sources of the other splits.
 
     Returns:
-        A frame with ``COLUMNS``, a row per candidate in the order of ``rows`` (similarity is NaN where the text was
-        refused before it was embedded); and the counts: candidates, accepted, rejected by reason.
+        A frame with ``COLUMNS``, a row per proposal in the order of ``rows`` (similarity is NaN where the text was
+        refused before it was embedded); and the counts: candidates, accepted, how many of these kept their parent's
+        target, rejected by reason.
 
     Raises:
-        UserError: the paraphraser's kind doesn't fit the corpus, or rows and embeddings don't fit each other.
+        UserError: rows and embeddings don't fit each other.
     """
     import numpy as np
     import pandas as pd
 
+    from contrastive_context.retrieval.similarity import DUPLICATE, between
+
     if len(rows) != len(embeddings):
         raise UserError(
-            f"tasks.{settings.task}: {len(rows)} training rows but {len(embeddings)} embeddings; "
+            f"tasks.{settings.task}: {len(rows)} {settings.split} rows but {len(embeddings)} embeddings; "
             "delete the embeddings and run again"
         )
-    pairs = _candidates(settings, rows)
-    taken = {normalise(text) for text in (*rows["source"], *excluded)}
+    reasons = _refusals(proposals, rows["source"], {normalise(text) for text in (*rows["source"], *excluded)})
+    similarity = np.full(len(rows), np.nan)
+    left = np.array([index for index, reason in enumerate(reasons) if not reason], dtype=np.int64)
+    if left.size:
+        texts = [proposals[index].source for index in left]
+        vectors = encoders.embed(texts, encode, encoders.batch_size(settings.encoder), label="embedding paraphrases")
+        similarity[left] = between(embeddings, vectors).pairs(left, np.arange(len(left)))
+    for index in left:
+        if similarity[index] < settings.paraphraser.min_similarity:
+            reasons[index] = TOO_FAR
+        elif similarity[index] >= DUPLICATE:
+            reasons[index] = TOO_NEAR
+    frame = pd.DataFrame(
+        {
+            "id": [row_id(proposal.source, proposal.target) for proposal in proposals],
+            "parent_id": rows["id"].to_numpy(),
+            "source": [proposal.source for proposal in proposals],
+            "target": [proposal.target for proposal in proposals],
+            "similarity": similarity,
+            "target_paraphrased": [proposal.target_paraphrased for proposal in proposals],
+            "accepted": [not reason for reason in reasons],
+            "reason": reasons,
+        }
+    )
+    accepted = frame[frame["accepted"]]
+    return frame, {
+        "candidates": len(frame),
+        "accepted": len(accepted),
+        "target_kept": int((~accepted["target_paraphrased"]).sum()),
+        "rejected": dict(sorted(Counter(filter(None, reasons)).items())),
+    }
+
+
+def _refusals(proposals: Sequence[Proposal], parents: Sequence[str], taken: set[str]) -> list[str]:
+    """Return why a proposal is refused whatever its similarity, or an empty string."""
     seen: set[str] = set()
     reasons: list[str] = []
-    for (source, _), parent in zip(pairs, rows["source"], strict=True):
-        form = normalise(source)
-        if form == normalise(parent):
+    for proposal, parent in zip(proposals, parents, strict=True):
+        form = normalise(proposal.source)
+        if proposal.problem:
+            reasons.append(proposal.problem)
+        elif form == normalise(parent):
             reasons.append(UNCHANGED)
         elif form in taken:
             reasons.append(IN_CORPUS)
@@ -87,47 +115,4 @@ def paraphrase(
         else:
             reasons.append("")
             seen.add(form)
-    similarity = np.full(len(rows), np.nan)
-    left = [index for index, reason in enumerate(reasons) if not reason]
-    if left:
-        batch_size = getattr(settings.encoder, "batch_size", 256)
-        vectors = encoders.embed([pairs[index][0] for index in left], encode, batch_size, label="embedding paraphrases")
-        similarity[left] = np.clip((vectors * embeddings[left]).sum(axis=1, dtype=np.float64), 0, 1).round(6)
-    for index in left:
-        if similarity[index] < settings.paraphraser.min_similarity:
-            reasons[index] = TOO_FAR
-        elif similarity[index] >= _ONE:
-            reasons[index] = TOO_NEAR
-    frame = pd.DataFrame(
-        {
-            "id": [row_id(*pair) for pair in pairs],
-            "parent_id": rows["id"].to_numpy(),
-            "source": [source for source, _ in pairs],
-            "target": [target for _, target in pairs],
-            "similarity": similarity,
-            "target_paraphrased": settings.paraphraser.kind in ("lexicon", "idiom"),
-            "accepted": [not reason for reason in reasons],
-            "reason": reasons,
-        }
-    )
-    rejected = dict(sorted(Counter(filter(None, reasons)).items()))
-    return frame, {"candidates": len(frame), "accepted": int(frame["accepted"].sum()), "rejected": rejected}
-
-
-def _candidates(settings: Settings, rows: "pd.DataFrame") -> list[tuple[str, str]]:
-    seed = settings.paraphraser.seed
-    if settings.paraphraser.kind == "rules":
-        return [
-            (reword(source, target, key=f"{seed}/{identity}"), target)
-            for identity, source, target in zip(rows["id"], rows["source"], rows["target"], strict=True)
-        ]
-    if settings.corpus.kind != settings.paraphraser.kind:
-        raise UserError(
-            f"paraphrasers.{settings.paraphraser_name}: kind {settings.paraphraser.kind} can't paraphrase "
-            f"tasks.{settings.task}, whose corpus is of kind {settings.corpus.kind}"
-        )
-    if isinstance(settings.corpus, LexiconCorpus):
-        from contrastive_context.corpora import lexicon as language
-    else:
-        from contrastive_context.corpora import idiom as language
-    return language.paraphrase(rows, settings.corpus, seed)
+    return reasons

@@ -28,8 +28,8 @@ def prepare(
     Args:
         settings: the encoder's key and its entry under ``encoders``.
         folder: the sentence-transformers folder to make; not made for the kinds without files.
-        record: the hash file to write, with ``kind``, ``dimensions`` and, for the hub, ``repository``, ``revision`` and
-            ``licence``.
+        record: the hash file to write, with ``kind``, ``dimensions`` (not for ``bm25``: as many as there are words)
+            and, for the hub, ``repository``, ``revision`` and ``licence``.
         package: the package's record, where the entry names a package.
         hub: the download's record, where the entry names a repository of the hub.
 
@@ -41,8 +41,10 @@ def prepare(
             different sentences apart (a tokenizer that knows no word does that).
     """
     encoder = settings.encoder
-    if encoder.kind in ENCODERS:
-        result = {"files": {}, "kind": encoder.kind, "dimensions": ENCODERS[encoder.kind]([]).shape[1]}
+    if not isinstance(encoder, SentenceTransformerEncoder):
+        result = {"files": {}, "kind": encoder.kind}
+        if encoder.kind in ENCODERS:
+            result["dimensions"] = ENCODERS[encoder.kind]([]).shape[1]
         artifacts.write_json(record, result)
         return result
     if sum(source is not None for source in (encoder.package, encoder.folder, encoder.hub)) != 1:

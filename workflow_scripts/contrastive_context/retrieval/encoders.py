@@ -1,4 +1,8 @@
-"""Encoders: texts to unit vectors whose cosine is the similarity of the whole study."""
+"""Encoders: texts to the vectors by which the whole study measures similarity.
+
+Embedding a corpus may take hours, so it goes on where it was interrupted: rows are written to a memory-mapped file
+beside the artifact, which takes the artifact's name when it is complete; a journal notes what is on the disk.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,20 +10,24 @@ from typing import TYPE_CHECKING
 
 from contrastive_context import artifacts, cli
 from contrastive_context.config.base import Model
-from contrastive_context.config.models import Device
-from contrastive_context.config.sources import Encoder
+from contrastive_context.config.sources import BM25Encoder, Encoder, SentenceTransformerEncoder
 from contrastive_context.devices import require_gpu
 from contrastive_context.errors import UserError
+from contrastive_context.journal import Journal
 from contrastive_context.models.language_models import PICKLES
 from contrastive_context.retrieval.word_vectors import ENCODERS
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
-Encode = Callable[[Sequence[str]], "np.ndarray"]
-"""Texts → float32 [texts, dimensions], rows of unit norm."""
+    from contrastive_context.retrieval.similarity import Vectors
+
+Encode = Callable[[Sequence[str]], "Vectors"]
+"""Texts → their vectors: float32 [texts, dimensions] with rows of unit norm, or lexical ones."""
 
 _BATCHES_PER_CHUNK = 16
+_SECTION = 1 << 17  # texts held and sorted by length at a time
 
 
 class Settings(Model):
@@ -29,16 +37,22 @@ class Settings(Model):
     encoder: Encoder
 
 
-def load_encoder(settings: Encoder, folder: str | Path | None) -> Encode:
+def batch_size(settings: Encoder) -> int:
+    """Return the number of texts per batch."""
+    return getattr(settings, "batch_size", 256)
+
+
+def load_encoder(settings: Encoder, folder: str | Path | None, statistics: str | Path | None = None) -> Encode:
     """Return the function that embeds texts.
 
     Args:
         settings: the encoder's entry under ``encoders``.
-        folder: the prepared folder; ignored for kinds without files (``word_vectors.ENCODERS``).
+        folder: the prepared folder; ignored for kinds without files (``word_vectors.ENCODERS``, ``bm25``).
+        statistics: for ``bm25``: what ``embed_corpus.py`` counted in the training split; else ignored.
 
     Returns:
-        A function from texts to float32 [texts, dimensions], rows of unit norm. Its device is the entry's alone,
-        whatever is visible: similarities must not depend on where a job happens to run.
+        A function from texts to vectors. Its device is the entry's alone, whatever is visible: similarities must not
+        depend on where a job happens to run.
 
     Raises:
         UserError: no GPU is visible for ``cuda``; the folder is missing, is not a sentence-transformers model, or holds
@@ -46,13 +60,19 @@ def load_encoder(settings: Encoder, folder: str | Path | None) -> Encode:
     """
     if settings.kind in ENCODERS:
         return ENCODERS[settings.kind]
+    if isinstance(settings, BM25Encoder):
+        from contrastive_context.retrieval.bm25 import BM25, Statistics
+
+        if statistics is None:
+            raise UserError("--statistics: the frequencies of words are missing")
+        return BM25(settings, Statistics.read(statistics))
     if folder is None:
         raise UserError("--encoder: the encoder's folder is missing")
-    return _load_sentence_transformer(Path(folder), settings.batch_size, settings.device)
+    return _load_sentence_transformer(Path(folder), settings)
 
 
-def _load_sentence_transformer(folder: Path, batch_size: int, device: Device) -> Encode:
-    require_gpu(device, f"encoders.{folder.name}")
+def _load_sentence_transformer(folder: Path, settings: SentenceTransformerEncoder) -> Encode:
+    require_gpu(settings.device, f"encoders.{folder.name}")
 
     import numpy as np
     from safetensors import SafetensorError
@@ -64,7 +84,7 @@ def _load_sentence_transformer(folder: Path, batch_size: int, device: Device) ->
     try:
         model = SentenceTransformer(
             str(folder),
-            device=device,
+            device=settings.device,
             local_files_only=True,
             trust_remote_code=False,
             model_kwargs={"use_safetensors": True},
@@ -74,8 +94,8 @@ def _load_sentence_transformer(folder: Path, batch_size: int, device: Device) ->
 
     def encode(texts: Sequence[str]) -> np.ndarray:
         vectors = model.encode(
-            list(texts),
-            batch_size=batch_size,
+            [settings.prefix + text for text in texts],
+            batch_size=settings.batch_size,
             convert_to_numpy=True,
             normalize_embeddings=True,
             show_progress_bar=False,
@@ -97,7 +117,7 @@ def _check_safe(folder: Path) -> None:
             raise UserError(f"{folder}/modules.json: refused, {module.get('type')!r} is not one of its modules")
 
 
-def embed(texts: Sequence[str], encode: Encode, batch_size: int, label: str = "embedding") -> "np.ndarray":
+def embed(texts: Sequence[str], encode: Encode, batch_size: int, label: str = "embedding") -> "Vectors":
     """Embed many texts with a progress bar.
 
     Texts are taken in order of length, so that batches carry little padding; the result is in the order given.
@@ -109,28 +129,99 @@ def embed(texts: Sequence[str], encode: Encode, batch_size: int, label: str = "e
         label: the bar's label.
 
     Returns:
-        float32 [texts, dimensions], rows of unit norm.
+        Their vectors: float32 [texts, dimensions] with rows of unit norm, or lexical ones.
 
     Raises:
         UserError: a text has no direction (a zero or non-finite vector).
     """
     import numpy as np
 
+    if not texts:
+        raise UserError("nothing to embed: the corpus has no rows")
+    chunks = _chunks(texts, 0, batch_size)
+    first = encode([texts[index] for index in chunks[0]])
+    if not isinstance(first, np.ndarray):  # lexical vectors need no batches
+        return encode(texts)
+    result = np.empty((len(texts), first.shape[1]), dtype=np.float32)
+    with cli.progress(label=label, total=len(texts), unit="rows") as bar:
+        for chunk in chunks:
+            chosen = [texts[index] for index in chunk]
+            result[chunk] = _unit(first if chunk is chunks[0] else encode(chosen), chosen)
+            bar.update(len(chunk))
+    return result
+
+
+def embed_to_file(
+    path: str | Path, texts: "pa.ChunkedArray", encode: Encode, batch_size: int, key: str, label: str = "embedding"
+) -> tuple[int, int]:
+    """Embed many texts into a ``.npy`` file, going on where an interrupted job with the same key was.
+
+    Memory is bounded: texts are taken ``_SECTION`` at a time, and in order of length within a section, so that batches
+    carry little padding. The numbers are the same after any interruption.
+
+    Args:
+        path: the file, float32 [texts, dimensions]; there once it is complete.
+        texts: what to embed, at least one.
+        encode: from :func:`load_encoder`, of an encoder with dense vectors.
+        batch_size: texts per batch.
+        key: what the vectors depend on (``journal.fingerprint``). What a job with another key left is removed.
+        label: the bar's label.
+
+    Returns:
+        Rows and dimensions.
+
+    Raises:
+        UserError: a text has no direction (a zero or non-finite vector), or the disk is full.
+    """
+    import numpy as np
+
+    path = Path(path)
+    if not len(texts):
+        raise UserError("nothing to embed: the corpus has no rows")
+    partial, journal = path.with_name(f".{path.stem}-{key}.partial.npy"), path.with_name(f".{path.stem}-{key}.jsonl")
+    with artifacts.disk_errors(path), cli.progress(label=label, total=len(texts), unit="rows") as bar:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in (*path.parent.glob(f".{path.stem}-*.partial.npy"), *path.parent.glob(f".{path.stem}-*.jsonl")):
+            if stale not in (partial, journal):
+                stale.unlink(missing_ok=True)
+        if not partial.is_file():
+            journal.unlink(missing_ok=True)
+        done = Journal(journal)
+        rows = np.load(partial, mmap_mode="r+") if done else None
+        for section in range(0, len(texts), _SECTION):
+            held = texts.slice(section, _SECTION).to_pylist()
+            for chunk in _chunks(held, section, batch_size):
+                step = str(chunk[0])
+                if step not in done:
+                    chosen = [held[index - section] for index in chunk]
+                    vectors = _unit(encode(chosen), chosen)
+                    if rows is None:
+                        shape = (len(texts), vectors.shape[1])
+                        rows = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
+                    rows[chunk] = vectors
+                    rows.flush()
+                    done.add({step: len(chunk)})
+                bar.update(len(chunk))
+        shape = rows.shape
+        del rows
+        if partial.exists() or not path.exists():  # else a second job on the same corpus was first
+            partial.replace(path)
+        done.remove()
+    return shape
+
+
+def _chunks(texts: Sequence[str], first: int, batch_size: int) -> list[list[int]]:
+    """Return the rows of texts (the first one's is ``first``) in order of length, some batches at a time."""
     order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), texts[index]))
     size = batch_size * _BATCHES_PER_CHUNK
-    result: np.ndarray | None = None
-    with cli.progress(label=label, total=len(texts), unit="rows") as bar:
-        for start in range(0, len(order), size):
-            chunk = order[start : start + size]
-            vectors = encode([texts[index] for index in chunk])
-            if result is None:
-                result = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
-            result[chunk] = vectors
-            bar.update(len(chunk))
-    if result is None:
-        raise UserError("nothing to embed: the corpus has no rows")
-    norms = np.linalg.norm(result, axis=1, keepdims=True)
+    return [[first + index for index in order[start : start + size]] for start in range(0, len(order), size)]
+
+
+def _unit(vectors: "np.ndarray", texts: Sequence[str]) -> "np.ndarray":
+    import numpy as np
+
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0))
     if len(bad):
         raise UserError(f"the encoder gives no direction to the text {texts[bad[0]]!r} (and {len(bad) - 1} more)")
-    return result / norms
+    return np.asarray(vectors / norms, dtype=np.float32)

@@ -1,8 +1,8 @@
 """How similar an example is to a target, for every kind of encoder.
 
 Two kinds of vectors, one interface. Dense ones (float32 [n, dim], unit norm) have a cosine. Lexical ones
-(:class:`LexicalVectors`) have one sparse row per role, as BM25 is not symmetric: the target's is the query's, divided by
-its score against itself, the example's the document's. Either way similarity is a dot product, clipped to [0, 1] and
+(:class:`LexicalVectors`) have one sparse row per role, as BM25 is not symmetric: the target is the query, its weights
+divided by its score for itself, the example the document. Either way similarity is a dot product, clipped to [0, 1] and
 rounded to 6 decimals, so that ties are ties; they are broken by row, which is by id where rows are in id order.
 
 Products of single precision only preselect: every similarity that is returned is computed in double precision from the

@@ -1,0 +1,106 @@
+"""Paraphrases of sources by way of another language: translated there and back by sequence-to-sequence models."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from contrastive_context import cli
+from contrastive_context.config.paraphrasers import BackTranslationParaphraser, Translator
+from contrastive_context.devices import set_up_torch
+from contrastive_context.errors import UserError
+from contrastive_context.models.language_models import check_safe, load_tokenizer, quiet_transformers
+from contrastive_context.paraphrasing.proposals import ModelUse, Settings
+
+
+def reword(settings: Settings, texts: list[str], folders: Mapping[str, Path]) -> list[str]:
+    """Return each text after a translation there and back, an empty one where a translation is empty or cut off.
+
+    Args:
+        settings: the paraphraser's entry, and how its models are loaded.
+        texts: what to reword.
+        folders: model → its prepared folder.
+
+    Raises:
+        UserError: a model is not a sequence-to-sequence model or can't be loaded.
+    """
+    entry = settings.paraphraser
+    for direction, translator in (("there", entry.forward), ("back", entry.backward)):
+        # One at a time: only one of two models need fit into memory.
+        texts = _translate(
+            entry, translator, texts, folders[translator.model], settings.models[translator.model], direction
+        )
+    return texts
+
+
+def _translate(
+    entry: BackTranslationParaphraser,
+    translator: Translator,
+    texts: Sequence[str],
+    folder: Path,
+    use: ModelUse,
+    direction: str,
+) -> list[str]:
+    import torch
+    from transformers import GenerationConfig
+
+    from contrastive_context.batches import length_batches
+    from contrastive_context.inference.generation import sampling, seeded
+
+    set_up_torch(use.device, threads=1)
+    model, tokenizer = _load(folder, use), load_tokenizer(folder)
+    own = model.generation_config
+    config = GenerationConfig(
+        num_beams=entry.beams if entry.temperature == 0 else 1,
+        max_new_tokens=entry.max_new_tokens,
+        # What the architecture needs to start and end; the rest of the model's own options would change the search.
+        decoder_start_token_id=own.decoder_start_token_id,
+        bos_token_id=own.bos_token_id,
+        eos_token_id=own.eos_token_id,
+        pad_token_id=own.pad_token_id,
+        bad_words_ids=own.bad_words_ids,
+        **sampling(entry.temperature),
+    )
+    model.generation_config = GenerationConfig()
+    said = [row for row, text in enumerate(texts) if text]
+    inputs = [translator.prefix + texts[row] for row in said]
+    lengths = [len(ids) for ids in tokenizer(inputs)["input_ids"]] if inputs else []
+    positions = getattr(model.config, "max_position_embeddings", None)
+    result = [""] * len(texts)
+    with (
+        seeded(entry.seed),
+        torch.inference_mode(),
+        cli.progress(label=f"translating {direction}", total=len(said), unit="text") as bar,
+    ):
+        for group in length_batches(lengths, entry.batch_tokens):
+            fits = [i for i in group if positions is None or lengths[i] <= positions]
+            if fits:
+                batch = tokenizer([inputs[i] for i in fits], return_tensors="pt", padding=True).to(model.device)
+                output = model.generate(
+                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], generation_config=config
+                )
+                ends = torch.tensor(own.eos_token_id, device=output.device).reshape(-1)
+                for i, ids in zip(fits, output, strict=True):
+                    if torch.isin(ids, ends)[1:].any():  # the first token starts the decoder, with Marian's padding
+                        result[said[i]] = " ".join(tokenizer.decode(ids, skip_special_tokens=True).split())
+            bar.update(len(group))
+    return result
+
+
+def _load(folder: Path, use: ModelUse) -> Any:
+    import torch
+    import transformers
+    from safetensors import SafetensorError
+
+    check_safe(folder)
+    with quiet_transformers():
+        try:
+            model = transformers.AutoModelForSeq2SeqLM.from_pretrained(
+                str(folder),
+                dtype=getattr(torch, use.dtype),
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+            )
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise UserError(f"{folder}: can't be loaded as a sequence-to-sequence model ({error})") from error
+    return model.to(use.device).eval()

@@ -1,0 +1,54 @@
+"""Paraphrases of sources by a causal language model on this machine, shown a few examples."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from contrastive_context.devices import set_up_torch
+from contrastive_context.errors import UserError
+from contrastive_context.inference.generation import generate
+from contrastive_context.models.language_models import load_model, load_tokenizer
+from contrastive_context.paraphrasing.proposals import Settings
+from contrastive_context.prompts import PromptEncoder, max_positions
+
+
+def reword(settings: Settings, texts: list[str], folders: Mapping[str, Path]) -> list[str]:
+    """Return another wording of each text, an empty one where the model gave none or the text is too long for it.
+
+    Args:
+        settings: the paraphraser's entry, and how its model is loaded.
+        texts: what to reword.
+        folders: model → its prepared folder.
+
+    Raises:
+        UserError: the model can't be loaded or its tokenizer can't represent the template's stop.
+    """
+    entry, use = settings.paraphraser, settings.models[settings.paraphraser.model]
+    folder = folders[entry.model]
+    set_up_torch(use.device, threads=1)
+    model, tokenizer = load_model(folder, use.dtype, use.device), load_tokenizer(folder)
+    try:
+        encoder = PromptEncoder(tokenizer, entry.template, max_positions(model))
+    except UserError as error:
+        raise UserError(f"paraphrasers.{settings.paraphraser_name}.{error}") from error
+    prompts = {}
+    for row, text in enumerate(texts):
+        try:
+            prompts[row] = encoder.encode(entry.examples, text).ids
+        except UserError:  # above max_prompt_tokens
+            continue
+    outputs = generate(
+        model,
+        encoder,
+        list(prompts.values()),
+        max_new_tokens=entry.template.max_new_tokens,
+        batch_tokens=entry.batch_tokens,
+        temperature=entry.temperature,
+        seed=entry.seed,
+        label="paraphrasing",
+    )
+    result = [""] * len(texts)
+    for row, output in zip(prompts, outputs, strict=True):
+        # An answer that didn't end in time is half a sentence.
+        if output.stop_reason != "length":
+            result[row] = " ".join(encoder.decode(output.ids).split())
+    return result

@@ -1,0 +1,119 @@
+"""Proposals of every paraphraser: one per row of a corpus, judged later by ``pairs.accept``."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from contrastive_context import artifacts
+from contrastive_context.config.base import Model
+from contrastive_context.config.models import Device, Dtype
+from contrastive_context.config.paraphrasers import Paraphraser
+from contrastive_context.config.sources import Corpus, Encoder
+from contrastive_context.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ModelUse(Model):
+    """How a model that a paraphraser runs is loaded."""
+
+    dtype: Dtype = "float32"
+    device: Device = "cpu"
+
+
+class Settings(Model):
+    """Settings of ``paraphrase.py``."""
+
+    task: str
+    split: str = "train"
+    paraphraser_name: str
+    paraphraser: Paraphraser
+    models: dict[str, ModelUse] = {}
+    corpus: Corpus
+    encoder: Encoder
+
+
+class Proposal(NamedTuple):
+    """Another wording of a pair.
+
+    Attributes:
+        source: its source.
+        target: its target; the parent's if ``target_paraphrased`` is False.
+        target_paraphrased: whether the target side was reworded too.
+        problem: why there is none; empty if there is one.
+    """
+
+    source: str
+    target: str
+    target_paraphrased: bool = False
+    problem: str = ""
+
+
+def propose(
+    settings: Settings, rows: "pd.DataFrame", folders: Mapping[str, Path], answers: str | Path | None = None
+) -> list[Proposal]:
+    """Return one proposal per row.
+
+    Args:
+        settings: the paraphraser's entry and what it needs to know.
+        rows: pairs with id, source, target and cluster.
+        folders: model → its prepared folder, for the paraphrasers that run models.
+        answers: for an endpoint: what ``ask_endpoint.py`` has brought.
+
+    Raises:
+        UserError: the paraphraser doesn't fit the corpus, or something that it needs is missing.
+    """
+    kind = settings.paraphraser.kind
+    if kind == "endpoint":
+        return _answered(settings, rows, answers)
+    if kind in ("language_model", "back_translation"):
+        if missing := [name for name in settings.paraphraser.models if name not in folders]:
+            raise UserError(f"paraphrasers.{settings.paraphraser_name}: --models RECORD of {missing[0]} is missing")
+        texts = _by_model(settings)(settings, rows["source"].tolist(), folders)
+        return [Proposal(text, target) for text, target in zip(texts, rows["target"], strict=True)]
+    if kind == "rules":
+        from contrastive_context.paraphrasing.rules import reword
+
+        seed = settings.paraphraser.seed
+        return [
+            Proposal(reword(source, target, key=f"{seed}/{identity}"), target)
+            for identity, source, target in zip(rows["id"], rows["source"], rows["target"], strict=True)
+        ]
+    return _synthetic(settings, rows)
+
+
+def _by_model(settings: Settings) -> Callable[[Settings, list[str], Mapping[str, Path]], list[str]]:
+    if settings.paraphraser.kind == "language_model":
+        from contrastive_context.paraphrasing.language_model import reword
+    else:
+        from contrastive_context.paraphrasing.back_translation import reword
+    return reword
+
+
+def _synthetic(settings: Settings, rows: "pd.DataFrame") -> list[Proposal]:
+    if settings.corpus.kind != settings.paraphraser.kind:
+        raise UserError(
+            f"paraphrasers.{settings.paraphraser_name}: kind {settings.paraphraser.kind} can't paraphrase "
+            f"tasks.{settings.task}, whose corpus is of kind {settings.corpus.kind}"
+        )
+    if settings.corpus.kind == "lexicon":
+        from contrastive_context.corpora import lexicon as language
+    else:
+        from contrastive_context.corpora import idiom as language
+    pairs = language.paraphrase(rows, settings.corpus, settings.paraphraser.seed)
+    return [Proposal(source, target, target_paraphrased=True) for source, target in pairs]
+
+
+def _answered(settings: Settings, rows: "pd.DataFrame", answers: str | Path | None) -> list[Proposal]:
+    if answers is None:
+        raise UserError(f"paraphrasers.{settings.paraphraser_name}: --answers of ask_endpoint.py is missing")
+    frame = artifacts.read_parquet(answers, columns=["id", "source", "target", "problem"])
+    if frame["id"].tolist() != rows["id"].tolist():
+        raise UserError(f"{answers}: holds answers for other rows; delete it and run again")
+    return [
+        Proposal(source, target, target_paraphrased=target != parent, problem=problem)
+        for source, target, problem, parent in zip(
+            frame["source"], frame["target"], frame["problem"], rows["target"], strict=True
+        )
+    ]

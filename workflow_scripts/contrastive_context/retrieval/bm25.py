@@ -1,0 +1,128 @@
+"""BM25 as vectors: what a word weighs in a query, what it weighs in a document, with frequencies of the training split.
+
+The weights are bm25s' (its variant "lucene", whose inverse document frequency is never negative). A text has a row in
+both roles: as a query, how often it says each word, divided by its score for itself; as a document, the words' scores.
+The dot product of the two is BM25 as a share of the query's score for itself.
+"""
+
+import functools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from bm25s import scoring
+
+from contrastive_context import artifacts
+from contrastive_context.config.sources import BM25Encoder
+from contrastive_context.corpora.rows import normalise
+from contrastive_context.errors import UserError
+from contrastive_context.retrieval.similarity import LEXICAL, LexicalVectors
+
+_inverse_frequency = scoring._select_idf_scorer("lucene")
+_saturation = scoring._select_tfc_scorer("lucene")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What BM25 knows of the training split.
+
+    Attributes:
+        documents: its texts.
+        mean_length: words per text.
+        frequencies: word → texts that say it. A word's place is its term in the vectors; words of the other splits
+            stand among them with 0, so that they can be matched.
+    """
+
+    documents: int
+    mean_length: float
+    frequencies: dict[str, int]
+
+    @classmethod
+    def of(cls, train: Iterable[str], others: Iterable[str] = ()) -> "Statistics":
+        """Count the words of the training split; note those of other texts.
+
+        Raises:
+            UserError: the training split has no rows.
+        """
+        documents, length, counts = 0, 0, Counter()
+        for text in train:
+            said = words(text)
+            documents, length = documents + 1, length + len(said)
+            counts.update(set(said))
+        if not documents:
+            raise UserError("nothing to embed: the corpus has no rows")
+        for text in others:
+            counts.update(dict.fromkeys(words(text), 0))
+        return cls(documents, length / documents, dict(sorted(counts.items())))
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Statistics":
+        """Read what :meth:`write` has written.
+
+        Raises:
+            UserError: the file can't be read or holds something else.
+        """
+        record = artifacts.read_json(path)
+        if not isinstance(record, Mapping) or record.get("kind") != "bm25":
+            raise UserError(f"{path}: holds no frequencies of words; delete it and run again")
+        return cls(**{name: record[name] for name in ("documents", "mean_length", "frequencies")})
+
+    def write(self, path: str | Path) -> None:
+        """Write the statistics as JSON."""
+        artifacts.write_json(path, {"kind": "bm25", **asdict(self)})
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def _word(text: str) -> str:
+    return normalise(text)
+
+
+def words(text: str) -> list[str]:
+    """Return a text's words: what stands between blanks, without punctuation at the ends, case folded."""
+    return [_word(part) for part in text.split()]
+
+
+class BM25:
+    """Turns texts into lexical vectors.
+
+    Args:
+        settings: k1 and b.
+        statistics: of the training split; never changed by what is encoded.
+    """
+
+    def __init__(self, settings: BM25Encoder, statistics: Statistics) -> None:
+        self._settings = settings
+        self._statistics = statistics
+        self._terms = {word: term for term, word in enumerate(statistics.frequencies)}
+        # A word that no split has weighs in a query's score for itself, and matches nothing.
+        frequencies = [*statistics.frequencies.values(), 0]
+        self._idf = np.array([_inverse_frequency(df, N=statistics.documents) for df in frequencies])
+
+    def __call__(self, texts: Sequence[str]) -> LexicalVectors:
+        """Return the vectors of texts; those of a text without words are zero."""
+        unknown = len(self._terms)
+        rows, terms, counts, lengths = [], [], [], []
+        for row, text in enumerate(texts):
+            said = words(text)
+            for word, count in Counter(said).items():
+                rows.append(row)
+                terms.append(self._terms.get(word, unknown))
+                counts.append(count)
+                lengths.append(len(said))
+        row, term = np.array(rows, dtype=np.int32), np.array(terms, dtype=np.int32)
+        count, length = np.array(counts, dtype=np.float64), np.array(lengths, dtype=np.float64)
+        mean = self._statistics.mean_length or 1.0
+        weight = self._idf[term] * _saturation(count, length, mean, k1=self._settings.k1, b=self._settings.b)
+        # Added up in the order of terms, unknown ones last, which doesn't depend on the order of the words.
+        order = np.lexsort((weight, term, row))
+        own = np.bincount(row[order], weights=(count * weight)[order], minlength=len(texts))
+        order = order[term[order] < unknown]
+        silent = np.setdiff1d(np.arange(len(texts)), row[order])
+        stored = np.zeros(len(order) + len(silent), dtype=LEXICAL)
+        stored["row"] = np.concatenate([row[order], silent])
+        stored["term"][: len(order)] = term[order]
+        stored["query"][: len(order)] = count[order] / own[row[order]]
+        stored["document"][: len(order)] = weight[order]
+        return LexicalVectors(stored[np.argsort(stored["row"], kind="stable")])
