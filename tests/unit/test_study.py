@@ -92,3 +92,18 @@ def test_settings_depend_on_their_own_leaves_only(study_config, repository, tmp_
 def test_canonical_json_ignores_key_order():
     assert canonical_json({"a": 1, "b": [1, 2]}) == canonical_json({"b": [1, 2], "a": 1})
     assert canonical_json({"a": 0.5, "b": 0.1}) != canonical_json({"a": 0.1, "b": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("models/tiny-llama/token", "abc"),
+        ("title", "hf_" + "a1B2" * 9),
+        ("models/smollm2-135m/package", "https://me:hunter2@example.org/simple"),
+    ],
+)
+def test_secrets_are_refused_and_not_repeated(study_config, path, value):
+    with pytest.raises(UserError) as caught:
+        load_study(edit(study_config, path, value))
+    assert f"{path.replace('/', '.')}: looks like a secret" in str(caught.value)
+    assert value not in str(caught.value)

@@ -17,6 +17,7 @@ from contrastive_context.config.models import LanguageModel
 from contrastive_context.config.paraphrasers import Paraphraser
 from contrastive_context.config.safeguards import Safeguards
 from contrastive_context.config.sources import DataSet, Encoder, Package
+from contrastive_context.config.secrets import find_secrets
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import Task
@@ -89,6 +90,10 @@ def load_study(config: Mapping[str, Any]) -> Study:
     Raises:
         UserError: lists every problem with its key path.
     """
+    if secrets := list(find_secrets(dict(config))):
+        raise UserError(
+            _report(f"{key}: looks like a secret; keep it in an environment variable and name that" for key in secrets)
+        )
     try:
         study = Study(**config)
     except ValidationError as error:
