@@ -20,6 +20,7 @@ rule generate:
         "python workflow_scripts/generate.py --settings {params.settings:q} --log {log}"
         " --model {input.model} --adapters {input.adapters} --contexts {input.contexts}"
         " --arrivals {input.arrivals} --test {input.test} --out {output}"
+        f" --state-dir {R}/.state/generate/{{wildcards.task}}/{{wildcards.model}}/{{wildcards.system}}"
 
 
 rule predict_nearest_label:

@@ -3,9 +3,6 @@ segment_scores = lambda task, scored: [
     f"{R}/segment_scores/{task}/{scored}.{metric}.jsonl"
     for metric in stages.learned_metrics(task)
 ]
-hub = lambda registry, name, entry: (
-    [f"{R}/hub/{registry}/{name}.json"] if entry.hub is not None else []
-)
 
 
 rule list_segments:
@@ -37,12 +34,8 @@ rule list_segments:
 rule score_comet:
     input:
         segments=f"{R}/segments/{{task}}/{{scored}}.jsonl",
-        model=lambda wc: hub("metrics", wc.metric, study.metrics[wc.metric]),
-        encoder=lambda wc: hub(
-            "metric_encoders",
-            (name := study.metrics[wc.metric].encoder),
-            study.metric_encoders[name],
-        ),
+        model=lambda wc: hub_records(stages.metric_hub(wc.metric)),
+        encoder=lambda wc: hub_records(stages.metric_encoder_hub(wc.metric)),
     output:
         f"{R}/segment_scores/{{task}}/{{scored}}.{{metric}}.jsonl",
     log:
@@ -57,7 +50,7 @@ rule score_comet:
     shell:
         "python workflow_scripts/score_comet.py --settings {params.settings:q} --log {log}"
         " --segments {input.segments} --model {input.model} --encoder {input.encoder}"
-        f" --state {R}/.state/score_comet/{{wildcards.task}} --out {{output}}"
+        f" --state-dir {R}/.state/score_comet/{{wildcards.task}} --out {{output}}"
 
 
 rule score:

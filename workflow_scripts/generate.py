@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import shutil
+from pathlib import Path
+from typing import Any
 
 from contrastive_context import artifacts, cli
 
@@ -13,8 +16,25 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--contexts", required=True, help="frozen evaluation contexts")
     parser.add_argument("--arrivals", required=True, help="corpus file of the examples")
     parser.add_argument("--test", required=True, help="corpus file of the targets")
+    parser.add_argument("--state-dir", help="folder for what a later run resumes from; without it nothing is kept")
     parser.add_argument("--out", required=True, help="JSON lines to write")
     return parser
+
+
+def open_journal(args: argparse.Namespace, settings: Any, inputs: dict[str, str | None]) -> Any:
+    """Return the answers of an interrupted run with this model, these prompts, settings and code; None without state."""
+    from contrastive_context.code_version import CodeVersions
+    from contrastive_context.config.base import canonical_json
+    from contrastive_context.journal import Journal, fingerprint
+
+    if not args.state_dir:
+        return None
+    folder = Path(args.state_dir)
+    code = artifacts.read_settings(args.settings).get("code_version")
+    if code is None:  # called by hand
+        code = CodeVersions(Path(__file__).parent, folder / "code_versions.json").of("generate")
+    version = fingerprint(canonical_json(settings.model_dump(mode="json")), code, files=inputs)
+    return Journal(folder / f"{version}.jsonl")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -35,6 +55,8 @@ def main(args: argparse.Namespace) -> None:
         checkpoints = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
         step = max(checkpoints)
         adapters.AdapterWalker(model).apply(checkpoints[step])
+    inputs = {name: getattr(args, name) for name in ("model", "adapters", "contexts", "arrivals", "test")}
+    journal = open_journal(args, settings, inputs)
     records = generation.predict(
         model,
         language_models.load_tokenizer(folder),
@@ -46,6 +68,7 @@ def main(args: argparse.Namespace) -> None:
         settings.batch_tokens,
         task=settings.task,
         label=f"{settings.task} {settings.model_name} step {step}",
+        journal=journal,
     )
     tokens = 0
     with artifacts.atomic_path(args.out) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -54,17 +77,13 @@ def main(args: argparse.Namespace) -> None:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
     artifacts.write_provenance(
         args.out,
-        inputs={
-            "model": args.model,
-            "adapters": args.adapters,
-            "contexts": args.contexts,
-            "arrivals": args.arrivals,
-            "test": args.test,
-        },
+        inputs=inputs,
         settings=settings.model_dump(mode="json"),
         started=args.started,
         tokens=tokens,
     )
+    if args.state_dir:  # the answers are where they belong, and those of older settings are of no use
+        shutil.rmtree(args.state_dir, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--segments", required=True, help="distinct triples (JSON lines)")
     parser.add_argument("--model", nargs="?", help="record of the model's download; none for a local checkpoint")
     parser.add_argument("--encoder", nargs="?", help="record of its encoder's download; none for a local folder")
-    parser.add_argument("--state", required=True, help="folder in which scores are kept for later runs")
+    parser.add_argument("--state-dir", required=True, help="folder in which scores are kept for later runs")
     parser.add_argument("--out", required=True, help="segment scores (JSON lines)")
     return parser
 
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     name = Path(args.segments).stem
     # A score depends on the model and the triple, not on the systems: those of an earlier run are used again.
     journal = Journal(
-        Path(args.state) / f"{name}.{settings.metric}-{fingerprint(args.settings, files.sha256, files={})}"
+        Path(args.state_dir) / f"{name}.{settings.metric}-{fingerprint(args.settings, files.sha256, files={})}"
     )
     known = sum(id_ in journal for id_ in triples)
     model = None

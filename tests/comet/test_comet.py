@@ -38,7 +38,7 @@ def run(folder: Path, model: tuple[str, Path], triples=TRIPLES, **changes) -> tu
     settings = {"metric": metric, "model": entry | changes, "encoder": {"folder": str(source / "encoder")}}
     write_segments(folder / "qwen2.5.jsonl", triples)
     command = [sys.executable, REPOSITORY / "workflow_scripts/score_comet.py", "--settings", json.dumps(settings)]
-    command += ["--segments", folder / "qwen2.5.jsonl", "--model", "--encoder", "--state", folder / "state"]
+    command += ["--segments", folder / "qwen2.5.jsonl", "--model", "--encoder", "--state-dir", folder / "state"]
     done = subprocess.run([*command, "--out", folder / "out.jsonl"], capture_output=True, text=True, cwd=folder)
     assert "Traceback" not in done.stderr, done.stderr
     return (read_scores(folder / "out.jsonl") if done.returncode == 0 else {}), done.stderr

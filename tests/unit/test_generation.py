@@ -10,6 +10,7 @@ import torch
 from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
 from contrastive_context.inference.generation import Generation, _result, generate, predict
+from contrastive_context.journal import Journal
 from contrastive_context.prompts import PromptEncoder
 from small_models import FAMILIES, model, tokenizer
 
@@ -120,6 +121,56 @@ class TestPredict:
         room = len(encoder().encode([], "good morning").ids)
         first, second = self.run(files, TEMPLATE.model_copy(update={"max_prompt_tokens": room}))
         assert (first["dropped_examples"], second["dropped_examples"]) == (2, 0)
+
+    def many(self, files, journal=None):
+        """Predict 30 prompts in many batches; return the records and the prompts that the model was given."""
+        rows = [
+            (f"p{i}", "t", "in_domain", "one_graded", "low", ["b", "a"] * (i % 7), [0.1, 0.2] * (i % 7))
+            for i in range(30)
+        ]
+        pd.DataFrame(rows, columns=pd.read_parquet(files / "contexts.parquet").columns).to_parquet(
+            files / "many.parquet", index=False
+        )
+        network, given = model("llama"), []
+        inner = network.generate
+
+        def counted(**inputs):
+            given.append(len(inputs["input_ids"]))
+            return inner(**inputs)
+
+        network.generate = counted
+        paths = [files / f"{name}.parquet" for name in ("arrivals", "test", "many")]
+        try:
+            return list(predict(network, tokenizer("llama"), TEMPLATE, 7, *paths, 400, journal=journal)), sum(given)
+        except KeyboardInterrupt:
+            return None, sum(given)
+
+    def test_an_interrupted_run_answers_no_prompt_twice(self, files, tmp_path):
+        class Interrupting(Journal):
+            batches = 2
+
+            def add(self, entries):
+                super().add(entries)
+                self.batches -= 1
+                if not self.batches:
+                    raise KeyboardInterrupt
+
+        expected, total = self.many(files)
+        assert total == 30
+        seen = []
+        for _ in range(20):
+            records, given = self.many(files, Interrupting(tmp_path / "state/answers.jsonl"))
+            seen.append(given)
+            if records is not None:
+                break
+        assert len(seen) > 3 and sum(seen) == 30 and min(seen) > 0
+        assert records == expected
+
+    def test_a_torn_line_costs_one_answer(self, files, tmp_path):
+        path = tmp_path / "answers.jsonl"
+        expected, _ = self.many(files, Journal(path))
+        path.write_bytes(path.read_bytes()[:-10])
+        assert self.many(files, Journal(path)) == (expected, 1)
 
     def test_unknown_id(self, files):
         frame = pd.read_parquet(files / "contexts.parquet").assign(target_id="gone")

@@ -10,6 +10,7 @@ import torch
 
 from contrastive_context import artifacts, cli
 from contrastive_context.errors import UserError
+from contrastive_context.journal import Journal
 from small_models import model, tokenizer
 
 TEMPLATE = {"source_prefix": "in: ", "target_prefix": "\nout: ", "stop": "\n", "max_new_tokens": 6}
@@ -114,6 +115,37 @@ def test_generate_uses_the_last_step(folder, step, finetuned):
     (base,) = generated(folder, step, "base")
     assert (base["step"], tuned["step"]) == (0, 3)
     assert base["prompt_tokens"] == tuned["prompt_tokens"]
+
+
+def test_generate_goes_on_where_it_was(folder, step, tmp_path, monkeypatch, caplog):
+    frame = pd.read_parquet(folder / "eval.parquet")
+    frames = [frame.assign(prompt_id=f"p{i}", example_ids=[["t2", "t3"][:i]]) for i in range(3)]
+    pd.concat(frames).to_parquet(tmp_path / "eval.parquet", index=False)
+    state, inner = tmp_path / "state", Journal.add
+
+    def full_disk(self, entries):
+        inner(self, entries)
+        raise UserError("no space left")
+
+    def run(batch_tokens=1):
+        files = {"arrivals": folder / "corpus.parquet", "test": folder / "corpus.parquet"}
+        options = {"contexts": tmp_path / "eval.parquet", "out": tmp_path / "out.jsonl", "state-dir": state}
+        step("generate", COMMON | {"batch_tokens": batch_tokens}, **files, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", full_disk)
+        with pytest.raises(UserError, match="no space"):
+            run()
+    assert not (tmp_path / "out.jsonl").exists()
+    caplog.set_level("INFO")
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", full_disk)
+        with pytest.raises(UserError, match="no space"):
+            run(batch_tokens=2)  # other settings begin anew
+    assert "answered before" not in caplog.text
+    run()
+    assert "1 of 3 prompts were answered before" in caplog.text
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3 and not state.exists()
 
 
 def test_probes_of_base_and_of_later_checkpoints(folder, step, finetuned):

@@ -32,7 +32,7 @@ def _line(prompt, target="a", output="one two", **more):
     return {
         "prompt_id": prompt, "target_id": target, "test_set": "in_domain", "composition": "one_graded", "bucket": "low",
         "step": 200, "output": output, "stop_reason": "stop", "prompt_tokens": 1, "output_tokens": 1,
-        "dropped_examples": 0, **more,
+        "examples": 3, "dropped_examples": 0, **more,
     }  # fmt: skip
 
 
@@ -66,6 +66,15 @@ def test_what_was_cut_is_carried_along(tmp_path, corpus):
     found = frame.drop_duplicates("prompt_id").set_index("prompt_id")
     assert found["stop_reason"].to_dict() == {"p1": "length", "p2": "stop"}
     assert found["dropped_examples"].to_dict() == {"p1": 0, "p2": 2}
+
+
+def test_a_prompt_without_its_examples_is_in_no_bucket(tmp_path, corpus, caplog):
+    lines = [_line("p1", examples=0, dropped_examples=3), _line("p2", "b", examples=1, dropped_examples=2)]
+    lines.append(_line("p3", composition="zero_context", bucket="none", examples=0))
+    frame, _ = score({"base": _write(tmp_path / "base.jsonl", lines)}, corpus, SETTINGS)
+    found = frame.drop_duplicates("prompt_id").set_index("prompt_id")["bucket"]
+    assert found.to_dict() == {"p1": "none", "p2": "low", "p3": "none"}
+    assert "1 prompts had no room" in caplog.text
 
 
 def test_identical_pairs_are_scored_once(tmp_path, corpus, monkeypatch):

@@ -46,6 +46,7 @@ def predict(contexts: "Any", targets: Mapping[str, str]) -> Iterator[dict[str, A
             "stop_reason": "none",
             "prompt_tokens": 0,
             "output_tokens": 0,
+            "examples": len(row.example_ids),
             "dropped_examples": 0,
         }
 

@@ -1,6 +1,7 @@
 """Score predictions per segment, with the statistics that corpus values and their intervals need."""
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,13 +12,17 @@ from pydantic import Field
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.tasks import Bleu
+from contrastive_context.contexts.buckets import NO_BUCKET
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.metrics import Metric, Segment, get_metric
 from contrastive_context.evaluation.segments import segment_id
 
+log = logging.getLogger(__name__)
+
 NO_TRAINING = ("base", "nearest_label")
 _FIELDS = (
-    "prompt_id", "target_id", "test_set", "composition", "bucket", "step", "output", "stop_reason", "dropped_examples",
+    "prompt_id", "target_id", "test_set", "composition", "bucket", "step", "output", "stop_reason", "examples",
+    "dropped_examples",
 )  # fmt: skip
 
 
@@ -150,7 +155,7 @@ def score(
         A frame with one row per (prediction, metric): task, model, strategy, seed, step, test_set, composition,
         bucket, prompt_id, target_id, cluster, metric, value, stats, and from the prediction, for the report,
         stop_reason (length: cut at the limit) and dropped_examples (left out of the prompt for length); and the scorer,
-        for its count.
+        for its count. A prompt that lost all its examples has bucket "none".
 
     Raises:
         UserError: a torn line, a target that isn't in its test set, or a prompt answered twice at the same step.
@@ -163,6 +168,7 @@ def score(
         id_: (source, target, str(cluster), test_set)
         for id_, source, target, cluster, test_set in corpus[list(columns)].itertuples(index=False, name=None)
     }
+    emptied = 0
     scorer = Scorer([get_metric(name, settings.bleu.tokenize) for name in settings.metrics], learned)
     rows: list[tuple] = []
     for system, path in predictions.items():
@@ -180,18 +186,25 @@ def score(
             if key in seen:
                 raise UserError(f"{where}: prompt {key[0]} is answered twice at step {key[1]}")
             seen.add(key)
+            # Examples leave a prompt that is too long with the least similar first. So its maximum similarity stays,
+            # unless all of them left.
+            is_emptied = record["examples"] == 0 < record["dropped_examples"]
+            emptied += is_emptied
+            bucket = NO_BUCKET if is_emptied else record["bucket"]
             segments = scorer.score(source, record["output"], reference)
             for metric, segment in zip(scorer.metrics, segments, strict=True):
                 rows.append(
                     (
                         settings.task, settings.model_name, strategy, seed, int(record["step"]), record["test_set"],
-                        record["composition"], record["bucket"], record["prompt_id"], record["target_id"], cluster,
+                        record["composition"], bucket, record["prompt_id"], record["target_id"], cluster,
                         metric.name, segment.value, segment.stats, record["stop_reason"],
                         int(record["dropped_examples"]),
                     )
                 )  # fmt: skip
         if not seen:
             raise UserError(f"{path}: no predictions in it; delete the file and generate it again")
+    if emptied:
+        log.warning("%d prompts had no room for any example; they count in no bucket", emptied)
     columns = [
         "task", "model", "strategy", "seed", "step", "test_set", "composition", "bucket", "prompt_id", "target_id",
         "cluster", "metric", "value", "stats", "stop_reason", "dropped_examples",

@@ -1,7 +1,7 @@
 """Generation with transformers, in length-sorted batches, and the predictions of a system."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from contrastive_context import artifacts, cli
 from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
+from contrastive_context.journal import Journal
 from contrastive_context.models.settings import InferenceSettings
 from contrastive_context.prompts import PromptEncoder
 
@@ -35,6 +36,7 @@ def generate(
     temperature: float = 0.0,
     seed: int = 0,
     label: str = "generate",
+    on_batch: Callable[[dict[int, Generation]], None] | None = None,
 ) -> list[Generation]:
     """Continue every prompt, greedily or by sampling, until the template's stop, EOS or ``max_new_tokens``.
 
@@ -47,6 +49,7 @@ def generate(
         temperature: of the distribution that tokens are drawn from, 0 for greedy decoding.
         seed: of the draws, which also depend on the batches.
         label: shown beside the progress bar.
+        on_batch: called with the results of each batch, by the prompts' places.
 
     Returns:
         One result per prompt, in the given order.
@@ -87,8 +90,13 @@ def generate(
                     generation_config=config,
                     stopping_criteria=StoppingCriteriaList([ends]),
                 )
-                for row, i in enumerate(group):
-                    results[i] = _result(output[row, length:].tolist(), ends.length[row], eos)
+                batch = {
+                    i: _result(output[row, length:].tolist(), ends.length[row], eos) for row, i in enumerate(group)
+                }
+                for i, result in batch.items():
+                    results[i] = result
+                if on_batch is not None:
+                    on_batch(batch)
                 bar.update(len(group))
     finally:
         model.generation_config = own_config
@@ -157,8 +165,11 @@ def predict(
     batch_tokens: int,
     task: str = "",
     label: str = "generate",
+    journal: Journal | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield one prediction record per frozen evaluation prompt (the format of ``predictions/….jsonl``).
+
+    Records come when all prompts are answered, so that their order is that of the contexts, whatever the batches were.
 
     Args:
         model: base or tuned model, on its device.
@@ -171,6 +182,7 @@ def predict(
         batch_tokens: padded tokens per batch.
         task: the task's key in the configuration, for messages.
         label: shown beside the progress bar.
+        journal: keeps every answer as soon as its batch is done; prompts that it knows are not answered again.
 
     Raises:
         UserError: a context names an id that its corpus lacks.
@@ -200,14 +212,27 @@ def predict(
                 name=row.target_id,
             )
         )
-    outputs = generate(
+    names = frozen["prompt_id"].to_list()
+    known = {} if journal is None else journal
+    pending = [i for i, name in enumerate(names) if name not in known]
+    if len(pending) < len(names):
+        cli.log.info("%d of %d prompts were answered before", len(names) - len(pending), len(names))
+
+    def keep(batch: dict[int, Generation]) -> None:
+        if journal is not None:
+            journal.add({names[pending[i]]: list(result) for i, result in batch.items()})
+
+    answers = generate(
         model,
         encoder,
-        [prompt.ids for prompt in prompts],
+        [prompts[i].ids for i in pending],
         max_new_tokens=template.max_new_tokens,
         batch_tokens=batch_tokens,
         label=label,
+        on_batch=keep,
     )
+    new = dict(zip(pending, answers, strict=True))
+    outputs = [new[i] if i in new else Generation(*known[name]) for i, name in enumerate(names)]
     for row, prompt, output in zip(frozen.itertuples(index=False), prompts, outputs, strict=True):
         yield {
             "prompt_id": row.prompt_id,
@@ -220,5 +245,6 @@ def predict(
             "stop_reason": output.stop_reason,
             "prompt_tokens": len(prompt.ids),
             "output_tokens": len(output.ids),
+            "examples": len(row.example_ids) - prompt.dropped,
             "dropped_examples": prompt.dropped,
         }
