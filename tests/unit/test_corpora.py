@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrastive_context.artifacts import read_json, read_parquet, sha256_file, write_json
-from contrastive_context.config.sources import HomeAssistantIntentsCorpus, HubCorpus
+from contrastive_context.config.sources import HomeAssistantIntentsCorpus
 from contrastive_context.corpora import build as build_module
-from contrastive_context.corpora import grammar, home_assistant_intents, hub
+from contrastive_context.corpora import grammar, home_assistant_intents
 from contrastive_context.corpora.build import Settings, build, remove_duplicates, write
 from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, normalise, row_id
 from contrastive_context.errors import UserError
@@ -284,45 +284,3 @@ def test_intents_language_errors(record):
         home_assistant_intents.build(intents(language="zz"), record)
     with pytest.raises(UserError, match="no 'lists' in it"):
         home_assistant_intents.build(intents(language="xx"), record)
-
-
-# --- hub data sets, read from local files
-
-
-@pytest.fixture
-def hub_settings(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    rows = [{"translation": {"en": f"text\n{n}", "de": f"Text {n}"}, "document_id": n // 2} for n in range(10)]
-    (tmp_path / "data").mkdir()
-    pd.DataFrame(rows).to_json(tmp_path / "data" / "train.jsonl", orient="records", lines=True)
-
-    def make(**changes):
-        part = {
-            "path": str(tmp_path / "data"),
-            "split": "train",
-            "source": "translation.en",
-            "target": "translation.de",
-        }
-        part |= changes
-        return HubCorpus(kind="hub", train=part, dev=part | {"limit": 3}, arrivals=[part, part], test={"news": part})
-
-    return make
-
-
-def test_hub_rows(hub_settings):
-    frames = hub.build(hub_settings())
-    assert {split: len(frame) for split, frame in frames.items()} == {
-        "train": 10, "dev": 3, "arrivals": 20, "test.news": 10,
-    }  # fmt: skip
-    row = frames["train"].iloc[4]
-    assert (row["source"], row["target"]) == ("text 4", "Text 4")
-    assert row["cluster"].endswith("/data/2")
-
-
-def test_hub_errors_name_the_data_set(hub_settings, tmp_path):
-    with pytest.raises(
-        UserError, match=rf"corpus\.\w+.*: data set {tmp_path}/data, split train: no column 'translation.fr'"
-    ):
-        hub.build(hub_settings(target="translation.fr"))
-    with pytest.raises(UserError, match=r"data set .*/nowhere, split train: can't be read"):
-        hub.build(hub_settings(path=str(tmp_path / "nowhere")))

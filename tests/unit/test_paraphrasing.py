@@ -19,7 +19,7 @@ from contrastive_context.retrieval.encoders import load_encoder
 POSITIONAL = {"kind": "positional_words"}
 HUB = {
     "kind": "hub", "arrivals": [], "test": {},
-    **{key: {"path": "x", "split": "y", "source": "a", "target": "b"} for key in ("train", "dev")},
+    **{key: {"data": "x", "split": "y", "source": "a", "target": "b"} for key in ("train", "dev")},
 }  # fmt: skip
 
 

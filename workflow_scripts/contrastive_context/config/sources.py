@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from contrastive_context.config.base import Model
-from contrastive_context.config.text import CataloguesCorpus, FilesCorpus
+from contrastive_context.config.text import CataloguesCorpus, Cleaning, FilesCorpus
 
 
 class Package(Model):
@@ -120,6 +120,8 @@ class HubCorpus(Model):
     dev: Split
     arrivals: list[Split]
     test: dict[str, Split]
+    cleaning: Cleaning | None = Field(None, description="absent: nothing is dropped for its content; {}: the defaults")
+    max_rejected: float = Field(0.01, ge=0, le=1, description="share of malformed rows above which the stage fails")
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -6,32 +6,43 @@ The paper grid takes its text from two data sets:
   sentence pairs per language with English, collected from film subtitles, software, legal and religious texts. Its
   card states no licence; those of the collections in OPUS differ. Splits train, validation, test; one column
   ``translation`` with a text per language. Sentences stand alone: there are no documents.
-- WMT24++ (https://huggingface.co/datasets/google/wmt24pp; Deutsch et al. 2025, Apache-2.0): WMT 2024's English sources in
-  four domains, translated by professionals into 55 languages. One split, ``train``; columns ``source``, ``target``,
+- WMT24++ (https://huggingface.co/datasets/google/wmt24pp; Deutsch et al. 2025, Apache-2.0): WMT 2024's English sources
+  of four domains, translated by professionals into 55 languages. One split, ``train``; columns ``source``, ``target``,
   ``document_id``, ``domain`` (``canary`` marks a row that is no text) and ``is_bad_source`` (its authors leave these
   rows out).
 
-No code of a data set is run, and no network is used. Texts are handed on as they are.
+No code of a data set is run, and no network is used.
 """
 
-import hashlib
 import heapq
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contrastive_context.config.sources import HubCorpus
-from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text
-from contrastive_context.downloads.hub import stored
+from contrastive_context.corpora.dividing import uniform
+from contrastive_context.corpora.files import BLANK, rows
+from contrastive_context.corpora.reading import Place, Reading
+from contrastive_context.corpora.rows import RAW_COLUMNS
+from contrastive_context.downloads.hub import DATA_FORMATS, stored
 from contrastive_context.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_MAX_TEXT = 1 << 20  # bytes
 
-def build(settings: HubCorpus, records: Mapping[str, Path]) -> "dict[str, pd.DataFrame]":
+
+class _Pair(NamedTuple):
+    file: str
+    line: int
+    source: Any
+    target: Any
+    cluster: str
+
+
+def build(settings: HubCorpus, records: Mapping[str, Path]) -> "tuple[dict[str, pd.DataFrame], list[Reading]]":
     """Read all splits.
 
     A row's cluster is its document, if the split names the column ``document``, else the row by itself. Which part of a
@@ -42,30 +53,46 @@ def build(settings: HubCorpus, records: Mapping[str, Path]) -> "dict[str, pd.Dat
         records: data set → record of ``fetch_hub.py``.
 
     Returns:
-        Frames ``train``, ``dev``, ``arrivals`` (its parts one after the other) and ``test.<name>``. What was left out on
-        purpose is counted in ``frame.attrs["dropped"]``, reason → rows.
+        Frames ``train``, ``dev``, ``arrivals`` (its parts one after the other) and ``test.<name>``, with what ``drop``
+        left out counted in ``frame.attrs["dropped"]``; and the reading, with malformed rows.
 
     Raises:
         UserError: a data set was not downloaded, or a split or column is not in it; the message names it.
     """
     import pandas as pd
 
-    frames = {key: _read(split, settings.seed, key, records) for key, split in settings.splits.items()}
-    parts = [frames.pop(key) for key in list(frames) if key.startswith("arrivals.")]
-    arrivals = pd.concat(parts, ignore_index=True) if parts else _frame([], {})
-    arrivals.attrs = {"dropped": dict(sum((Counter(part.attrs["dropped"]) for part in parts), Counter()))}
-    return {"train": frames.pop("train"), "dev": frames.pop("dev"), "arrivals": arrivals, **frames}
+    reading, files_read = Reading(), set[str]()
+    dropped: dict[str, Counter[str]] = {"train": Counter(), "dev": Counter(), "arrivals": Counter()}
+    for key, split in settings.splits.items():
+        name = "arrivals" if key.startswith("arrivals.") else key
+        for pair in _read(
+            split, settings.seed, key, name, records, reading, files_read, dropped.setdefault(name, Counter())
+        ):
+            reading.add(
+                Place(pair.file, str(pair.line)),
+                pair.source,
+                pair.target,
+                split=name,
+                cluster=pair.cluster,
+                domain=split.domain,
+                meta={"data_set": split.data},
+            )
+    frames = reading.frames()
+    for name, counts in dropped.items():
+        frames.setdefault(name, pd.DataFrame(columns=list(RAW_COLUMNS))).attrs["dropped"] = dict(counts)
+    return frames, [reading]
 
 
-def _frame(rows: list[tuple], dropped: Mapping[str, int]) -> "pd.DataFrame":
-    import pandas as pd
-
-    frame = pd.DataFrame(rows, columns=list(RAW_COLUMNS))
-    frame.attrs["dropped"] = dict(dropped)
-    return frame
-
-
-def _read(split: HubCorpus.Split, seed: int, key: str, records: Mapping[str, Path]) -> "pd.DataFrame":
+def _read(
+    split: HubCorpus.Split,
+    seed: int,
+    key: str,
+    name: str,
+    records: Mapping[str, Path],
+    reading: Reading,
+    files_read: set[str],
+    dropped: Counter[str],
+) -> list[_Pair]:
     where = f"corpus.{key}"
     if split.data not in records:
         raise UserError(f"{where}.data: --hub RECORD of {split.data} is missing")
@@ -73,94 +100,46 @@ def _read(split: HubCorpus.Split, seed: int, key: str, records: Mapping[str, Pat
     if split.split not in record["splits"]:
         known = ", ".join(record["splits"])
         raise UserError(f"{where}.split: {split.data} has no split {split.split!r}; it has {known}")
-    dropped: Counter[str] = Counter()
-    rows = _rows(split, seed, where, {name: folder / name for name in record["splits"][split.split]}, dropped)
+    files = {file: folder / file for file in record["splits"][split.split]}
+    pairs = _pairs(split, seed, name, files, reading, files_read, dropped)
     if split.limit is None:
-        return _frame([row for _, row in rows], dropped)
-    # A seeded sample rather than the first rows, which are often sorted by origin; no more rows than that in memory.
+        return list(pairs)
+    # A seeded sample rather than the first rows, which are often sorted by origin; no more than that in memory.
     draw = f"{seed}/sample/{key}"
-    sample = heapq.nsmallest(split.limit, rows, key=lambda item: (_uniform(draw, *item[0]), item[0]))
-    return _frame([row for _, row in sorted(sample)], dropped)
+    sample = heapq.nsmallest(split.limit, pairs, key=lambda pair: uniform(f"{draw}/{pair.file}:{pair.line}"))
+    return sorted(sample, key=lambda pair: (pair.file, pair.line))
 
 
-def _rows(
-    split: HubCorpus.Split, seed: int, where: str, files: Mapping[str, Path], dropped: Counter[str]
-) -> Iterator[tuple[tuple[str, int], tuple]]:
-    """Yield ((file, row), raw row) of the split's part; count in ``dropped`` what its ``drop`` leaves out."""
-    columns = [split.source, split.target, *split.drop] + ([split.document] if split.document else [])
+def _pairs(
+    split: HubCorpus.Split,
+    seed: int,
+    name: str,
+    files: Mapping[str, Path],
+    reading: Reading,
+    files_read: set[str],
+    dropped: Counter[str],
+) -> Iterator[_Pair]:
+    """Yield the pairs of the split's part; reject malformed rows, and count those that ``drop`` leaves out."""
+    columns = [split.source, split.target, *split.drop, *filter(None, [split.document])]
     order = f"{seed}/part/{split.data}/{split.split}"
     low, high = split.part
-    for name, file in files.items():
-        for number, row in _records(file, name, where, {column.partition(".")[0] for column in columns}):
-            values = {column: _value(row, column, where, name) for column in columns}
-            document = values[split.document] if split.document else f"{name}:{number}"
+    for file, path in files.items():
+        shown = f"{split.data}/{file}"
+        # A malformed row belongs to no part; several splits may read its file, and it counts once.
+        first_time = shown not in files_read
+        files_read.add(shown)
+        for row in rows(path, DATA_FORMATS[path.suffix], list(dict.fromkeys(columns)), None, _MAX_TEXT):
+            if row.values is None:
+                if first_time and row.fault != BLANK:
+                    reading.reject(Place(shown, str(row.line)), row.fault, row.text, rows=row.lines, split=name)
+                continue
+            document = row.values[split.document] if split.document else f"{file}:{row.line}"
             cluster = f"{split.data}/{document}"
-            if not low <= _uniform(order, cluster) < high:
+            if not low <= uniform(f"{order}/{cluster}") < high:
                 continue
-            if reason := next((f"{column} is {value}" for column, value in split.drop.items() if values[column] == value), None):
-                dropped[reason] += 1
+            # CSV and TSV have texts only.
+            unwanted = [column for column, value in split.drop.items() if str(row.values[column]) == str(value)]
+            if unwanted:
+                dropped[f"{unwanted[0]}: {split.drop[unwanted[0]]}"] += 1
                 continue
-            meta = meta_text({"data_set": split.data, "file": name, "row": number})
-            yield (name, number), (_text(values[split.source]), _text(values[split.target]), cluster, split.domain, meta)
-
-
-def _records(file: Path, name: str, where: str, columns: set[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield (number from 1, columns) of a file's rows, in their order."""
-    if name.endswith(".parquet"):
-        yield from _parquet(file, name, where, columns)
-    elif name.endswith((".jsonl", ".json")):
-        yield from _json_lines(file, name, where)
-    else:
-        yield from _delimited(file, "\t" if name.endswith(".tsv") else ",")
-
-
-def _parquet(file: Path, name: str, where: str, columns: set[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    import pyarrow.parquet as pq
-
-    table = pq.ParquetFile(file)
-    if missing := sorted(columns - set(table.schema_arrow.names)):
-        raise UserError(f"{where}: {name} has no column {missing[0]!r}; it has {', '.join(table.schema_arrow.names)}")
-    number = 0
-    for batch in table.iter_batches(columns=sorted(columns)):
-        for row in batch.to_pylist():
-            number += 1
-            yield number, row
-
-
-def _json_lines(file: Path, name: str, where: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{where}: {name}, line {number} is not JSON ({error})") from error
-            yield number, row if isinstance(row, dict) else {}
-
-
-def _delimited(file: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    import csv
-
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        for row in (reader := csv.DictReader(lines, delimiter=delimiter)):
-            yield reader.line_num, row
-
-
-def _value(row: Mapping[str, Any], path: str, where: str, name: str) -> Any:
-    """Return what stands at a dotted column path."""
-    value: Any = row
-    for part in path.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            found = ", ".join(map(str, value)) if isinstance(value, Mapping) else "no columns inside"
-            raise UserError(f"{where}: {name} has no column {path!r}; there is: {found}")
-        value = value[part]
-    return value
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _uniform(*names: object) -> float:
-    """Return a number in [0, 1) that depends on names alone."""
-    digest = hashlib.blake2b("\x1f".join(map(str, names)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+            yield _Pair(shown, row.line, row.values[split.source], row.values[split.target], cluster)

@@ -4,13 +4,15 @@ Files stay in the hub's own cache (``HF_HOME``), where other programs share them
 Everything but :func:`fetch` works with the hub offline.
 """
 
+import contextlib
 import fnmatch
 import hashlib
 import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,8 @@ LANGUAGE_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "vocab.txt", "merg
 ENCODER_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "[0-9]_*/*.json", "[0-9]_*/*.safetensors")
 """Patterns of the files that a sentence-transformers encoder is read from."""
 
-DATA_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
-"""Formats in which a data set's files can be read."""
+DATA_FORMATS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
+"""Formats in which a data set's files can be read, by the suffix of their names."""
 
 _PICKLED_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 _USUAL_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
@@ -84,22 +86,21 @@ def fetch(settings: Settings) -> dict[str, Any]:
         remote = {file.rfilename: file for file in info.siblings or []}
         card = info.card_data.to_dict() if info.card_data else {}
         splits = data_files(where, entry, card, remote) if entry.use == "data_set" else None
-        wanted = sorted({name for names in splits.values() for name in names}) if splits else _choose(where, entry, remote)
+        wanted = sorted(set(chain(*splits.values()))) if splits else _choose(where, entry, remote)
         require_disk(
             Path(constants.HF_HUB_CACHE),
             sum(remote[name].size or 0 for name in wanted if not _cached(entry, info.sha, name)),
             what=f"downloading {where} (cache: HF_HOME)",
         )
         log.info("%s: %s at revision %s, %d files", where, entry.repository, info.sha, len(wanted))
-        folder = Path(
-            huggingface_hub.snapshot_download(
+        with _bars() as bar_class:
+            snapshot = huggingface_hub.snapshot_download(
                 entry.repository,
                 repo_type=entry.type,
                 revision=info.sha,
                 allow_patterns=[_literal(name) for name in wanted],
-                tqdm_class=_bar_class(),
+                tqdm_class=bar_class,
             )
-        )
     except UserError:
         raise
     except Exception as error:  # network, authorisation and repository errors have no common base class
@@ -109,7 +110,7 @@ def fetch(settings: Settings) -> dict[str, Any]:
         "type": entry.type,
         "revision": info.sha,
         "licence": _licence(card),
-        "files": {name: _verified(where, folder / name, remote[name]) for name in wanted},
+        "files": {name: _verified(where, Path(snapshot) / name, remote[name]) for name in wanted},
     }
     return record | ({"splits": splits} if splits else {})
 
@@ -172,9 +173,9 @@ def data_files(where: str, entry: HubEntry, card: Mapping[str, Any], names: Iter
         found = [name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in _listed(wanted))]
         if not found:
             raise UserError(f"{where}: {entry.repository} has no file like {wanted} for split {split}")
-        if unreadable := [name for name in found if not name.endswith(DATA_SUFFIXES)]:
+        if unreadable := [name for name in found if not name.endswith(tuple(DATA_FORMATS))]:
             raise UserError(
-                f"{where}: {unreadable[0]} of {entry.repository} can't be read (known: {', '.join(DATA_SUFFIXES)}); "
+                f"{where}: {unreadable[0]} of {entry.repository} can't be read (known: {', '.join(DATA_FORMATS)}); "
                 "the hub keeps a Parquet copy of most data sets: set revision: refs/convert/parquet and files: "
                 "{train: '<configuration>/train/*.parquet', …}"
             )
@@ -272,18 +273,28 @@ def explain(error: Exception, entry: HubEntry) -> str:
     return f"{entry.repository} could not be downloaded ({type(error).__name__}: {reason})"
 
 
-def _bar_class() -> Callable[..., Any]:
-    """Return tqdm as the client wants it, drawn every ten seconds where nobody watches (log files, SLURM)."""
+@contextlib.contextmanager
+def _bars() -> Iterator[type]:
+    """Yield tqdm for the client's bars; where nobody watches (log files, SLURM) one of them, every ten seconds."""
     from tqdm import tqdm
 
+    watched, drawn = sys.stderr.isatty(), []
+
     class Bar(tqdm):
-        """The client's bars: bytes and files."""
+        """Of bytes received, bytes written, and files."""
 
         def __init__(self, *args: Any, **options: Any) -> None:
-            watched = sys.stderr.isatty()
-            super().__init__(*args, **{"mininterval": 0.5 if watched else 10, "leave": False} | options)
+            if not watched:
+                one = "Downloading" in options.get("desc", "")
+                options |= {"mininterval": 10, "position": 0, "disable": not one}
+            super().__init__(*args, **options)
+            drawn.append(self)
 
-    return Bar
+    try:
+        yield Bar
+    finally:
+        for bar in drawn:  # the client leaves them open when a download fails
+            bar.close()
 
 
 def stored(record: Path) -> tuple[dict[str, Any], Path]:
