@@ -30,6 +30,10 @@ def test_shipped_configurations_are_valid(repository, study_config):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
+        ("tasks/lexicon/metrics", ["comet_qe"], "tasks.lexicon.metrics: comet_qe is a learned metric"),
+        ("metrics/comet/encoder", "xlm-r", "metrics.comet.encoder: 'xlm-r' is not in metric_encoders"),
+        ("metrics/comet/checkpoint", "model.ckpt", "metrics.comet: give exactly one of hub and checkpoint"),
+        ("tasks/en-hi/bleu", {"tokenize": "flores200"}, "tasks.en-hi.bleu.tokenize: Input should be '13a', 'intl'"),
         ("tasks/lexicon/kk", 3, "tasks.lexicon.kk: unknown key; did you mean 'k'?"),
         ("finetuning/tiny/lora/rr", 3, "finetuning.tiny.lora.rr: unknown key; did you mean 'r'?"),
         ("models/tiny-llama/famly", "llama", "models.tiny-llama.famly: unknown key; did you mean 'family'?"),
