@@ -90,10 +90,14 @@ def _acquire(folder: Path, timeout_s: float, waiting: Callable[[], None]) -> int
         number, path = _newest(folder)
         if path is None or _is_over(path, timeout_s):
             with contextlib.suppress(FileExistsError, FileNotFoundError):  # another was quicker, or removed the folder
-                _create(folder / f"lease-{number + 1:06d}.json")
-                for name in [name for name in folder.iterdir() if _NAME.fullmatch(name.name)]:
-                    if int(_NAME.fullmatch(name.name)[1]) <= number:
-                        name.unlink(missing_ok=True)
+                mine = folder / f"lease-{number + 1:06d}.json"
+                _create(mine)
+                others = {path: n for n, path in _leases(folder) if path != mine}
+                if max(others.values(), default=0) > number:  # another had this number and is done with it already
+                    mine.unlink()
+                    continue
+                for path in others:
+                    path.unlink(missing_ok=True)
                 return number + 1
             continue
         if time.monotonic() - told >= _REMIND_AFTER_S:
@@ -119,9 +123,12 @@ def _beat(path: Path, every_s: float, stop: threading.Event) -> None:
 def _newest(folder: Path) -> tuple[int, Path | None]:
     """Return the highest number and its file; 0 and None without a lease."""
     with contextlib.suppress(FileNotFoundError):
-        numbers = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
-        return max(numbers, default=(0, None), key=lambda item: item[0])
+        return max(_leases(folder), default=(0, None), key=lambda item: item[0])
     return 0, None
+
+
+def _leases(folder: Path) -> list[tuple[int, Path]]:
+    return [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
 
 
 def _is_over(path: Path, timeout_s: float) -> bool:
