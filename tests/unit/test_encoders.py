@@ -1,9 +1,12 @@
 import json
+import os
 import shutil
+import signal
 import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +15,9 @@ from contrastive_context.artifacts import check_folder, read_json, sha256_file, 
 from contrastive_context.config.sources import PositionalWordsEncoder, SentenceTransformerEncoder
 from contrastive_context.corpora import lexicon
 from contrastive_context.errors import UserError
+from contrastive_context.retrieval import encoders
 from contrastive_context.retrieval.encoder_preparation import Settings, prepare
-from contrastive_context.retrieval.encoders import embed, load_encoder
+from contrastive_context.retrieval.encoders import embed, embed_to_file, load_encoder
 
 POSITIONAL = PositionalWordsEncoder(kind="positional_words")
 TEXTS = ["please switch on that old lamp", "turn on the lamp", "seven green boats left our port", "go"]
@@ -184,6 +188,99 @@ def test_embed_refuses_nothing_and_zero_vectors():
         embed(["a", "b"], lambda texts: np.array([[text == "a", 0] for text in texts], np.float32), 4)
 
 
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+def embed_some(path, sources, encode, key="k", **options):
+    return embed_to_file(path, pa.chunked_array([sources]), encode, 2, key, **options)
+
+
+@pytest.mark.parametrize("kill_at", range(4))
+def test_an_interrupted_embedding_goes_on_where_it_was(tmp_path, monkeypatch, kill_at):
+    monkeypatch.setattr(encoders, "_BATCHES_PER_CHUNK", 3)
+    monkeypatch.setattr(encoders, "_SECTION", 10)
+    rng = np.random.default_rng(0)
+    sources = ["w" * int(n) + f" {i}" for i, n in enumerate(rng.integers(1, 40, 16))]  # chunks of 6, 4, 6 and none
+    vectors = {source: rng.normal(size=5).astype(np.float32) for source in sources}
+    path, calls = tmp_path / "e" / "train.npy", []
+
+    def encode(texts, limit=None):
+        if len(calls) == limit:
+            raise Killed
+        calls.append(list(texts))
+        return np.stack([vectors[text] for text in texts])
+
+    if kill_at < 3:
+        with pytest.raises(Killed):
+            embed_some(path, sources, lambda texts: encode(texts, limit=kill_at))
+        assert not path.exists()
+    assert embed_some(path, sources, encode) == (16, 5)
+    assert sum(map(len, calls)) == 16 and len(calls) == 3
+    # The shortest first, within a section.
+    assert [len(text) for text in calls[0] + calls[1]] == sorted(len(source) for source in sources[:10])
+    expected = np.stack([vectors[source] / np.linalg.norm(vectors[source]) for source in sources])
+    np.testing.assert_allclose(np.load(path), expected, rtol=1e-6)
+    assert [file.name for file in path.parent.iterdir()] == ["train.npy"]
+
+
+def test_what_a_killed_process_wrote_is_kept_to_the_bit(tmp_path, monkeypatch):
+    """SIGKILL between two chunks, in a process of its own."""
+    monkeypatch.setattr(encoders, "_BATCHES_PER_CHUNK", 1)
+    sources, calls = [f"text {n}" for n in range(8)], []
+
+    def encode(texts, dies=False):
+        calls.append(texts)
+        if dies and len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return np.array([[int(text.split()[1]) + 1, 1.5, -2] for text in texts], np.float32)
+
+    if (child := os.fork()) == 0:
+        embed_some(tmp_path / "killed.npy", sources, lambda texts: encode(texts, dies=True))
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    embed_some(tmp_path / "killed.npy", sources, encode)
+    assert len(calls) == 2
+    embed_some(tmp_path / "whole.npy", sources, encode)
+    assert (tmp_path / "killed.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_other_settings_or_a_lost_file_start_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoders, "_BATCHES_PER_CHUNK", 1)
+    path, sources, calls = tmp_path / "train.npy", [f"text {n}" for n in range(6)], []
+
+    def encode(texts, limit=2):
+        if len(calls) == limit:
+            raise Killed
+        calls.append(texts)
+        return np.ones((len(texts), 3), np.float32)
+
+    def start(key):
+        calls.clear()
+        with pytest.raises(Killed):
+            embed_some(path, sources, encode, key=key)
+
+    start("old")
+    start("new")
+    assert len(list(tmp_path.glob(".train-*"))) == 2  # of the new key: vectors and journal
+    next(tmp_path.glob("*.partial.npy")).unlink()
+    calls.clear()
+    embed_some(path, sources, lambda texts: encode(texts, limit=None), key="new")
+    assert len(calls) == 3 and np.load(path).shape == (6, 3)
+
+
+def test_a_prefix_is_put_before_every_text(tiny):
+    plain = load_encoder(settings(folder="x").encoder, tiny)
+    prefixed = load_encoder(settings(folder="x", prefix="please ").encoder, tiny)
+    np.testing.assert_allclose(prefixed(TEXTS), plain(["please " + text for text in TEXTS]), atol=1e-6)
+    assert not np.allclose(prefixed(TEXTS), plain(TEXTS), atol=1e-3)
+
+
+def test_bm25_has_no_files_either(tmp_path):
+    entry = Settings(name="bm25", encoder={"kind": "bm25"})
+    assert prepare(entry, tmp_path / "bm25", tmp_path / "bm25.json") == {"files": {}, "kind": "bm25"}
+
+
 def test_embed_corpus_command(tmp_path, monkeypatch):
     import embed_corpus
     from contrastive_context import cli
@@ -196,6 +293,7 @@ def test_embed_corpus_command(tmp_path, monkeypatch):
         "corpus": tmp_path / "train.parquet",
         "encoder": tmp_path / "p.json",
         "out": tmp_path / "e" / "train.npy",
+        "statistics": tmp_path / "e" / "statistics.json",
     }
     monkeypatch.setattr("sys.argv", ["embed_corpus", *(f"--{name}={value}" for name, value in options.items())])
     cli.run(embed_corpus.main, embed_corpus.arguments())

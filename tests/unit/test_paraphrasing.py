@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -6,15 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrastive_context.config.sources import LexiconCorpus, PositionalWordsEncoder
+from contrastive_context.artifacts import read_json, write_json, write_parquet
+from contrastive_context.config.sources import BM25Encoder, LexiconCorpus, PositionalWordsEncoder
 from contrastive_context.corpora import lexicon
 from contrastive_context.corpora.build import remove_duplicates
 from contrastive_context.corpora.rows import row_id
 from contrastive_context.errors import UserError
 from contrastive_context.paraphrasing import pairs as paraphrasing
-from contrastive_context.paraphrasing.pairs import Settings, paraphrase
+from contrastive_context.paraphrasing.pairs import accept
+from contrastive_context.paraphrasing.proposals import Proposal, Settings, propose
 from contrastive_context.paraphrasing.rules import reword
+from contrastive_context.retrieval.bm25 import BM25, Statistics
 from contrastive_context.retrieval.encoders import load_encoder
+from contrastive_context.retrieval.similarity import between
 
 POSITIONAL = {"kind": "positional_words"}
 HUB = {
@@ -71,7 +76,7 @@ def frame_of(*rows):
     return pd.DataFrame([(row_id(*row), *row, "c") for row in rows], columns=["id", "source", "target", "cluster"])
 
 
-def test_every_reason_is_counted(monkeypatch):
+def test_every_reason_is_counted():
     new = {
         "far": "far away",
         "near": "nearly",
@@ -79,8 +84,8 @@ def test_every_reason_is_counted(monkeypatch):
         "known": "test row",
         "good": "better",
         "twin": "Better.",
+        "none": None,
     }
-    monkeypatch.setattr(paraphrasing, "reword", lambda source, target, key: new[source])
     rows = frame_of(*[(source, "label") for source in new])
     cosine = {"far away": 0.3, "nearly": 1.0, "better": 0.7}
     seen = []
@@ -90,15 +95,18 @@ def test_every_reason_is_counted(monkeypatch):
         return np.array([[cosine[text], (1 - cosine[text] ** 2) ** 0.5] for text in texts], np.float32)
 
     parents = np.tile(np.array([[1, 0]], np.float32), (len(rows), 1))
-    frame, counts = paraphrase(rules(), rows, parents, encode, excluded=["Test row."])
+    none = Proposal("", "", problem="no usable answer")
+    proposals = [none if text is None else Proposal(text, "label") for text in new.values()]
+    frame, counts = accept(rules(), rows, proposals, parents, encode, excluded=["Test row."])
     assert dict(zip(rows["source"], frame["reason"], strict=True)) == {
         "far": paraphrasing.TOO_FAR, "near": paraphrasing.TOO_NEAR, "same": paraphrasing.UNCHANGED,
         "known": paraphrasing.IN_CORPUS, "good": "", "twin": paraphrasing.REPEATED,
+        "none": "no usable answer",
     }  # fmt: skip
     assert sorted(seen) == ["better", "far away", "nearly"]
-    assert counts["candidates"] == 6
-    assert counts["accepted"] == 1
-    assert sum(counts["rejected"].values()) == 5
+    assert counts["candidates"] == 7
+    assert counts["accepted"] == counts["target_kept"] == 1
+    assert sum(counts["rejected"].values()) == 6
     accepted = frame[frame["accepted"]].iloc[0]
     assert (accepted["source"], accepted["target"], accepted["similarity"]) == ("better", "label", 0.7)
     assert accepted["id"] == row_id("better", "label")
@@ -108,8 +116,8 @@ def test_every_reason_is_counted(monkeypatch):
 
 
 def test_rows_and_embeddings_must_fit():
-    with pytest.raises(UserError, match="1 training rows but 2 embeddings"):
-        paraphrase(rules(), frame_of(("a", "b")), np.zeros((2, 3), np.float32), lambda texts: None, [])
+    with pytest.raises(UserError, match="1 train rows but 2 embeddings"):
+        accept(rules(), frame_of(("a", "b")), [], np.zeros((2, 3), np.float32), lambda texts: None, [])
 
 
 def test_lexicon_paraphrases_change_one_word():
@@ -126,17 +134,67 @@ def test_lexicon_paraphrases_change_one_word():
         corpus=corpus.model_dump(),
         encoder=POSITIONAL,
     )
-    frame, counts = paraphrase(settings, rows, encode(rows["source"].tolist()), encode, frames["arrivals"]["source"])
+    parents, others = encode(rows["source"].tolist()), frames["arrivals"]["source"]
+    frame, counts = accept(settings, rows, propose(settings, rows, {}), parents, encode, others)
     assert counts["accepted"] > 50
     kept = frame[frame["accepted"]]
     assert kept["target_paraphrased"].all()
     assert kept["similarity"].round(3).eq(0.833).all()
     assert kept["id"].is_unique
-    again, _ = paraphrase(settings, rows, encode(rows["source"].tolist()), encode, frames["arrivals"]["source"])
+    again, _ = accept(settings, rows, propose(settings, rows, {}), parents, encode, others)
     assert again.equals(frame)
 
 
 def test_lexicon_rules_need_a_lexicon():
     settings = Settings(task="t", paraphraser_name="p", paraphraser={"kind": "lexicon"}, corpus=HUB, encoder=POSITIONAL)
     with pytest.raises(UserError, match=r"paraphrasers\.p: kind lexicon can't paraphrase tasks\.t"):
-        paraphrase(settings, frame_of(("a", "b")), np.zeros((1, 3), np.float32), lambda texts: None, [])
+        propose(settings, frame_of(("a", "b")), {})
+
+
+def test_similarity_is_that_of_the_parent_as_the_query():
+    """Not symmetric with BM25: what the paraphrase adds costs little, what it leaves out costs much."""
+    sources = ["turn on the lamp now", "dogs bark at night", "seven boats left the port"]
+    statistics = Statistics.of(sources)
+    encode = BM25(BM25Encoder(kind="bm25"), statistics)
+    rows = frame_of(*[(source, "label") for source in sources])
+    texts = ["please turn on the lamp now", "dogs bark", "seven boats left the port boats"]
+    frame, _ = accept(rules(), rows, [Proposal(text, "label") for text in texts], encode(sources), encode, [])
+    longer, shorter, _ = frame["similarity"]
+    assert longer > 0.8 and frame["accepted"][0]
+    assert shorter < 0.67 and frame["reason"][1] == paraphrasing.TOO_FAR
+    assert between(encode(texts), encode(sources)).pairs(np.array([1]), np.array([1]))[0] > shorter
+
+
+def test_the_command_paraphrases_the_test_split_too(tmp_path):
+    import paraphrase
+    from contrastive_context import cli
+
+    train = ["turn on the lamp", "dogs bark at night", "seven boats left port", "close that door", "it rains"]
+    texts = {"train": train, "test": ["open the window", "turn off the lamp"]}
+    encode = BM25(BM25Encoder(kind="bm25"), Statistics.of(texts["train"], texts["test"]))
+    Statistics.of(texts["train"], texts["test"]).write(tmp_path / "statistics.json")
+    for split, sources in texts.items():
+        write_parquet(tmp_path / f"{split}.parquet", frame_of(*[(source, "label") for source in sources]))
+        np.save(tmp_path / f"{split}.npy", encode(sources).weights)
+    write_json(tmp_path / "bm25.json", {"files": {}, "kind": "bm25"})
+    settings = {
+        **rules(min_similarity=0.1).model_dump(mode="json"), "split": "test", "encoder": {"kind": "bm25"}
+    }  # fmt: skip
+    options = {
+        "settings": json.dumps(settings),
+        "corpus": tmp_path / "test.parquet",
+        "embeddings": tmp_path / "test.npy",
+        "statistics": tmp_path / "statistics.json",
+        "encoder": tmp_path / "bm25.json",
+        "exclude": tmp_path / "train.parquet",
+        "out": tmp_path / "p" / "rules.parquet",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["paraphrase", *(f"--{name}={value}" for name, value in options.items())])
+        cli.run(paraphrase.main, paraphrase.arguments())
+    frame = pd.read_parquet(options["out"])
+    assert tuple(frame.columns) == paraphrasing.COLUMNS
+    assert frame["parent_id"].tolist() == [row_id(source, "label") for source in texts["test"]]
+    counts = read_json(tmp_path / "p" / "rules.counts.json")
+    assert counts["accepted"] == counts["target_kept"] == 2
+    assert read_json(f"{options['out']}.provenance.json")["inputs"]["statistics"]["sha256"]
