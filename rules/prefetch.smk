@@ -29,4 +29,4 @@ rule prefetch:
         settings=lambda wc: stages.prefetch(),
     shell:
         "python workflow_scripts/prefetch.py --settings {params.settings:q} --log {log}"
-        " --records {input.hub} --out {output}"
+        " --records {input.hub} --packages {input.packages} --out {output}"

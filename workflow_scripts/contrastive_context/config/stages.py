@@ -322,8 +322,9 @@ class Stages:
 
     def corpus_hub(self, task: str) -> list[tuple[str, str]]:
         """Return the data sets of the hub that a task's corpus is read from, as (registry, name)."""
-        splits = getattr(self.study.tasks[task].corpus, "splits", {})
-        return list(dict.fromkeys(("datasets", split.data) for split in splits.values()))
+        corpus = self.study.tasks[task].corpus
+        splits = corpus.splits.values() if corpus.kind == "hub" else ()
+        return list(dict.fromkeys(("datasets", split.data) for split in splits))
 
     def encoder_hub(self, encoder: str) -> list[tuple[str, str]]:
         """Return the hub's entry that an encoder is read from, or nothing."""
@@ -350,7 +351,7 @@ class Stages:
         """What the grid takes from the hub, as (registry, name)."""
         used = {key for task in self.tasks for key in self.corpus_hub(task)}
         used |= {("encoders", self.study.tasks[task].encoder) for task in self.tasks}
-        used |= {("models", model) for model in self.models}
+        used |= {("models", model) for model in self._models_used}
         for metric in {metric for task in self.tasks for metric in self.learned_metrics(task)}:
             used |= {("metrics", metric), ("metric_encoders", self.study.metrics[metric].encoder)}
         return [key for key in self._hub if key in used]
@@ -360,8 +361,15 @@ class Stages:
         """Packages that the grid is read from."""
         names: list[str | None] = [name for task in self.tasks for name in self.corpus_packages(task)]
         names += [self.encoder_package(self.study.tasks[task].encoder) for task in self.tasks]
-        names += [self.model_package(model) for model in self.models]
+        names += [self.model_package(model) for model in self._models_used]
         return list(dict.fromkeys(name for name in names if name))
+
+    @cached_property
+    def _models_used(self) -> list[str]:
+        """Models of the grid, and those that paraphrase for it."""
+        names = {self.paraphraser(entry.task, strategy) for entry in self.study.grid for strategy in entry.strategies}
+        paraphrasers = [self.study.paraphrasers[name] for name in sorted(names - {None})]
+        return list(dict.fromkeys([*self.models, *(model for entry in paraphrasers for model in entry.models)]))
 
     def paraphraser(self, task: str, strategy: str) -> str | None:
         """Return the paraphraser that a strategy needs on a task, or None."""

@@ -18,6 +18,7 @@ from contrastive_context.figures.style import bars_in_words, headline_seed, orde
 from contrastive_context.report.browser import browser
 from contrastive_context.report.choices import CHOICES
 from contrastive_context.report.effort import efforts
+from contrastive_context.report.licences import licences
 from contrastive_context.report.usage import effective_config, usage
 
 
@@ -52,6 +53,7 @@ class Inputs:
         coverage: name → coverage.json of its contexts.
         recall: task → recall.json of its neighbours.
         models: model → its hash file, whose extras (parameters, gate results) are shown.
+        hub: (registry, name) → record of what was downloaded from the hub.
         segments: scores files, from which cut answers and shortened prompts are counted.
         examples: files of prompts with their answers, for the example browser.
         provenance: sidecars to list.
@@ -65,6 +67,7 @@ class Inputs:
     coverage: Mapping[str, Path] = field(default_factory=dict)
     recall: Mapping[str, Path] = field(default_factory=dict)
     models: Mapping[str, Path] = field(default_factory=dict)
+    hub: Mapping[tuple[str, str], Path] = field(default_factory=dict)
     segments: Sequence[Path] = ()
     examples: Sequence[Path] = ()
     provenance: Sequence[Path] = ()
@@ -76,7 +79,7 @@ class Inputs:
         Sidecars are those of the grid's steps, which only ``settings.config`` tells.
         """
 
-        def existing(paths: Mapping[str, Path]) -> dict[str, Path]:
+        def existing(paths: Mapping[Any, Path]) -> dict[Any, Path]:
             return {name: path for name, path in paths.items() if path.is_file()}
 
         tasks, models = settings.tasks, settings.models
@@ -87,6 +90,7 @@ class Inputs:
         corpora, contexts = results / "corpus", results / "contexts"
         coverage = {f"{task} evaluation": contexts / task / "eval.coverage.json" for task in tasks}
         coverage |= {f"{task} probes": contexts / task / "probes.coverage.json" for task in tasks}
+        downloads = {(path.parent.name, path.stem): path for path in (results / "hub").glob("*/*.json")}
         recall = {task: results / "neighbours" / task / "train.recall.json" for task in tasks}
         return cls(
             *(results / f"tables/{name}.parquet" for name in ("scores", "probes", "findings")),
@@ -95,6 +99,7 @@ class Inputs:
             coverage=existing(coverage),
             recall=existing(recall),
             models=existing({model: results / "models" / f"{model}.json" for model in models}),
+            hub={key: path for key, path in downloads.items() if not key[1].endswith(".provenance")},
             segments=[path for path in segments if path.is_file()],
             examples=[path for path in examples if path.is_file()],
             provenance=sorted(
@@ -174,7 +179,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
         health=_health(inputs.segments, settings),
         browser=browser(inputs.examples, _all_titles(settings)),
         example_files=[str(path) for path in inputs.examples],
-        licences=_licences(config),
+        licences=licences(config, {key: artifacts.read_json(path) for key, path in inputs.hub.items()}),
         choices=CHOICES,
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
         confidence=f"{confidence:.0%}",
@@ -466,12 +471,3 @@ def _merge(versions: Any) -> dict[str, str]:
 
 def _host(host: Mapping[str, Any]) -> str:
     return f"{host.get('system', '?')} {host.get('machine', '')}, {host.get('cpus', '?')} CPUs"
-
-
-def _licences(config: Mapping[str, Any]) -> list[dict[str, str]]:
-    packages = config.get("packages") or {}
-    return [
-        {"name": name, "version": str(entry.get("version", "")), "licence": str(entry.get("licence", "not stated")),
-         "contents": str(entry.get("contents", ""))}
-        for name, entry in packages.items()
-    ]  # fmt: skip

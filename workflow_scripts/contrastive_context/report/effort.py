@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 #: Folder of an artifact below the run → the stage that makes it, in the order data flows.
 STAGES = {
     "packages": "packages",
+    "hub": "downloads from the hub",
     "models": "models (export, pre-training)",
     "corpus": "corpora",
     "encoders": "encoders",

@@ -1,11 +1,14 @@
 """What of a configuration its grid uses: the entries a report shows, and the files that are the run's own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-REGISTRIES = ("packages", "encoders", "paraphrasers", "tasks", "models", "strategies", "finetuning")
+REGISTRIES = (
+    "packages", "datasets", "encoders", "paraphrasers", "metrics", "metric_encoders", "tasks", "models", "strategies",
+    "finetuning",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class Usage:
     """Names in use.
 
     Attributes:
-        names: registry ("tasks", "models", "strategies", "finetuning", "encoders", "paraphrasers", "packages") → names.
+        names: registry (one of ``REGISTRIES``) → names.
         systems: (task, model) → fine-tuned systems, ``<strategy>-seed<seed>``, and ``base``.
     """
 
@@ -32,6 +35,8 @@ class Usage:
             return True
         if stage in ("packages", "encoders", "models"):
             return name in self.names[stage]
+        if stage == "hub":
+            return name in self.names.get(folders[0] if folders else "", ())
         if not folders or folders[0] not in self.names["tasks"]:
             return False
         task, *rest = folders
@@ -80,13 +85,29 @@ def usage(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]
             if strategy.get("kind") == "contrastive" and strategy.get("epsilon", 0) > 0:
                 used["paraphrasers"].add(strategy.get("paraphrasers", {}).get(entry["task"]))
     used["encoders"] = {task.get("encoder") for task in entries("tasks", tasks)}
-    sources = [task.get("corpus") or {} for task in entries("tasks", tasks)]
-    sources += entries("encoders", used["encoders"]) + entries("models", models)
-    used["packages"] = {source.get("package") for source in sources}
+    corpora = [task.get("corpus") or {} for task in entries("tasks", tasks)]
+    sources = corpora + entries("encoders", used["encoders"]) + entries("models", models)
+    used["packages"] = {name for source in sources for name in _values(source, "package")}
+    used["datasets"] = {name for corpus in corpora for name in _values(corpus, "data")}
+    used["metrics"] = {metric for task in entries("tasks", tasks) for metric in task.get("metrics") or ()}
+    used["metric_encoders"] = {metric.get("encoder") for metric in entries("metrics", used["metrics"])}
     return Usage(
         names={name: frozenset(found - {None}) for name, found in used.items()},
         systems={pair: frozenset(names) for pair, names in systems.items()},
     )
+
+
+def _values(entry: Any, key: str) -> Iterator[Any]:
+    """Yield what stands under a key, however deep; of a list its items."""
+    if isinstance(entry, Mapping):
+        for name, value in entry.items():
+            if name == key and not isinstance(value, Mapping):
+                yield from value if isinstance(value, list) else [value]
+            else:
+                yield from _values(value, key)
+    elif isinstance(entry, list):
+        for item in entry:
+            yield from _values(item, key)
 
 
 def effective_config(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]) -> dict[str, Any]:
