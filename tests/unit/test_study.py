@@ -30,6 +30,12 @@ def test_shipped_configurations_are_valid(repository, study_config):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
+        ("tasks/en-de/evaluation/paraphraser", "rules", "strategies.contrastive trains on the same paraphraser"),
+        ("tasks/en-de/evaluation/paraphraser", "lexicon", "kind lexicon goes with corpora of kind lexicon"),
+        ("tasks/en-de/evaluation/paraphraser", "rule", "'rule' is not in paraphrasers; did you mean 'rules'?"),
+        ("paraphrasers/own", {"kind": "language_model", "model": "gpt"}, "paraphrasers.own: 'gpt' is not in models"),
+        ("paraphrasers/gemini/base_url", "http://example.org", "paraphrasers.gemini.base_url: without TLS anybody"),
+        ("tasks/intents/encoder", "bm25", "tasks.intents.index.kind: hnswlib can't index BM25"),
         ("tasks/lexicon/metrics", ["comet_qe"], "tasks.lexicon.metrics: comet_qe is a learned metric"),
         ("metrics/comet/encoder", "xlm-r", "metrics.comet.encoder: 'xlm-r' is not in metric_encoders"),
         ("metrics/comet/checkpoint", "model.ckpt", "metrics.comet: give exactly one of hub and checkpoint"),

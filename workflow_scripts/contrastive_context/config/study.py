@@ -182,10 +182,7 @@ def _cross_check(study: Study) -> Iterator[str]:
             yield from _check_reference(where, task, study.tasks, "tasks")
             yield from _check_reference(f"{where}.{task}", paraphraser, study.paraphrasers, "paraphrasers")
             if task in study.tasks and paraphraser in study.paraphrasers:
-                kinds = study.tasks[task].corpus.kind, study.paraphrasers[paraphraser].kind
-                if kinds[0] != kinds[1] and (synthetic := SYNTHETIC.keys() & set(kinds)):
-                    kind = min(synthetic)
-                    yield f"{where}.{task}: kind {kind} goes with corpora of kind {kind}, and only with them"
+                yield from _check_paraphraser(f"{where}.{task}", task, paraphraser, study)
     for name, recipe in study.finetuning.items():
         if beyond := [step for step in recipe.checkpoints if not 0 <= step <= recipe.steps]:
             yield f"finetuning.{name}.checkpoints: {beyond} not within 0 and steps ({recipe.steps})"
@@ -233,6 +230,8 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
             yield f"tasks.{name}.metrics: {metric} is a learned metric; say under metrics.{metric} which model it is"
     if encoder is not None and encoder.kind == "bm25" and task.index.kind == "hnswlib":
         yield f"tasks.{name}.index.kind: hnswlib can't index BM25; use exact or auto"
+    if task.evaluation.paraphraser is not None:
+        yield from _check_stand_ins(name, task.evaluation.paraphraser, study)
     if task.index.neighbours < task.k:
         yield f"tasks.{name}.index.neighbours: {task.index.neighbours} is less than k ({task.k})"
     if task.corpus.kind == "hub":
@@ -264,6 +263,26 @@ def _check_language(where: str, model: str, task: str, study: Study) -> Iterator
         language, kind = study.models[model].language, study.tasks[task].corpus.kind
         if language != kind:
             yield f"{where}: {model} knows the language {language} only, but {task}'s corpus is of kind {kind}"
+
+
+def _check_paraphraser(where: str, task: str, paraphraser: str, study: Study) -> Iterator[str]:
+    kinds = study.tasks[task].corpus.kind, study.paraphrasers[paraphraser].kind
+    if kinds[0] != kinds[1] and (synthetic := SYNTHETIC.keys() & set(kinds)):
+        kind = min(synthetic)
+        yield f"{where}: kind {kind} goes with corpora of kind {kind}, and only with them"
+
+
+def _check_stand_ins(task: str, paraphraser: str, study: Study) -> Iterator[str]:
+    where = f"tasks.{task}.evaluation.paraphraser"
+    yield from _check_reference(where, paraphraser, study.paraphrasers, "paraphrasers")
+    if paraphraser not in study.paraphrasers:
+        return
+    yield from _check_paraphraser(where, task, paraphraser, study)
+    # Else the evaluation would reward knowing a paraphraser's habits.
+    for name, strategy in study.strategies.items():
+        trained = study.paraphrasers.get(strategy.paraphrasers.get(task, ""))
+        if trained is not None and trained.origin == study.paraphrasers[paraphraser].origin:
+            yield f"{where}: strategies.{name} trains on the same paraphraser; take another one for the evaluation"
 
 
 def _check_grid(study: Study) -> Iterator[str]:

@@ -34,6 +34,9 @@ class TaskEvaluation(Model):
     targets: int = Field(300, ge=1, description="test targets, each of which fills all buckets and compositions")
     compositions: list[Composition] = Field(["one_graded", "top_k"], min_length=1)
     max_agreement: float = Field(0.9, gt=0, le=1, description="examples that agree with gold by this or more are out")
+    paraphraser: str | None = Field(
+        None, description="paraphrases test pairs that stand in where no arrival is similar enough; none if absent"
+    )
 
 
 class TaskProbes(Model):
