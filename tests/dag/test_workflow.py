@@ -42,6 +42,13 @@ def test_the_paper_grid_is_the_default(checkout):
     assert job_counts(result.stdout)["finetune"] == 4 * 4 * 4 * 3  # models, language pairs, strategies, seeds
 
 
+def test_prefetch_downloads_one_entry_per_job_and_computes_nothing(checkout):
+    result = snakemake(checkout, "-n", "prefetch")
+    assert result.returncode == 0, result.stderr
+    # Four models, one encoder, two data sets per language pair, the metric and its encoder.
+    assert job_counts(result.stdout) == {"fetch_hub": 4 + 1 + 2 * 4 + 2, "prefetch": 1, "total": 4 + 1 + 2 * 4 + 3}
+
+
 @pytest.mark.parametrize("target", ["tables", "figures", "report"])
 def test_named_targets(checkout, target):
     result = snakemake(checkout, "--profile", "envs/profiles/quickstart", "-n", target)
