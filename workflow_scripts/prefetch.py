@@ -15,8 +15,9 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.downloads.hub import lock_text
+    from contrastive_context.downloads.hub import LockSettings, lock_text
 
+    cli.load_settings(args.settings, LockSettings)
     records: dict[str, dict[str, Path]] = {}
     for path in map(Path, args.records):
         records.setdefault(path.parent.name, {})[path.name.removesuffix(".json")] = path

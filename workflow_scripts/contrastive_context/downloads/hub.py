@@ -45,6 +45,12 @@ class Settings(Model):
     entry: HubEntry
 
 
+class LockSettings(Model):
+    """Settings of ``prefetch.py``."""
+
+    run: str
+
+
 def match(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     """Return the names that match a pattern of the same depth: ``*`` does not cross a slash."""
     patterns = tuple(patterns)
