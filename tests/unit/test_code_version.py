@@ -66,6 +66,35 @@ def test_imports_are_followed_wherever_they_stand(tmp_path):
     assert version() != first
 
 
+def test_a_module_loaded_by_name_counts_where_the_settings_name_it(tmp_path):
+    corpora = tmp_path / "contrastive_context" / "corpora"
+    (corpora / "catalogues").mkdir(parents=True)
+    for name in ("files", "catalogues/__init__", "catalogues/chromium", "catalogues/gettext", "reading"):
+        (corpora / f"{name}.py").write_text("x = 1\n")
+    (corpora / "files.py").write_text("from contrastive_context.corpora import reading\n")
+    (tmp_path / "build_corpus.py").write_text("x = 1\n")
+    chromium, gettext = {"format": "chromium"}, {"format": "gettext"}
+    used = {
+        "files": {"kind": "files"},
+        "one": {"kind": "catalogues", "in_domain": chromium, "out_of_domain": None},
+        "two": {"kind": "catalogues", "in_domain": chromium, "out_of_domain": gettext},
+    }
+
+    def changed_by(name):
+        def versions():
+            of = CodeVersions(tmp_path, tmp_path / "cache.json").of
+            return {key: of("build_corpus", {"corpus": corpus}) for key, corpus in used.items()}
+
+        before = versions()
+        (corpora / f"{name}.py").write_text("x = 2\n" + (corpora / f"{name}.py").read_text())
+        after = versions()
+        return {key for key in used if before[key] != after[key]}
+
+    assert changed_by("reading") == changed_by("files") == {"files"}
+    assert changed_by("catalogues/__init__") == changed_by("catalogues/chromium") == {"one", "two"}
+    assert changed_by("catalogues/gettext") == {"two"}
+
+
 def test_a_torn_cache_is_ignored(tmp_path):
     (tmp_path / "step.py").write_text("x = 1\n")
     first = CodeVersions(tmp_path, tmp_path / "cache.json").of("step")

@@ -1,6 +1,7 @@
 import json
 import random
 import zipfile
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -8,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrastive_context.artifacts import read_json, read_parquet, sha256_file, write_json
-from contrastive_context.config.sources import HomeAssistantIntentsCorpus
+from contrastive_context.config.sources import Corpus, HomeAssistantIntentsCorpus
 from contrastive_context.corpora import build as build_module
 from contrastive_context.corpora import grammar, home_assistant_intents
 from contrastive_context.corpora.build import Settings, build, remove_duplicates, write
+from contrastive_context.corpora.cleaning import STOP
 from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, normalise, row_id
 from contrastive_context.errors import UserError
 
@@ -96,16 +98,32 @@ def fake_corpus(monkeypatch):
 
 
 def settings(**changes):
-    return Settings(**({"task": "toy", "corpus": CORPUS, "test_sets": ["in_domain"]} | changes))
+    return Settings(**({"task": "toy", "corpus": CORPUS, "test_sets": ["in_domain"], "stop": ";"} | changes))
 
 
 def test_build_and_write(tmp_path, fake_corpus):
-    frames, counts = build(settings(), {})
-    write(frames, counts, tmp_path)
+    write(build(settings(), {}), tmp_path)
     frame = read_parquet(tmp_path / "test.parquet", columns=[*COLUMNS, "test_set"])
     assert frame[["id", "test_set"]].to_numpy().tolist() == [[row_id("d", "1"), "in_domain"]]
     assert tuple(read_parquet(tmp_path / "train.parquet").columns) == COLUMNS
     assert read_json(tmp_path / "counts.json")["train"]["kept"] == 1
+    assert (tmp_path / "rejected.csv").read_text() == "split,file,line,reason,text\n"
+
+
+def test_targets_with_the_stop_are_dropped_counted_and_listed(tmp_path, fake_corpus):
+    fake_corpus.frames = fake_corpus.frames | {"train": raw(("a", "1"), ("e", "x;y"))}
+    built = build(settings(), {})
+    assert built.frames["train"]["source"].tolist() == ["a"]
+    assert built.counts["train"] == {"generated": 2, "dropped": {STOP: 1}, "kept": 1}
+    write(built, tmp_path)
+    assert "train,,,the template's stop in the target,e → x;y" in (tmp_path / "rejected.csv").read_text()
+
+
+def test_what_a_module_left_out_is_counted(fake_corpus):
+    frame = raw(("a", "1"))
+    frame.attrs["dropped"] = {"a bad row": 3}
+    fake_corpus.frames = fake_corpus.frames | {"train": frame}
+    assert build(settings(), {}).counts["train"] == {"generated": 4, "dropped": {"a bad row": 3}, "kept": 1}
 
 
 def test_build_refuses_empty_split_unknown_test_set_and_missing_package(fake_corpus):
@@ -124,11 +142,13 @@ def test_dev_may_be_empty_only_where_none_was_asked_for(fake_corpus):
     with pytest.raises(UserError, match="split dev is empty"):
         build(settings(), {})
     intents = {"kind": "home_assistant_intents", "package": "p", "dev": 0}
-    frames, _ = build(settings(corpus=intents), {"p": "record"})
-    assert frames["dev"].empty
+    assert build(settings(corpus=intents), {"p": "record"}).frames["dev"].empty
 
 
-@pytest.mark.parametrize("kind", ["lexicon", "home_assistant_intents", "hub"])
+KINDS = [get_args(corpus.model_fields["kind"].annotation)[0] for corpus in get_args(get_args(Corpus)[0])]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_module(kind):
     module = build_module.corpus_module(kind)
     assert module.__name__.endswith(kind)

@@ -16,9 +16,15 @@ from contrastive_context.errors import UserError
 
 PACKAGE = "contrastive_context"
 #: Modules that shape messages, and when a step stops, but no artifact.
-_IGNORED = {f"{PACKAGE}.cli", f"{PACKAGE}.errors", f"{PACKAGE}.code_version", f"{PACKAGE}.config.safeguards"}
+_IGNORED = {
+    f"{PACKAGE}.cli",
+    f"{PACKAGE}.errors",
+    f"{PACKAGE}.provenance",
+    f"{PACKAGE}.code_version",
+    f"{PACKAGE}.config.safeguards",
+}
 _IGNORED |= {f"{PACKAGE}.training.{name}" for name in ("interruptions", "lease", "watchdog")}
-#: Modules that a step loads by a name in its settings, which its imports don't show: step → (package, path of the name).
+#: What a step loads by a name in its settings, which its imports don't show: step → (package, path of the name).
 _LOADED_BY_NAME = {
     "build_corpus": (
         (f"{PACKAGE}.corpora", "corpus.kind"),

@@ -50,7 +50,7 @@ class Shares(Model):
     """How a text is divided where no splits are given: shares of its clusters, by a hash of the seed and the cluster.
 
     Clusters are never divided between training and test time. Arrivals and test targets come from the same clusters,
-    their rows divided in the ratio of the two shares: so an arrival can be a relevant example. The rest is for training.
+    whose rows are divided in the ratio of the two shares: so an arrival can be a relevant example. The rest trains.
     """
 
     dev: float = Field(0.05, ge=0, lt=1)
@@ -153,8 +153,8 @@ class Columns(Model):
 class FilesCorpus(_TextCorpus):
     """Your own pairs from TSV, CSV, JSON Lines or Parquet files (UTF-8), by column names.
 
-    Either ``files``, which are divided by ``shares``, or ``train``, ``arrivals``, ``test`` and possibly ``dev``. TSV has
-    a row per line and no quoting; CSV has quotes as spreadsheets write them.
+    Either ``files``, which are divided by ``shares``, or ``train``, ``arrivals``, ``test`` and possibly ``dev``. TSV
+    has a row per line and no quoting; CSV has quotes as spreadsheets write them.
     """
 
     kind: Literal["files"]

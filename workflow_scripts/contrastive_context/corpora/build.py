@@ -80,7 +80,7 @@ def build(settings: Settings, packages: Mapping[str, Path], hub: Mapping[str, Pa
         if frame.empty and not (split == "dev" and dev_is_optional):
             reasons = "; ".join(f"{reason}: {n}" for reason, n in of_splits[split]["dropped"].items())
             raise UserError(
-                f"{where}: split {split} is empty ({of_splits[split]['generated']} rows before cleaning and the removal "
+                f"{where}: split {split} is empty ({of_splits[split]['generated']} rows before cleaning and removal "
                 f"of duplicates{'; dropped: ' if reasons else ''}{reasons}); ask for more rows or another corpus"
             )
     malformed = itertools.chain.from_iterable(reading.listed for reading in readings)
@@ -132,7 +132,7 @@ def _count_read(readings: Iterable[Reading], max_rejected: float, where: str) ->
     if rejected.total() > max_rejected * read:
         shown = "; ".join(f"{place.file}, {place.line}: {place.reason}" for place in places[:_SHOWN])
         raise UserError(
-            f"{where}: {rejected.total()} of {read} rows are malformed, more than the share of {max_rejected:g} allowed "
+            f"{where}: {rejected.total()} of {read} rows are malformed, more than the share {max_rejected:g} allowed "
             f"by max_rejected. The first: {shown}. Mend them, or raise max_rejected"
         )
     dropped = {f"malformed: {reason}": n for reason, n in sorted(rejected.items())} | dict(sorted(skipped.items()))

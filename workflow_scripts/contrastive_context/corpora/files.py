@@ -22,10 +22,13 @@ BLANK = "blank line"
 
 
 class Row(NamedTuple):
-    """One row: ``values`` by column, or ``fault`` and the ``text`` at fault; ``lines`` is how many lines it spans."""
+    """One row: ``values`` by column (by place while columns have no names yet), or ``fault`` and the ``text`` at fault.
+
+    ``line`` is the first line, from 1, and ``lines`` how many there are.
+    """
 
     line: int
-    values: dict[str, Any] | None
+    values: dict[Any, Any] | None
     fault: str = ""
     text: Any = ""
     lines: int = 1
@@ -145,17 +148,26 @@ def _lines(file: BinaryIO, limit: int) -> Iterator[_Line]:
                 raw = file.readline(_CHUNK)
             yield _Line(number, "", "line too long", text)
             continue
+        # Of a bad line the rest is handed on too: it may hold the quote that ends a field.
+        readable = text.decode("utf-8", "replace").replace("\0", "\ufffd")
         if b"\0" in text:
-            yield _Line(number, "", "NUL character", text)
-            continue
-        try:
-            yield _Line(number, text.decode("utf-8"))
-        except UnicodeDecodeError:
-            yield _Line(number, "", "broken UTF-8", text)
+            yield _Line(number, readable, "NUL character", text)
+        elif "\ufffd" in readable and not _is_utf8(text):
+            yield _Line(number, readable, "broken UTF-8", text)
+        else:
+            yield _Line(number, readable)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _records(lines: Iterator[_Line], quoted: bool, limit: int) -> Iterator[Row]:
-    """Split lines into fields; ``values`` has them under their places, "0", "1", …"""
+    """Split lines into fields; ``values`` has them under their places, from 0."""
     if not quoted:
         for line in lines:
             if line.fault:

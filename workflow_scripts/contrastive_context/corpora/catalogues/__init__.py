@@ -21,7 +21,7 @@ def build(settings: CataloguesCorpus, records: Mapping[str, Path]) -> tuple[dict
         records: package → record of ``fetch_package.py``.
 
     Returns:
-        Frames ``train``, ``dev``, ``arrivals`` (of both domains) and ``test.<name>`` with the raw columns; and a reading
+        Frames ``train``, ``dev``, ``arrivals`` (of both domains) and ``test.<name>``, raw columns; and a reading
         per catalogue.
 
     Raises:

@@ -1,11 +1,12 @@
 """Chromium's user interface: one pack of numbered strings per language.
 
-Origin: Debian's package chromium-l10n, built from the Chromium Authors' source (https://www.chromium.org), BSD-3-Clause.
+Origin: Debian's package chromium-l10n, by the Chromium Authors (https://www.chromium.org), BSD-3-Clause.
 English is ``en-GB``, the only English pack in it. The packs are ``.pak`` files of version 5: a header (version,
 encoding, number of entries and of aliases), a table of (id, offset) with one entry more than there are strings, a table
 of (id, index of an entry), the strings in UTF-8. ``<language>.pak.info`` names each id.
 """
 
+import itertools
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,7 +82,7 @@ def unpack(content: bytes, name: str) -> dict[int, bytes]:
     offsets = [offset for _, offset in entries]
     if offsets != sorted(offsets) or offsets[-1] > len(content) or any(index >= count for _, index in pairs):
         raise refuse("the pack's table points outside of it")
-    strings = [content[begin:end] for begin, end in zip(offsets, offsets[1:], strict=False)]
+    strings = [content[begin:end] for begin, end in itertools.pairwise(offsets)]
     result = {number: text for (number, _), text in zip(entries, strings, strict=False)}
     return result | {number: strings[index] for number, index in pairs}
 

@@ -2,10 +2,12 @@
 
 Origin of the study's out-of-domain text: campaigns of Debian's packages wesnoth-1.16-*, by the Wesnoth project
 (https://www.wesnoth.org), GPL-2.0-or-later: downloaded, never part of this repository or of what it publishes. Its
-dialogue is far from user interfaces. The ``.mo`` format (https://www.gnu.org/software/gettext/manual, "MO Files"): a
-header, two tables of (length, offset) for messages and translations, the texts. A context stands before a message and a
-``\\x04``; Wesnoth writes it before a ``^``. The message without text is the catalogue's own header. Messages with plural
-forms are left out: which form fits which sentence can't be told.
+dialogue is far from user interfaces.
+
+The ``.mo`` format (https://www.gnu.org/software/gettext/manual, "MO Files"): a header, two tables of (length, offset)
+for messages and translations, the texts. A context stands before a message and a ``\\x04``; Wesnoth writes it before a
+``^``. The message without text is the catalogue's own header. Messages with plural forms are left out: which form fits
+which sentence can't be told.
 """
 
 import re
@@ -20,7 +22,7 @@ from contrastive_context.errors import UserError
 
 _MAGIC = 0x950412DE
 # A note to translators that Wesnoth puts before the text.
-_NOTE = re.compile(r"^[^\n^]{1,80}\^(?=.)", re.DOTALL)
+_NOTE = re.compile(r"^[^\n^]{0,80}[^\s^]\^(?=\S)")
 
 
 def read(settings: GettextCatalogue, language: str, records: Mapping[str, Path], domain: str, reading: Reading) -> None:
