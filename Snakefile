@@ -52,11 +52,6 @@ rule tables:
         rules.build_tables.output,
 
 
-rule figures:
-    input:
-        rules.plot_figures.output,
-
-
 rule report:
     input:
         rules.build_report.output,

@@ -27,7 +27,7 @@ rule build_report:
     input:
         examples=[f"{R}/examples/{task}/{model}.parquet" for task, model in stages.pairs],
         tables=rules.build_tables.output,
-        figures=rules.plot_figures.output,
+        figures=rules.figures.input,
         template="workflow_scripts/contrastive_context/report/template.html",
     output:
         f"{R}/report.html",
@@ -40,4 +40,4 @@ rule build_report:
         settings=lambda wc: stages.build_report(),
     shell:
         "python workflow_scripts/build_report.py --settings {params.settings:q} --log {log}"
-        " --results $(dirname {output}) --out {output}"
+        " --results $(dirname {output}) --inputs {input} --out {output}"

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 from contrastive_context.errors import UserError
 
 
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
         counts["rows"], counts["unusable"], counts["requests"], counts["tokens"],
     )  # fmt: skip
     artifacts.write_parquet(args.out, frame)
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
         inputs={"corpus": args.corpus},
         settings=args.settings,

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -27,7 +27,7 @@ def main(args: argparse.Namespace) -> None:
     for split, entry in built.counts.items():
         cli.log.info("%s/%s: %d rows kept of %d", settings.task, split, entry["kept"], entry["generated"])
     folder = Path(args.out_dir)
-    artifacts.write_provenance(
+    provenance.write_provenance(
         folder / "counts.json",
         *(folder / f"{split}.parquet" for split in ("train", "dev", "arrivals", "test")),
         folder / "rejected.csv",

@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     parser.add_argument("--results", type=Path, required=True, help="the run's folder, results/<run>")
+    parser.add_argument("--inputs", nargs="*", default=[], help="files that the report is made from, for its sidecar")
     parser.add_argument("--out", type=Path, required=True, help="report (HTML)")
     return parser
 
@@ -20,12 +21,7 @@ def main(args: argparse.Namespace) -> None:
     inputs = Inputs.of_run(args.results, settings)
     build(inputs, settings, args.out)
     cli.log.info("wrote %s", args.out)
-    artifacts.write_provenance(
-        args.out,
-        inputs={"scores": inputs.scores, "probes": inputs.probes, "findings": inputs.findings},
-        settings=settings.model_dump(mode="json"),
-        started=args.started,
-    )
+    provenance.write_provenance(args.out, inputs={"files": args.inputs}, settings=args.settings, started=args.started)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -27,15 +27,12 @@ def main(args: argparse.Namespace) -> None:
         "probes": tables.table(probes, settings.statistics, "probe"),
         "findings": findings.build(scores, probes, settings),
     }
+    paths = []
     for name, frame in frames.items():
-        for path in tables.write_table(frame, args.out_dir, name):
-            artifacts.write_provenance(
-                path,
-                inputs={"scores": args.scores, "probes": args.probes},
-                settings=settings.model_dump(mode="json"),
-                started=args.started,
-            )
+        paths += tables.write_table(frame, args.out_dir, name)
         cli.log.info("%s: %d rows", name, len(frame))
+    inputs = {"scores": args.scores, "probes": args.probes}
+    provenance.write_provenance(*paths, inputs=inputs, settings=args.settings, started=args.started)
 
 
 if __name__ == "__main__":

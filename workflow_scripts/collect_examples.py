@@ -2,7 +2,7 @@
 
 import argparse
 
-from contrastive_context import artifacts, cli
+from contrastive_context import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
     table = collect(settings, args.predictions, args.scores, args.contexts, args.arrivals, args.test)
     write_tables(args.out, [table])
     cli.log.info("%s: %d prompts", args.out, table.num_rows)
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
         inputs={
             "predictions": args.predictions,

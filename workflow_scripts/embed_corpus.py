@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 from contrastive_context.config.sources import BM25Encoder
 from contrastive_context.errors import UserError
 
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
             )
             cli.log.info("%s: %d rows of %d dimensions", corpus, *shape)
         artifacts.write_json(args.statistics, {"kind": settings.encoder.kind})
-    artifacts.write_provenance(
+    provenance.write_provenance(
         *args.out,
         args.statistics,
         inputs={"corpus": args.corpus, "encoder": args.encoder},
@@ -74,7 +74,7 @@ def _key(args: argparse.Namespace, corpus: str) -> str:
     from contrastive_context.journal import fingerprint
 
     return fingerprint(
-        canonical_json(artifacts.read_settings(args.settings)), files={"corpus": corpus, "encoder": args.encoder}
+        canonical_json(provenance.read_settings(args.settings)), files={"corpus": corpus, "encoder": args.encoder}
     )
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -16,7 +16,7 @@ def main(args: argparse.Namespace) -> None:
 
     settings = cli.load_settings(args.settings, Settings)
     artifacts.write_json(args.out, fetch(settings))
-    artifacts.write_provenance(args.out, inputs={}, settings=args.settings, started=args.started)
+    provenance.write_provenance(args.out, inputs={}, settings=args.settings, started=args.started)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -29,7 +29,7 @@ def main(args: argparse.Namespace) -> None:
     settings = cli.load_settings(args.settings, Settings)
     record = fetch(settings.name, settings.package, Path(args.cache))
     artifacts.write_json(args.out, record)
-    artifacts.write_provenance(args.out, inputs={}, settings=settings.model_dump(mode="json"), started=args.started)
+    provenance.write_provenance(args.out, inputs={}, settings=args.settings, started=args.started)
 
 
 if __name__ == "__main__":

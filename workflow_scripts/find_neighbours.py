@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -22,17 +22,18 @@ def main(args: argparse.Namespace) -> None:
 
     settings = cli.load_settings(args.settings, Settings)
     out = Path(args.out)
+    index = out.with_suffix(".hnsw")
     ids = read_columns(args.corpus, ["id"])["id"].to_pylist()
     embeddings = read_embeddings(args.embeddings, len(ids), args.corpus)
-    found, recall = find_neighbours(
-        ids, embeddings, settings.index, settings.k, task=settings.task, index_path=out.with_suffix(".hnsw")
-    )
+    found, recall = find_neighbours(ids, embeddings, settings.index, settings.k, task=settings.task, index_path=index)
     artifacts.write_json(out.with_suffix(".recall.json"), recall)
     write_tables(out, neighbour_tables(ids, found))
-    artifacts.write_provenance(
+    provenance.write_provenance(
         out,
+        out.with_suffix(".recall.json"),
+        *([index] if index.exists() else []),
         inputs={"corpus": args.corpus, "embeddings": args.embeddings},
-        settings=settings.model_dump(mode="json"),
+        settings=args.settings,
         started=args.started,
     )
 

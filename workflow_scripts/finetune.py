@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import artifacts, cli, journal
+from contrastive_context import artifacts, cli, journal, provenance
 from contrastive_context.code_version import CodeVersions
 from contrastive_context.config.base import canonical_json
 from contrastive_context.config.safeguards import Safeguards
@@ -55,7 +55,7 @@ def fingerprint(args: argparse.Namespace, settings: Any, inputs: Mapping[str, st
     """Return what names the state of this training and of no other: base, data, hyper-parameters and code."""
     leaves = settings.model_dump(mode="json")
     del leaves["recipe"]["checkpoints"]  # they change no step; a new one is reached from the state before it
-    code = artifacts.read_settings(args.settings).get("code_version")
+    code = provenance.read_settings(args.settings).get("code_version")
     if code is None:  # called by hand
         code = CodeVersions(Path(__file__).parent, Path(args.state_dir) / "code_versions.json").of("finetune")
     return journal.fingerprint(canonical_json(leaves), code, files=inputs)
@@ -107,7 +107,7 @@ def main(args: argparse.Namespace) -> None:
         with artifacts.atomic_folder(args.out_dir) as out:
             run_state.publish(out, artifacts.sha256_file(args.model))
         last_step = json.loads((Path(args.out_dir) / state.LOG).read_text(encoding="utf-8").splitlines()[-1])
-        artifacts.write_provenance(
+        provenance.write_provenance(
             Path(args.out_dir) / "adapters.json",
             Path(args.out_dir) / state.LOG,
             inputs=inputs,

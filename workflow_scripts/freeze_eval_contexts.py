@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -30,10 +30,12 @@ def main(args: argparse.Namespace) -> None:
         targets = Examples.read(args.test, args.test_embeddings, test_set)
         table, coverage[test_set] = freeze_contexts(targets, arrivals, train_embeddings, settings, test_set)
         contexts.append(table)
-    artifacts.write_json(Path(args.out).with_suffix(".coverage.json"), coverage)
+    coverage_file = Path(args.out).with_suffix(".coverage.json")
+    artifacts.write_json(coverage_file, coverage)
     write_tables(args.out, contexts)
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
+        coverage_file,
         inputs={
             "test": args.test,
             "test_embeddings": args.test_embeddings,
@@ -41,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
             "arrivals_embeddings": args.arrivals_embeddings,
             "train_embeddings": args.train_embeddings,
         },
-        settings=settings.model_dump(mode="json"),
+        settings=args.settings,
         started=args.started,
     )
 

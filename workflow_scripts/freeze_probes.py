@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -27,17 +27,19 @@ def main(args: argparse.Namespace) -> None:
         Examples.read(args.arrivals, args.arrivals_embeddings),
         settings,
     )
-    artifacts.write_json(Path(args.out).with_suffix(".coverage.json"), coverage)
+    coverage_file = Path(args.out).with_suffix(".coverage.json")
+    artifacts.write_json(coverage_file, coverage)
     write_tables(args.out, [prompts])
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
+        coverage_file,
         inputs={
             "test": args.test,
             "test_embeddings": args.test_embeddings,
             "arrivals": args.arrivals,
             "arrivals_embeddings": args.arrivals_embeddings,
         },
-        settings=settings.model_dump(mode="json"),
+        settings=args.settings,
         started=args.started,
     )
 

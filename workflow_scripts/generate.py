@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -30,7 +30,7 @@ def open_journal(args: argparse.Namespace, settings: Any, inputs: dict[str, str 
     if not args.state_dir:
         return None
     folder = Path(args.state_dir)
-    code = artifacts.read_settings(args.settings).get("code_version")
+    code = provenance.read_settings(args.settings).get("code_version")
     if code is None:  # called by hand
         code = CodeVersions(Path(__file__).parent, folder / "code_versions.json").of("generate")
     version = fingerprint(canonical_json(settings.model_dump(mode="json")), code, files=inputs)
@@ -75,10 +75,10 @@ def main(args: argparse.Namespace) -> None:
         for record in records:
             tokens += record["prompt_tokens"] + record["output_tokens"]
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
         inputs=inputs,
-        settings=settings.model_dump(mode="json"),
+        settings=args.settings,
         started=args.started,
         tokens=tokens,
     )

@@ -2,7 +2,7 @@
 
 import argparse
 
-from contrastive_context import artifacts, cli
+from contrastive_context import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -20,10 +20,10 @@ def main(args: argparse.Namespace) -> None:
     settings = cli.load_settings(args.settings, ListSettings)
     count = write_segments(args.out, triples(args.predictions, args.test))
     cli.log.info("%s: %d distinct segments", settings.task, count)
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
         inputs={"predictions": args.predictions, "test": args.test},
-        settings=settings.model_dump(mode="json"),
+        settings=args.settings,
         started=args.started,
     )
 

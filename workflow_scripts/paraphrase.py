@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> None:
         "models": args.models,
         "answers": args.answers,
     }
-    artifacts.write_provenance(args.out, counts_file, inputs=inputs, settings=args.settings, started=args.started)
+    provenance.write_provenance(args.out, counts_file, inputs=inputs, settings=args.settings, started=args.started)
 
 
 if __name__ == "__main__":

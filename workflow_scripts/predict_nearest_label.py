@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -20,10 +20,10 @@ def main(args: argparse.Namespace) -> None:
     settings = cli.load_settings(args.settings, Settings)
     count = predict_file(args.contexts, args.arrivals, args.out)
     cli.log.info("%s: %d predictions", settings.task, count)
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
         inputs={"contexts": args.contexts, "arrivals": args.arrivals},
-        settings=settings.model_dump(mode="json"),
+        settings=args.settings,
         started=args.started,
     )
 

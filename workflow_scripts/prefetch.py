@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
     with artifacts.atomic_path(args.out) as temporary:
         temporary.write_text(lock_text(records), encoding="utf-8")
     inputs = {"records": args.records, "packages": args.packages}
-    artifacts.write_provenance(args.out, inputs=inputs, settings=args.settings, started=args.started)
+    provenance.write_provenance(args.out, inputs=inputs, settings=args.settings, started=args.started)
 
 
 if __name__ == "__main__":

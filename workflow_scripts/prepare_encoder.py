@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -25,7 +25,7 @@ def main(args: argparse.Namespace) -> None:
     dimensions = f", {record['dimensions']} dimensions" if "dimensions" in record else ""
     cli.log.info("%s: %s%s", settings.name, record["kind"], dimensions)
     inputs = {"packages": args.packages, "hub": args.hub}
-    artifacts.write_provenance(args.out, inputs=inputs, settings=settings.model_dump(mode="json"), started=args.started)
+    provenance.write_provenance(args.out, inputs=inputs, settings=args.settings, started=args.started)
 
 
 if __name__ == "__main__":

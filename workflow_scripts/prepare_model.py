@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
     record = prepare(settings, folder, Path(args.out), package, hub)
     cli.log.info("%s: %.1f million parameters", settings.name, record["parameters"] / 1e6)
     inputs = {"packages": args.packages, "hub": args.hub}
-    artifacts.write_provenance(args.out, inputs=inputs, settings=settings.model_dump(mode="json"), started=args.started)
+    provenance.write_provenance(args.out, inputs=inputs, settings=args.settings, started=args.started)
 
 
 if __name__ == "__main__":

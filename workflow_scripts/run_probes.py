@@ -2,7 +2,7 @@
 
 import argparse
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -53,10 +53,10 @@ def main(args: argparse.Namespace) -> None:
         frames.append(frame)
     tokens = sum(frame.attrs.pop("tokens") for frame in frames)
     artifacts.write_parquet(args.out, pd.concat(frames, ignore_index=True))
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
         inputs={"model": args.model, "adapters": args.adapters, "probes": args.probes},
-        settings=settings.model_dump(mode="json"),
+        settings=args.settings,
         started=args.started,
         tokens=tokens,
     )

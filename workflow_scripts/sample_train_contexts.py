@@ -2,7 +2,7 @@
 
 import argparse
 
-from contrastive_context import artifacts, cli
+from contrastive_context import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
         edges=settings.buckets,
     )
     write_tables(args.out, contexts)
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
         inputs={
             "corpus": args.corpus,
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
             "neighbours": args.neighbours,
             "paraphrases": args.paraphrases,
         },
-        settings=settings.model_dump(mode="json"),
+        settings=args.settings,
         started=args.started,
     )
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -32,10 +32,10 @@ def main(args: argparse.Namespace) -> None:
     frame, scorer = score({path.stem: path for path in args.predictions}, args.test, settings, learned)
     artifacts.write_parquet(args.out, frame)
     cli.log.info("%d rows; %d segment scores computed, the rest were repeats", len(frame), scorer.computed)
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
         inputs={"predictions": args.predictions, "test": args.test, "learned": args.learned},
-        settings=settings.model_dump(mode="json"),
+        settings=args.settings,
         started=args.started,
     )
 

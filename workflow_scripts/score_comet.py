@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import cli, provenance
 from contrastive_context.errors import UserError
 
 #: Taken where the running Python has no COMET, as it has under Snakemake's --sdm conda.
@@ -51,10 +51,10 @@ def main(args: argparse.Namespace) -> None:
     scores = comet.score(model, triples, settings.model, journal, f"{settings.metric} {name}")
     segments.write_scores(args.out, scores)
     cli.log.info("%d segments: %d scored now, %d known from before", len(triples), len(triples) - known, known)
-    artifacts.write_provenance(
+    provenance.write_provenance(
         args.out,
         inputs={"segments": args.segments, "model": args.model, "encoder": args.encoder},
-        settings=settings.model_dump(mode="json"),
+        settings=args.settings,
         started=args.started,
     )
 

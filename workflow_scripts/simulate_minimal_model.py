@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -22,7 +22,7 @@ def main(args: argparse.Namespace) -> None:
     table, csv = args.out_dir / "minimal_model.parquet", args.out_dir / "minimal_model.csv"
     artifacts.write_parquet(table, frame)
     artifacts.write_csv(csv, frame)
-    artifacts.write_provenance(table, csv, inputs={}, settings=args.settings, started=args.started)
+    provenance.write_provenance(table, csv, inputs={}, settings=args.settings, started=args.started)
     cli.log.info("%d rows", len(frame))
 
 

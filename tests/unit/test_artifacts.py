@@ -8,7 +8,7 @@ import time
 import pandas as pd
 import pytest
 
-from contrastive_context import artifacts
+from contrastive_context import artifacts, provenance
 from contrastive_context.errors import UserError
 
 
@@ -172,7 +172,7 @@ def test_provenance_names_inputs_by_hash(tmp_path):
     source, output = tmp_path / "in", tmp_path / "out"
     source.write_text("1")
     output.write_text("2")
-    artifacts.write_provenance(output, inputs={"a": source, "none": []}, settings={"k": 1}, started=0)
+    provenance.write_provenance(output, inputs={"a": source, "none": []}, settings={"k": 1}, started=0)
     record = json.loads((tmp_path / "out.provenance.json").read_text())
     assert record["inputs"]["a"]["sha256"] == artifacts.sha256_file(source)
     assert record["settings"] == {"k": 1}

@@ -17,7 +17,7 @@ class Package(Model):
     filename: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+~-]*\.(whl|deb)$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     pool: str | None = Field(
-        None, pattern=r"^[a-z0-9][a-z0-9./+-]*$", description="of a .deb: its folder in Debian's pool, as main/c/chromium"
+        None, pattern=r"^[a-z0-9][a-z0-9./+-]*$", description="of a .deb: folder in Debian's pool, as main/c/chromium"
     )
     snapshot: str | None = Field(
         None, pattern=r"^\d{8}T\d{6}Z$", description="of a .deb: a time at which snapshot.debian.org has it"

@@ -215,15 +215,22 @@ class Stages:
             headline={task: entry.metrics[0] for task, entry in entries.items()},
         )
 
-    def plot_figures(self) -> str:
+    def plot_minimal_model(self) -> str:
+        conditions = self.study.minimal_model.conditions
+        titles = {name: condition.title for name, condition in conditions.items()}
+        return self._settings("plot_minimal_model", style=self.study.figures, titles=titles)
+
+    def plot(self, script: str) -> str:
+        """Return the settings of a step that draws scores or probes."""
         return self._settings(
-            "plot_figures",
+            script,
             style=self.study.figures,
             buckets=self.study.buckets,
             tasks=self._named(self.study.tasks, self.tasks),
             models=self._named(self.study.models, self.models),
             strategies=self._named(self.study.strategies, self.strategies),
-            task_models={task: [model for of, model in self.pairs if of == task] for task in self.tasks},
+            expected=self._strategies_by_model(),
+            defaults=self._defaults(),
             headline={task: self.study.tasks[task].metrics[0] for task in self.tasks},
             confidence=self.study.statistics.confidence,
         )
@@ -253,7 +260,30 @@ class Stages:
         for entry in entries:
             if isinstance(kind := getattr(registry[entry["name"]], "kind", None), str):
                 entry["kind"] = kind
+            if ablation := getattr(registry[entry["name"]], "ablation", None):
+                entry["ablation"] = ablation.model_dump(mode="json")
         return entries
+
+    def _strategies_by_model(self) -> dict[str, dict[str, list[str]]]:
+        """task → model → the strategies that the grid trains."""
+        result: dict[str, dict[str, list[str]]] = {}
+        for entry in self.study.grid:
+            for model in entry.models:
+                names = result.setdefault(entry.task, {}).setdefault(model, [])
+                names += [name for name in entry.strategies if name not in names]
+        return result
+
+    def _defaults(self) -> dict[str, dict[str, Any]]:
+        """Of each strategy that has ablations: its own values of the factors that are settings of strategies."""
+        result: dict[str, dict[str, Any]] = {}
+        for name in self.strategies:
+            if ablation := self.study.strategies[name].ablation:
+                value = getattr(self.study.strategies[ablation.of], ablation.factor, None)
+                if isinstance(value, (bool, float, str)):
+                    result.setdefault(ablation.of, {})[ablation.factor] = value
+                elif value == []:
+                    result.setdefault(ablation.of, {})[ablation.factor] = "none"
+        return result
 
     # The grid.
 

@@ -16,8 +16,8 @@ from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.models import LanguageModel
 from contrastive_context.config.paraphrasers import Paraphraser
 from contrastive_context.config.safeguards import Safeguards
-from contrastive_context.config.sources import DataSet, Encoder, Package
 from contrastive_context.config.secrets import find_secrets
+from contrastive_context.config.sources import DataSet, Encoder, Package
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import Task

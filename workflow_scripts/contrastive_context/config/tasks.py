@@ -32,6 +32,7 @@ class TaskEvaluation(Model):
 
     seed: int = 0
     targets: int = Field(300, ge=1, description="test targets, each of which fills all buckets and compositions")
+    min_targets: int = Field(10, ge=1, description="a bucket that fewer targets fill is left out and reported")
     compositions: list[Composition] = Field(["one_graded", "top_k"], min_length=1)
     max_agreement: float = Field(0.9, gt=0, le=1, description="examples that agree with gold by this or more are out")
     paraphraser: str | None = Field(

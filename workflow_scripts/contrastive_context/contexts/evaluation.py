@@ -2,7 +2,8 @@
 
 Compositions [ours]: *one_graded*, one example from the bucket among random ones from below it, as in contrastive
 training; *top_k*, the nearest of the arrivals below the bucket's upper edge, as retrieval would deliver them; and
-*zero_context*. A target is used only if it fills all buckets of all compositions; its random examples and the order of
+*zero_context*. A target is used only if it fills all buckets of all compositions; a bucket that too few targets fill is
+left out, and the coverage says so. A target's random examples and the order of
 slots are the same in all buckets as far as the bounds allow, so that comparisons of buckets are paired.
 """
 
@@ -66,17 +67,17 @@ def freeze_contexts(
     Returns:
         The table, a row per prompt, ordered by target id, composition and bucket (columns: prompt_id, target_id,
         test_set, cluster, composition, bucket, example_ids, similarities, max_similarity, max_similarity_to_train,
-        seed), and the coverage: how many targets could fill each bucket.
+        seed), and the coverage: how many targets could fill each bucket, and which buckets are missing and why.
 
     Raises:
-        UserError: no target can fill some bucket, or none can fill all of them.
+        UserError: no bucket has enough targets.
     """
     evaluation, bounds = settings.evaluation, bounds_of(settings.buckets)
     cells = [(composition, bucket) for composition in evaluation.compositions for bucket in bounds]
     lowest = next(iter(bounds))
     key = stream("evaluation", evaluation.seed, settings.task)
     filled = np.zeros((len(test.ids), len(cells)), dtype=bool)
-    contexts: dict[int, list[tuple[list[int], np.ndarray]]] = {}
+    found: list[list[tuple[list[int], np.ndarray] | None]] = []
     for row, candidates in enumerate(
         iter_candidates(test, arrivals, key, settings.agreement, evaluation.max_agreement)
     ):
@@ -85,9 +86,12 @@ def freeze_contexts(
             for composition, bucket in cells
         ]
         filled[row] = [rows is not None for rows in chosen]
-        if filled[row].all():
-            contexts[row] = [(rows, candidates.similarities[rows]) for rows in chosen]
+        found.append([None if rows is None else (rows, candidates.similarities[rows]) for rows in chosen])
 
+    compared, missing = _compared(filled, min(evaluation.min_targets, evaluation.targets))
+    contexts = {
+        row: [found[row][cell] for cell in compared] for row in np.flatnonzero(filled[:, compared].all(axis=1)).tolist()
+    }
     bits = id_bits(test.ids)
     order = ranking(stream("evaluation targets", evaluation.seed, settings.task), bits)
     used = sorted([row for row in order.tolist() if row in contexts][: evaluation.targets])
@@ -98,12 +102,17 @@ def freeze_contexts(
             composition: {bucket: int(filled[:, cells.index((composition, bucket))].sum()) for bucket in bounds}
             for composition in evaluation.compositions
         },
+        "missing": [
+            {"composition": cells[cell][0], "bucket": cells[cell][1], "reason": reason} for cell, reason in missing
+        ],
         "fillable_all": len(contexts),
         "used": len(used),
     }
     _check(coverage, settings, test_set)
     slots = shuffled(stream("evaluation slots", evaluation.seed, settings.task), bits[used], settings.k)
-    nearest = between(test.embeddings, train_embeddings).top_k(1, rows=np.array(used), duplicates=True).similarities[:, 0]
+    nearest = (
+        between(test.embeddings, train_embeddings).top_k(1, rows=np.array(used), duplicates=True).similarities[:, 0]
+    )
     records = []
     for row, slot, to_train in zip(used, slots, nearest.tolist(), strict=True):
         common = {
@@ -113,7 +122,9 @@ def freeze_contexts(
             "max_similarity_to_train": to_train,
             "seed": evaluation.seed,
         }
-        for (composition, bucket), (rows, similarities) in zip(cells, contexts[row], strict=True):
+        for (composition, bucket), (rows, similarities) in zip(
+            (cells[cell] for cell in compared), contexts[row], strict=True
+        ):
             records.append(
                 {
                     **common,
@@ -150,24 +161,42 @@ def _schema(cluster: pa.DataType) -> pa.Schema:
     )
 
 
+def _compared(filled: np.ndarray, at_least: int) -> tuple[list[int], list[tuple[int, str]]]:
+    """Choose the cells that are compared on the same targets.
+
+    A cell that too few targets fill is left out. If too few targets fill all others together, the one that fewest fill
+    is left out too, and so on.
+
+    Args:
+        filled: which target fills which cell, bool [targets, cells].
+        at_least: targets that are enough.
+
+    Returns:
+        The cells compared; and those left out, with the reason.
+    """
+    compared, missing = list(range(filled.shape[1])), []
+    for cell in list(compared):
+        if (count := int(filled[:, cell].sum())) < at_least:
+            compared.remove(cell)
+            missing.append((cell, f"{count} targets fill it, fewer than {at_least}"))
+    while compared and (together := int(filled[:, compared].all(axis=1).sum())) < at_least:
+        cell = min(compared, key=lambda cell: filled[:, cell].sum())
+        compared.remove(cell)
+        missing.append((cell, f"with it only {together} targets fill all that is compared, fewer than {at_least}"))
+    return compared, missing
+
+
 def _check(coverage: Mapping, settings: Settings, test_set: str) -> None:
     where = f"tasks.{settings.task}.evaluation ({test_set})"
-    for composition, counts in coverage["fillable"].items():
-        for bucket, count in counts.items():
-            if count == 0:
-                raise UserError(
-                    f"{where}: no target has the {settings.k} examples that {composition} needs in bucket {bucket!r}; "
-                    "add arrivals, lower k or move the edges in buckets"
-                )
+    for cell in coverage["missing"]:
+        log.warning("%s: no %s in bucket %r: %s", where, cell["composition"], cell["bucket"], cell["reason"])
     if not coverage["used"]:
-        fewest = min(
-            (count, composition, bucket)
-            for composition, counts in coverage["fillable"].items()
-            for bucket, count in counts.items()
+        reasons = "; ".join(
+            f"{cell['composition']}, {cell['bucket']}: {cell['reason']}" for cell in coverage["missing"]
         )
         raise UserError(
-            f"{where}: no target fills all buckets of all compositions (fewest, {fewest[0]}, fill {fewest[2]!r} of "
-            f"{fewest[1]}); add arrivals, lower k or move the edges in buckets"
+            f"{where}: no bucket has enough targets with {settings.k} examples ({reasons}); add arrivals, lower k or "
+            "min_targets, or move the edges in buckets"
         )
     if coverage["used"] < coverage["asked"]:
         log.warning("%s: %d targets asked for, %d fill all buckets", where, coverage["asked"], coverage["used"])

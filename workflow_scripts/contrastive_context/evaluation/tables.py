@@ -14,6 +14,7 @@ import numpy as np
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.statistics import Statistics
+from contrastive_context.contexts.buckets import NO_BUCKET
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.bootstrap import Bootstrap, generator, interval
 from contrastive_context.evaluation.metrics import get_metric
@@ -133,8 +134,9 @@ def read_probes(paths: Iterable[str | Path]) -> "Any":
 
 
 def score_cells(frame: "Any", statistics: Statistics) -> Cells:
-    """Group segment scores (``read_scores``) into cells."""
+    """Group segment scores (``read_scores``) into cells; prompts that lost all their examples are in none."""
     result = Cells()
+    frame = frame[(frame["bucket"] != NO_BUCKET) | (frame["composition"] == "zero_context")]
     for task, rows in frame.groupby("task", sort=True):
         result.headline[task] = rows["metric"].iloc[0]
     for (task, test_set), rows in frame.groupby(["task", "test_set"], sort=True):

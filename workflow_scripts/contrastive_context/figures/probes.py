@@ -1,9 +1,10 @@
 """The probes against training steps (the paper's Figure 4): rows task × probe, columns models. Nothing is smoothed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contrastive_context.figures import style
+from contrastive_context.figures.cells import NOT_RUN, NOT_TRAINED, strategies_by_model
 from contrastive_context.figures.style import FigureSettings
 
 PROBES = {
@@ -15,34 +16,66 @@ PROBES = {
 _SHORT = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid)", "copy": "Copy"}
 
 
-def draw(probes: "Any", settings: FigureSettings, measure: str = "generation") -> "Any":
-    """Draw one measure of the probes table.
+def select(probes: "Any", settings: FigureSettings, measure: str = "generation") -> "Any":
+    """Return the cells that :func:`draw` draws: the table's rows of one measure, without ablations.
+
+    Over all training runs where there are several, and each run's own (``seeds`` 1, drawn as small points). Of a
+    strategy that should be there and isn't, one row per probe has value NA and ``missing`` says why.
+
+    Args:
+        probes: R/tables/probes.
+        settings: what is expected.
+        measure: "generation" (share or agreement) or "likelihood" (nats per token).
+    """
+    import pandas as pd
+
+    columns = [*probes.columns, "missing"]
+    probes = probes.assign(missing="")
+    if not len(probes):
+        return probes
+    ablations = set(settings.ablations())
+    probes = probes.loc[(probes["metric"] == measure) & probes["value"].notna() & ~probes["strategy"].isin(ablations)]
+    rows = []
+    for (task, probe), here in probes.groupby(["task", "probe"], sort=False):
+        for model, names in strategies_by_model(probes, task, settings).items():
+            run = set(here.loc[here["model"] == model, "strategy"])
+            rows += [
+                {"task": task, "model": model, "strategy": name, "probe": probe, "metric": measure,
+                 "missing": NOT_TRAINED if run else NOT_RUN}
+                for name in names if name not in run | ablations
+            ]  # fmt: skip
+    missing = pd.DataFrame(rows, columns=columns)
+    missing = missing.astype({name: probes[name].dtype for name in ("value", "ci_low", "ci_high")})
+    return pd.concat([probes, missing], ignore_index=True) if rows else probes
+
+
+def draw(
+    cells: "Any", settings: FigureSettings, measure: str = "generation", without: Sequence[str] = ()
+) -> list["Any"]:
+    """Draw the probes of one measure.
 
     The base is a point at step 0 with a dashed line at its level; every strategy starts from it.
 
     Args:
-        probes: R/tables/probes.
+        cells: from :func:`select`.
         settings: titles and orders.
-        measure: "generation" (share or agreement) or "likelihood" (nats per token).
+        measure: as for :func:`select`.
+        without: tasks whose probes were not measured this way, to be named.
 
     Returns:
-        A matplotlib figure.
+        Matplotlib figures, one per page.
     """
     import matplotlib
 
     with matplotlib.rc_context(style.rc(settings.style)):
-        return _draw(probes, settings, measure)
+        return _draw(cells, settings, measure, without)
 
 
-def _draw(probes: "Any", settings: FigureSettings, measure: str) -> "Any":
-    everywhere = set(probes["task"])
-    if len(probes):
-        probes = probes.loc[(probes["metric"] == measure) & probes["value"].notna()]
+def _draw(cells: "Any", settings: FigureSettings, measure: str, without: Sequence[str]) -> list["Any"]:
+    probes = cells.loc[cells["missing"] == ""]
     if not len(probes):
-        return style.empty_figure(f"No probes of the measure “{measure}” in this run.")
-    probes = style.headline_seed(probes)
-    names = style.systems(probes, settings)
-    marks = style.marks(names, settings)
+        return [style.empty_figure(f"No probes of the measure “{measure}” in this run.")]
+    marks = style.marks(style.systems(cells, settings), settings)
     plan: list[tuple[style.Row, list[tuple[str, str, str]]]] = []
     for task in style.ordered(list(probes["task"].unique()), settings.order("tasks")):
         models = style.models_of(probes, task, settings)
@@ -60,33 +93,36 @@ def _draw(probes: "Any", settings: FigureSettings, measure: str) -> "Any":
                     f"{header} · {PROBES.get(probe, probe)}", [settings.title("models", name) for name in chunk]
                 )
                 plan.append((row, [(task, probe, model) for model in chunk]))
-    runs = style.seeds_in_words(probes)
+    headline = style.headline_seed(probes)
+    runs = style.seeds_in_words(headline)
     what = "answers generated greedily"
     if measure == "likelihood":
         what = "log-probability per token, for ICL per token of the edited label"
     note = (
-        f"{what}{'; ' + runs if runs else ''}\nbars: {style.bars_in_words(probes, settings.confidence)}; not smoothed; "
+        f"{what}{'; ' + runs if runs else ''}\nbars: {style.bars_in_words(headline, settings.confidence)}; "
+        f"{'small points: single runs; ' if (probes['seeds'] > 1).any() else ''}not smoothed; "
         "dashed line: the base's level"
     )
-    if without := style.ordered(list(everywhere - set(probes["task"])), settings.order("tasks")):
-        note += f"\nnot measured this way: {', '.join(settings.title('tasks', task) for task in without)}"
+    if without:
+        names = [settings.title("tasks", task) for task in style.ordered(list(without), settings.order("tasks"))]
+        note += f"\nnot measured this way: {', '.join(names)}"
     side_by_side = any(len({probe for _, probe, _ in panels}) > 1 for _, panels in plan)
-    grid = style.Grid([row for row, _ in plan], marks, note, gap=0.36 if side_by_side else 0.16)
-    for axes, (_, panels) in zip(grid.axes, plan, strict=True):
+    pages = style.Pages([row for row, _ in plan], marks, note, gap=0.36 if side_by_side else 0.16)
+    for axes, (_, panels) in zip(pages.axes, plan, strict=True):
         for ax, (task, probe, model) in zip(axes, panels, strict=True):
-            here = probes.loc[(probes["task"] == task) & (probes["probe"] == probe)]
-            _panel(ax, here.loc[here["model"] == model], names, marks)
+            here = cells.loc[(cells["task"] == task) & (cells["probe"] == probe)]
+            _panel(ax, here.loc[here["model"] == model], marks)
             if limits := style.extent(here):
                 if probe != "iwl":  # differences: zero means something
                     limits = (min(limits[0], 0.0), max(limits[1], 0.0))
                     ax.axhline(0, color="#bbbbbb", linewidth=0.6, zorder=0.5)
-                grid.limits([ax], *limits)
+                style.limits([ax], *limits)
             if ax is axes[0] and panels[0][1] == panels[-1][1]:
-                ax.set_ylabel(f"{_SHORT.get(probe, probe)} ({_unit(probe, measure)})")
+                style.value_label(ax, _SHORT.get(probe, probe), _unit(probe, measure))
             elif panels[0][1] == panels[-1][1]:
                 ax.tick_params(labelleft=False)
             ax.set_xlabel("training step", fontsize=style.points(6.5), labelpad=2)
-    return grid.figure
+    return pages.figures
 
 
 def _unit(probe: str, measure: str) -> str:
@@ -95,31 +131,36 @@ def _unit(probe: str, measure: str) -> str:
     return "0–1" if probe == "iwl" else "−1 to 1"
 
 
-def _panel(ax: "Any", panel: "Any", names: list[str], marks: Mapping[str, style.Mark]) -> None:
-    if not len(panel):
-        style.not_run(ax)
+def _panel(ax: "Any", panel: "Any", marks: Mapping[str, style.Mark]) -> None:
+    measured = panel.loc[panel["missing"] == ""]
+    if not len(measured):
+        style.say(ax, NOT_RUN)
         return
-    base = panel.loc[panel["strategy"] == "base"].sort_values("step")
-    steps = sorted(set(panel["step"].astype(int)))
+    headline = style.headline_seed(measured)
+    base = headline.loc[headline["strategy"] == "base"].sort_values("step")
+    steps = sorted(set(headline["step"].astype(int)))
     spread = 0.008 * (steps[-1] - steps[0] or 1)
-    missing = []
-    for place, name in enumerate(names):
-        rows = panel.loc[panel["strategy"] == name].sort_values("step")
+    for place, name in enumerate(marks):
+        rows = headline.loc[headline["strategy"] == name].sort_values("step")
         if not len(rows):
-            missing.append(marks[name].label)
             continue
         if name == "base":
             for value in rows["value"].iloc[:1]:
                 ax.axhline(value, color=marks[name].color, linestyle=marks[name].line, linewidth=0.8)
             style.draw_points(ax, rows["step"], rows, marks[name], join=False)
             continue
-        offset = spread * (place - len(names) / 2)
+        offset = spread * (place - len(marks) / 2)
         if len(base) and 0 not in set(rows["step"]):
             start, first = base.iloc[0], rows.iloc[0]
             ax.plot([start["step"], first["step"] + offset], [start["value"], first["value"]], color=marks[name].color,
                     linestyle=marks[name].line, linewidth=1.1)  # fmt: skip
+        single = measured.loc[(measured["strategy"] == name) & (measured["seeds"] == 1)]
+        if (rows["seeds"] > 1).any():
+            ax.plot(single["step"] + offset, single["value"], ".", color=marks[name].color, markersize=2, alpha=0.6)
         style.draw_points(ax, rows["step"] + offset, rows, marks[name])
     width = steps[-1] - steps[0] or 1
     ax.set_xlim(steps[0] - 0.06 * width, steps[-1] + 0.06 * width)
     ax.xaxis.get_major_locator().set_params(integer=True, nbins=5)
-    style.remark(ax, panel["n"].astype(int).tolist(), missing)
+    lacking = panel.loc[panel["missing"] != ""]
+    missing = [marks[name].label for name in marks if name in set(lacking["strategy"])]
+    style.remark(ax, headline["n"].astype(int).tolist(), [f"{NOT_TRAINED}: {', '.join(missing)}"] if missing else [])

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.figures import style
+from contrastive_context.figures.cells import NOT_RUN, missing_in_words, score_cells
 from contrastive_context.figures.style import FigureSettings
 
 COMPOSITIONS = {
@@ -26,125 +27,116 @@ def _edge(value: float) -> str:
     return text[1:] if text.startswith("0.") else text
 
 
-def draw(scores: "Any", settings: FigureSettings) -> "Any":
-    """Draw the similarity grid of the scores table at each strategy's last step.
+def select(scores: "Any", settings: FigureSettings, *, everything: bool = False) -> "Any":
+    """Return the cells that :func:`draw` draws (see :func:`cells.score_cells`); they are written beside the figure."""
+    return score_cells(scores, settings, everything=everything)
+
+
+def draw(cells: "Any", settings: FigureSettings) -> list["Any"]:
+    """Draw the similarity grid at each strategy's last step.
 
     In each panel: the buckets with points, intervals and lines; to their left, unjoined, the same targets' score
     without any example, which says how easy they are. What is missing is said in words.
 
     Args:
-        scores: R/tables/scores.
+        cells: from :func:`select`.
         settings: titles, orders, edges.
 
     Returns:
-        A matplotlib figure.
+        Matplotlib figures, one per page.
     """
     import matplotlib
 
     with matplotlib.rc_context(style.rc(settings.style)):
-        return _draw(scores, settings)
+        return _draw(cells, settings)
 
 
-def _draw(scores: "Any", settings: FigureSettings) -> "Any":
-    if len(scores):
-        scores = scores.loc[scores["value"].notna()]
-    if not len(scores):
-        return style.empty_figure("No scores were computed in this run.")
-    scores = style.headline_seed(_last_step(scores))
-    names = style.systems(scores, settings)
-    marks = style.marks(names, settings)
-    plan = _plan(scores, settings)
-    runs = style.seeds_in_words(scores)
+def _draw(cells: "Any", settings: FigureSettings) -> list["Any"]:
+    measured = cells.loc[cells["missing"] == ""]
+    if not len(measured):
+        return [style.empty_figure("No scores were computed in this run.")]
+    marks = style.marks(style.systems(cells, settings), settings)
+    plan = _plan(cells, settings)
+    runs = style.seeds_in_words(measured)
     note = (
         f"last training step{', ' + runs if runs else ''}; "
-        f"bars: {style.bars_in_words(scores, settings.confidence)}\n"
+        f"bars: {style.bars_in_words(measured, settings.confidence)}\n"
         "zero-shot: the same targets without any example (how easy they are)"
     )
-    grid = style.Grid([row for row, _ in plan], marks, note)
-    for axes, (_, panels) in zip(grid.axes, plan, strict=True):
-        task, test_set = panels[0].task, panels[0].test_set
-        metric = settings.headline.get(task, scores.loc[scores["task"] == task, "metric"].iloc[0])
-        here = scores.loc[(scores["task"] == task) & (scores["test_set"] == test_set) & (scores["metric"] == metric)]
+    pages = style.Pages([row for row, _ in plan], marks, note)
+    for axes, (_, panels) in zip(pages.axes, plan, strict=True):
+        place = panels[0]
+        here = cells.loc[
+            (cells["task"] == place.task) & (cells["test_set"] == place.test_set) & (cells["metric"] == place.metric)
+        ]
         for ax, panel in zip(axes, panels, strict=True):
             rows = here.loc[
                 here["composition"].isin([panel.composition, "zero_context"])
                 & here["model"].isin([panel.model, "none"])
             ]
-            _panel(ax, rows, panel, names, marks, settings)
+            _panel(ax, rows, panel, marks, settings)
             if ax is not axes[0]:
                 ax.tick_params(labelleft=False)
+            ax.set_xlabel("max. similarity to context", fontsize=style.points(6.5), labelpad=2)
         # One range for all rows of a test set, so that compositions compare.
         if limits := style.extent(here):
-            grid.limits(axes, *limits)
-        info = get_metric(metric)
-        axes[0].set_ylabel(f"{info.title} (0–{info.maximum:g})")
-    for ax in grid.axes[-1]:
-        ax.set_xlabel("max. similarity to context", fontsize=style.points(6.5), labelpad=2)
-    return grid.figure
+            style.limits(axes, *limits)
+        info = get_metric(place.metric)
+        style.value_label(axes[0], info.title, f"0–{info.maximum:g}")
+    return pages.figures
 
 
 class _Place(NamedTuple):
     task: str
     test_set: str
+    metric: str
     composition: str
     model: str
 
 
-def _plan(scores: "Any", settings: FigureSettings) -> list[tuple[style.Row, list[_Place]]]:
-    """Lay out the panels: a row per task, test set and composition; compositions side by side where they fit."""
-    plan: list[tuple[style.Row, list[_Place]]] = []
-    grouped: dict[tuple[str, str], list[str]] = {}
-    for task, test_set, composition in _rows(scores, settings):
-        grouped.setdefault((task, test_set), []).append(composition)
-    for (task, test_set), compositions in grouped.items():
-        models = style.models_of(scores, task, settings)
-        header = f"{settings.title('tasks', task)} · {settings.title('test_sets', test_set)}"
-        if len(compositions) > 1 and len(compositions) * len(models) <= style.MAX_COLUMNS:
-            places = [_Place(task, test_set, name, model) for model in models for name in compositions]
-            titles = [
-                f"{_model(place, settings)}: {_SHORT.get(place.composition, place.composition)}" for place in places
-            ]
-            plan.append((style.Row(header, titles), places))
-            continue
-        for composition in compositions:
-            for start in range(0, len(models), style.MAX_COLUMNS):
-                chunk = models[start : start + style.MAX_COLUMNS]
-                places = [_Place(task, test_set, composition, model) for model in chunk]
-                row = style.Row(
-                    f"{header} · {COMPOSITIONS.get(composition, composition)}",
-                    [_model(place, settings) for place in places],
-                )
-                plan.append((row, places))
-    return plan
+def _plan(cells: "Any", settings: FigureSettings) -> list[tuple[style.Row, list[_Place]]]:
+    """Lay out the panels: a row per task, test set, metric and composition.
 
-
-def _model(place: _Place, settings: FigureSettings) -> str:
-    return settings.title("models", place.model)
-
-
-def _last_step(scores: "Any") -> "Any":
-    last = scores.groupby(["task", "test_set", "model", "strategy"])["step"].transform("max")
-    return scores.loc[scores["step"] == last]
-
-
-def _rows(scores: "Any", settings: FigureSettings) -> list[tuple[str, str, str]]:
-    result = []
-    for task in style.ordered(list(scores["task"].unique()), settings.order("tasks")):
-        of_task = scores.loc[scores["task"] == task]
+    Compositions stand side by side where they fit. Where they don't, all rows of the first composition come before
+    those of the second, so that each is a figure of its own.
+    """
+    beside: list[tuple[int, style.Row, list[_Place]]] = []
+    many = cells.groupby("task")["metric"].nunique().max() > 1
+    for task in style.ordered(list(cells["task"].unique()), settings.order("tasks")):
+        of_task = cells.loc[cells["task"] == task]
+        models = style.models_of(cells, task, settings)
         for test_set in style.ordered(list(of_task["test_set"].unique()), settings.order("test_sets")):
-            compositions = of_task.loc[of_task["test_set"] == test_set, "composition"].unique()
-            graded = [name for name in compositions if name != "zero_context"]
-            result += [(task, test_set, name) for name in style.ordered(graded, settings.compositions)]
-    return result
+            of_set = of_task.loc[of_task["test_set"] == test_set]
+            graded = [name for name in of_set["composition"].unique() if name != "zero_context"]
+            compositions = style.ordered(graded, settings.compositions)
+            for metric in style.ordered(list(of_set["metric"].unique()), [settings.headline.get(task, "")]):
+                header = f"{settings.title('tasks', task)} · {settings.title('test_sets', test_set)}"
+                header += f" · {get_metric(metric).title}" if many else ""
+                if len(compositions) > 1 and len(compositions) * len(models) <= style.MAX_COLUMNS:
+                    places = [_Place(task, test_set, metric, name, model) for model in models for name in compositions]
+                    titles = [
+                        f"{settings.title('models', place.model)}: {_SHORT.get(place.composition, place.composition)}"
+                        for place in places
+                    ]
+                    beside.append((0, style.Row(header, titles), places))
+                    continue
+                for order, composition in enumerate(compositions):
+                    for start in range(0, len(models), style.MAX_COLUMNS):
+                        chunk = models[start : start + style.MAX_COLUMNS]
+                        places = [_Place(task, test_set, metric, composition, model) for model in chunk]
+                        row = style.Row(
+                            f"{header} · {COMPOSITIONS.get(composition, composition.replace('_', ' '))}",
+                            [settings.title("models", model) for model in chunk],
+                        )
+                        beside.append((order, row, places))
+    return [(row, places) for _, row, places in sorted(beside, key=lambda entry: entry[0])]
 
 
-def _panel(
-    ax: "Any", panel: "Any", place: _Place, names: list[str], marks: Mapping[str, style.Mark], settings: FigureSettings
-) -> None:
+def _panel(ax: "Any", panel: "Any", place: _Place, marks: Mapping[str, style.Mark], settings: FigureSettings) -> None:
     buckets = settings.bucket_names()
     positions = {name: float(index) for index, name in enumerate(buckets)}
-    if not (panel["model"] == place.model).any():
-        style.not_run(ax)
+    if not (panel.loc[panel["missing"] == "", "model"] == place.model).any():
+        style.say(ax, NOT_RUN)
         return
     ax.set_xlim(_NO_CONTEXT_X - 0.42, len(buckets) - 0.5)
     ax.set_xticks(
@@ -152,16 +144,14 @@ def _panel(
         ["zero-\nshot", *bucket_labels({name: settings.buckets[name] for name in buckets})],
     )
     ax.axvline(_NO_CONTEXT_X / 2, color="#bbbbbb", linewidth=0.5)
-    missing, counts = [], []
-    for index, name in enumerate(names):
-        offset = 0.09 * (index - (len(names) - 1) / 2)
-        rows = panel.loc[panel["strategy"] == name]
-        graded = rows.loc[rows["composition"] == place.composition].set_index("bucket").reindex(buckets)
-        style.draw_points(ax, [positions[b] + offset for b in buckets], graded, marks[name])
-        bare = rows.loc[rows["composition"] == "zero_context"]
+    graded = panel.loc[panel["composition"] == place.composition]
+    present = [name for name in marks if name in set(panel.loc[panel["missing"] == "", "strategy"])]
+    for index, name in enumerate(present):
+        offset = min(0.09, 0.6 / len(present)) * (index - (len(present) - 1) / 2)
+        rows = graded.loc[graded["strategy"] == name].set_index("bucket").reindex(buckets)
+        style.draw_points(ax, [positions[b] + offset for b in buckets], rows, marks[name])
+        bare = panel.loc[(panel["strategy"] == name) & (panel["composition"] == "zero_context")]
         style.draw_points(ax, [_NO_CONTEXT_X + offset] * len(bare), bare, marks[name], join=False)
-        counts += graded["n"].dropna().astype(int).tolist()
-        gone = [bucket for bucket in buckets if graded["value"].isna()[bucket]]
-        if gone:
-            missing.append(marks[name].label + ("" if len(gone) == len(buckets) else f" ({', '.join(gone)})"))
-    style.remark(ax, counts, missing, x=0.26, side="left")  # high similarity is where the points are high
+    counts = graded["n"].dropna().astype(int).tolist()
+    # On the left: high similarity is where the points are high.
+    style.remark(ax, counts, missing_in_words(graded, marks, buckets), x=0.26, side="left")

@@ -4,6 +4,7 @@ Sizes are inches of a two-column paper (text width about 7). Panels are placed b
 size in every figure and columns stay aligned whatever the tick labels are.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pydantic import field_validator
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.figures import FigureStyle
+from contrastive_context.config.strategies import Ablation
 
 RC = {
     "font.family": "DejaVu Sans",
@@ -45,9 +47,14 @@ _FONT_SIZES = [name for name, value in RC.items() if name.endswith("size") and n
 MUTED = "#555555"
 
 PANEL_HEIGHT = 1.25
+DENSE_PANEL_HEIGHT = 0.72  # where there are many rows: eight of them fit on a page
+MAX_ROWS = 4  # more than that are dense
 MAX_COLUMNS = 4
+PAGE_HEIGHT = 9.0
 _LEFT, _RIGHT = 0.62, 0.1
 _ROW_HEADER, _PANEL_TITLE, _ROW_FOOTER, _LEGEND_LINE, _NOTE_LINE = 0.17, 0.17, 0.46, 0.17, 0.13
+_DENSE_FOOTER = 0.07
+_REMARK, _REMARK_LINE = "remark", 0.09
 
 
 def rc(style: FigureStyle) -> dict[str, Any]:
@@ -63,11 +70,12 @@ def points(size: float) -> float:
 
 
 class Named(Model):
-    """An entry of the study as figures show it; ``kind`` fixes a strategy's colour."""
+    """An entry of the study as figures show it; ``kind`` fixes a strategy's colour, ``ablation`` where it is drawn."""
 
     name: str
     title: str | None = None
     kind: str | None = None
+    ablation: Ablation | None = None
 
 
 class FigureSettings(Model):
@@ -75,8 +83,9 @@ class FigureSettings(Model):
 
     ``tasks``, ``models`` and ``strategies`` are in drawing order (a mapping name → title will do where order does not
     matter); what is in no list comes last. ``headline`` maps a task to the metric drawn (absent: the first in the
-    table). ``task_models`` maps a task to the models that should be there: those without results get a panel that says
-    so. ``buckets`` maps a bucket to its lower edge.
+    table). ``expected`` maps a task to its models and these to their strategies in the grid: what of it has no results
+    is said to be missing. ``defaults`` maps a strategy that others are ablations of to its own value of each factor.
+    ``buckets`` maps a bucket to its lower edge.
     """
 
     style: FigureStyle = FigureStyle()
@@ -84,7 +93,8 @@ class FigureSettings(Model):
     models: list[Named] = []
     strategies: list[Named] = []
     test_sets: list[Named] = []
-    task_models: dict[str, list[str]] = {}
+    expected: dict[str, dict[str, list[str]]] = {}
+    defaults: dict[str, dict[str, str | float | bool]] = {}
     compositions: list[str] = ["one_graded", "top_k"]
     headline: dict[str, str] = {}
     buckets: dict[str, float] = {"low": 0.0, "medium": 0.33, "high": 0.67}
@@ -103,6 +113,10 @@ class FigureSettings(Model):
         """Return the title of an entry, its name with spaces if it has none."""
         titles = {entry.name: entry.title for entry in getattr(self, registry)}
         return titles.get(name) or name.replace("_", " ")
+
+    def ablations(self) -> dict[str, Ablation]:
+        """Return the strategies that are ablations of another one; they have a figure of their own."""
+        return {entry.name: entry.ablation for entry in self.strategies if entry.ablation}
 
     def bucket_names(self) -> list[str]:
         """Return the buckets in ascending order of their edges; JSON with sorted keys doesn't keep it."""
@@ -164,7 +178,7 @@ def ordered(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
 def models_of(frame: "Any", task: str, settings: FigureSettings) -> list[str]:
     """Return a task's models in order: those with results and those that should have some."""
     present = [name for name in frame.loc[frame["task"] == task, "model"].unique() if name != "none"]
-    return ordered([*present, *settings.task_models.get(task, [])], settings.order("models")) or ["none"]
+    return ordered([*present, *settings.expected.get(task, {})], settings.order("models")) or ["none"]
 
 
 def systems(frame: "Any", settings: FigureSettings) -> list[str]:
@@ -211,15 +225,21 @@ class Row:
 
 
 class Grid:
-    """Rows of equally large panels with headers and titles, and a legend on top.
+    """One page: rows of equally large panels with headers and titles, and a legend on top.
 
     Attributes:
         figure: the matplotlib figure.
         axes: axes per row, as many as the row has titles.
     """
 
-    def __init__(self, rows: Sequence[Row], legend: Mapping[str, Mark], note: str = "", gap: float = 0.16) -> None:
-        """Lay out ``rows``; ``note`` is one or more lines under the legend, ``gap`` (inches) lies between panels."""
+    def __init__(
+        self, rows: Sequence[Row], legend: Mapping[str, Mark], note: str = "", gap: float = 0.16, dense: bool = False
+    ) -> None:
+        """Lay out ``rows``; ``note`` is one or more lines under the legend, ``gap`` (inches) lies between panels.
+
+        Dense rows are lower; titles that repeat the row's above and tick labels that repeat in the row below are left
+        out.
+        """
         from matplotlib.figure import Figure
 
         columns = max(len(row.titles) for row in rows)
@@ -229,23 +249,26 @@ class Grid:
         entries = list(legend.values())
         legend_height = math.ceil(len(entries) / per_line) * points(_LEGEND_LINE)
         note_height = points(_NOTE_LINE) * (note.count("\n") + 1) if note else 0
-        header, panel_title, footer = points(_ROW_HEADER), points(_PANEL_TITLE), points(_ROW_FOOTER)
         top = 0.05 + legend_height + note_height + 0.08
-        height = top + len(rows) * (header + panel_title + PANEL_HEIGHT + footer)
+        spaces = [_space(rows, place, dense) for place in range(len(rows))]
+        height = top + sum(map(sum, spaces))
         self.figure = Figure(figsize=(width, height))
         self.axes: list[list[Any]] = []
         y = height - top
-        for row in rows:
+        for row, (header, panel, footer) in zip(rows, spaces, strict=True):
             self.figure.text(0.08 / width, (y - 0.02) / height, row.header, ha="left", va="top", weight="bold")
-            y -= header + panel_title + PANEL_HEIGHT
+            y -= header + panel
+            titled = header > points(_ROW_HEADER)
             axes = []
             for column, title in enumerate(row.titles):
                 x = points(_LEFT) + column * (self.panel_width + gap)
-                box = (x / width, y / height, self.panel_width / width, PANEL_HEIGHT / height)
-                ax = self.figure.add_axes(box)
-                ax.set_title(title, pad=2.5, fontsize=points(7))
+                ax = self.figure.add_axes((x / width, y / height, self.panel_width / width, panel / height))
+                # Titles that are not drawn still say, to readers of the figure object, what the panel is.
+                ax.set_title(title, pad=2.5, fontsize=points(7), visible=titled)
                 # Labels at one place whatever the width of the tick labels.
                 ax.yaxis.set_label_coords(-0.4 / self.panel_width, 0.5)
+                ax.tick_params(labelbottom=footer == points(_ROW_FOOTER))
+                ax.xaxis.label.set_visible(footer == points(_ROW_FOOTER))
                 axes.append(ax)
             self.axes.append(axes)
             y -= footer
@@ -277,16 +300,65 @@ class Grid:
             borderpad=0.1,
         )
 
-    def limits(self, axes: Sequence["Any"], low: float, high: float) -> None:
-        """Give some panels one y range with some air; the room on top is for "n = …"."""
-        pad = 0.08 * (high - low) or 0.05 * max(abs(high), 1e-6)
-        for ax in axes:
-            ax.set_ylim(low - pad, high + 2.2 * pad)
+
+class Pages:
+    """Grids over as many pages as the rows need.
+
+    Attributes:
+        grids: one per page.
+        axes: axes per row, over all pages.
+    """
+
+    def __init__(self, rows: Sequence[Row], legend: Mapping[str, Mark], note: str = "", gap: float = 0.16) -> None:
+        """Lay out ``rows`` (see :class:`Grid`) on pages of at most ``PAGE_HEIGHT``."""
+        dense = len(rows) > MAX_ROWS
+        # Legend and note need the rest.
+        pages: list[list[Row]] = [[]]
+        for row in rows:
+            tried = [*pages[-1], row]
+            if pages[-1] and sum(sum(_space(tried, i, dense)) for i in range(len(tried))) > PAGE_HEIGHT - 0.6:
+                pages.append([])
+            pages[-1].append(row)
+        self.grids = [Grid(page, legend, note, gap, dense) for page in pages]
+        self.axes = [axes for grid in self.grids for axes in grid.axes]
+        self.figures = [grid.figure for grid in self.grids]
 
 
-def not_run(ax: "Any") -> None:
-    """Say in an empty panel that it was not run."""
-    ax.text(0.5, 0.5, "not run", transform=ax.transAxes, ha="center", va="center", color=MUTED)
+def _space(rows: Sequence[Row], place: int, dense: bool) -> tuple[float, float, float]:
+    """Return the heights, in inches, of a row's header with titles, of its panels, and of what is below them."""
+    if not dense:
+        return points(_ROW_HEADER) + points(_PANEL_TITLE), PANEL_HEIGHT, points(_ROW_FOOTER)
+    titles = [row.titles for row in rows]
+    first = place == 0 or titles[place] != titles[place - 1]
+    last = place == len(rows) - 1 or titles[place] != titles[place + 1]
+    header = points(_ROW_HEADER) + (points(_PANEL_TITLE) if first else 0)
+    return header, DENSE_PANEL_HEIGHT, points(_ROW_FOOTER) if last else _DENSE_FOOTER
+
+
+def limits(axes: Sequence["Any"], low: float, high: float) -> None:
+    """Give some panels one y range: some air, and on top the room that their remarks take."""
+    pad = 0.08 * (high - low) or 0.05 * max(abs(high), 1e-6)
+    low, high = low - pad, high + 0.5 * pad
+    for ax in axes:
+        panel = ax.get_position().height * ax.figure.get_figheight()
+        lines = max((_remark_lines(each) for each in axes), default=0)
+        taken = min(0.5, lines * points(_REMARK_LINE) / panel)
+        ax.set_ylim(low, low + (high - low) / (1 - taken))
+
+
+def _remark_lines(ax: "Any") -> int:
+    return sum(text.get_text().count("\n") + 1 for text in ax.texts if text.get_gid() == _REMARK and text.get_text())
+
+
+def value_label(ax: "Any", title: str, scale: str) -> None:
+    """Name the y axis; in a low panel the scale goes on a line of its own."""
+    dense = ax.get_position().height * ax.figure.get_figheight() < PANEL_HEIGHT - 0.01
+    ax.set_ylabel(f"{title}\n({scale})" if dense else f"{title} ({scale})", fontsize=points(6.2 if dense else 7.5))
+
+
+def say(ax: "Any", text: str) -> None:
+    """Say in an empty panel why it is empty."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED, wrap=True)
     ax.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
     ax.grid(False)
 
@@ -294,8 +366,9 @@ def not_run(ax: "Any") -> None:
 def remark(ax: "Any", counts: Sequence[int], missing: Sequence[str], x: float = 0.99, side: str = "right") -> None:
     """Write the sample size and what is missing at the top of a panel, ending (or starting) at ``x`` of its width."""
     words = [counts_in_words(counts)] if len(counts) else []
-    words += [f"no data: {', '.join(missing)}"] if missing else []
-    ax.text(x, 0.99, "\n".join(words), transform=ax.transAxes, ha=side, va="top", fontsize=points(5.8), color=MUTED)
+    words += missing
+    ax.text(x, 0.99, "\n".join(words), transform=ax.transAxes, ha=side, va="top", fontsize=points(5.8), color=MUTED,
+            linespacing=1.1, gid=_REMARK)  # fmt: skip
 
 
 def handle(mark: Mark) -> "Any":
@@ -361,14 +434,49 @@ def empty_figure(text: str) -> "Any":
     return figure
 
 
-def save(figure: "Any", stem: str | Path, dpi: int = 200) -> list[Path]:
-    """Write ``<stem>.png`` and ``<stem>.pdf`` without dates, so that equal data gives equal files."""
-    import matplotlib
+def save(figures: "Sequence[Any]", stem: str | Path, style: FigureStyle, drawn: "Any" = None) -> list[Path]:
+    """Write ``<stem>.png``, the pages below one another, ``<stem>.pdf``, a page per figure, and ``<stem>.csv``.
 
-    paths = []
-    for suffix, options in ((".png", {"dpi": dpi}), (".pdf", {"metadata": {"CreationDate": None}})):
-        path = Path(f"{stem}{suffix}")
-        with matplotlib.rc_context(RC), artifacts.atomic_path(path) as temporary:
-            figure.savefig(temporary, **options)
-        paths.append(path)
-    return paths
+    No dates are written, so that equal data gives equal files.
+
+    Args:
+        figures: the pages.
+        stem: path without suffix.
+        style: resolution and font size.
+        drawn: frame of the numbers drawn, for the CSV; None: no CSV.
+
+    Returns:
+        The paths written.
+    """
+    import matplotlib
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import PdfPages
+    from matplotlib.image import imsave
+
+    # Font subsetting is logged glyph by glyph.
+    for name in ("fontTools", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    png, pdf = Path(f"{stem}.png"), Path(f"{stem}.pdf")
+    with matplotlib.rc_context(rc(style)):
+        with (
+            artifacts.atomic_path(pdf) as temporary,
+            PdfPages(temporary, metadata={"CreationDate": None}) as document,
+        ):
+            for figure in figures:
+                document.savefig(figure)
+        images = []
+        for figure in figures:
+            figure.set_dpi(style.dpi)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            images.append(np.asarray(canvas.buffer_rgba()))
+        width = max(image.shape[1] for image in images)
+        padded = [np.pad(i, ((0, 0), (0, width - i.shape[1]), (0, 0)), constant_values=255) for i in images]
+        with artifacts.atomic_path(png) as temporary:
+            imsave(temporary, np.concatenate(padded), dpi=style.dpi)
+    if drawn is None:
+        return [png, pdf]
+    csv = Path(f"{stem}.csv")
+    artifacts.write_csv(csv, drawn)
+    return [png, pdf, csv]

@@ -14,6 +14,7 @@ from contrastive_context.config.base import Model
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.findings import VERDICTS
 from contrastive_context.evaluation.metrics import get_metric
+from contrastive_context.evaluation.numbers import with_interval, written
 from contrastive_context.figures.style import bars_in_words, headline_seed, ordered
 from contrastive_context.report.browser import browser
 from contrastive_context.report.choices import CHOICES
@@ -110,7 +111,19 @@ class Inputs:
 
 _FIGURES = (
     (
-        "similarity_grid",
+        "fig1_summary",
+        "Summary: accuracy against context similarity",
+        "Unweighted mean over models and test sets of the tasks that share a headline metric, at the last training step, "
+        "over the cells in which no system lacks a bucket. Counterpart of the paper's Figure 1.",
+    ),
+    (
+        "fig2_minimal_model",
+        "The minimal model and its simulated training",
+        "A mixture with three parameters, trained by simulation; no language model is involved. Counterpart of the "
+        "paper's Figure 2. The model is ours: the paper's equations are not available to us.",
+    ),
+    (
+        "fig3_similarity_grid",
         "Accuracy against context similarity",
         "Each panel is one model on one test set. The horizontal axis is the bucket of the target's highest similarity "
         "to an example of its context, the vertical axis the task's headline metric at the last training step. "
@@ -118,16 +131,22 @@ _FIGURES = (
         "corpora, metric and contexts: read its shape, not its numbers, against the paper.",
     ),
     (
-        "probes",
+        "fig4_probes",
         "Probes over training, from generated answers",
         "IWL-, ICL- and Copy-score at every kept checkpoint, not smoothed; the base is step 0. Counterpart of the "
         "paper's Figure 4; the formulas are ours.",
     ),
     (
-        "probes_likelihood",
+        "fig4_probes_likelihood",
         "Probes over training, from likelihoods",
         "The same prompts, scored by log-probability per token instead of generated answers; the ICL-score by that of "
         "the edited label's tokens alone.",
+    ),
+    (
+        "fig5_ablations",
+        "Ablations",
+        "One factor of a strategy at a time, against the strategy itself, at each bucket. Counterpart of the paper's "
+        "Figure 5; the values are ours.",
     ),
 )
 _KINDS = dict(zip(VERDICTS, ("yes", "small", "no", "open"), strict=True))
@@ -164,7 +183,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
         version=__version__,
         findings=_findings(findings, settings),
         verdicts=_verdict_counts(findings),
-        figures=[_figure(inputs.figures, *entry, scores, probes, confidence) for entry in _FIGURES],
+        figures=[_figure(inputs.figures, *entry, confidence) for entry in _FIGURES],
         score_tables=_score_tables(scores, settings),
         probe_tables=_probe_tables(probes, settings),
         signatures=sorted({get_metric(name).signature() for name in scores["metric"].unique()}),
@@ -198,18 +217,8 @@ def build(inputs: Inputs, settings: Settings, out: str | Path) -> None:
         temporary.write_text(html, encoding="utf-8")
 
 
-def _number(value: Any, maximum: float = 1.0) -> str:
-    """Write a number with as many decimals as its scale deserves; a missing one as a dash."""
-    if value is None or not math.isfinite(float(value)):
-        return "–"
-    return f"{float(value):.{1 if maximum >= 100 else 3}f}".replace("-", "−")
-
-
 def _with_interval(row: Any, maximum: float, value: str = "value") -> str:
-    text = _number(getattr(row, value), maximum)
-    if math.isfinite(float(row.ci_low)):
-        text += f" [{_number(row.ci_low, maximum)}, {_number(row.ci_high, maximum)}]"
-    return text
+    return with_interval(getattr(row, value), row.ci_low, row.ci_high, maximum)
 
 
 def _title(names: Mapping[str, str], key: str) -> str:
@@ -274,8 +283,8 @@ def _findings(findings: "Any", settings: Settings) -> list[dict[str, Any]]:
 def _threshold(value: float, maximum: float) -> str:
     """Say what a claim had to reach: the smallest effect that counts, or the margin that counts as level."""
     if value < 0:
-        return f"level within {_number(-value, maximum)}"
-    return f"smallest effect {_number(value, maximum)}"
+        return f"level within {written(-value, maximum)}"
+    return f"smallest effect {written(value, maximum)}"
 
 
 def _verdict_counts(findings: "Any") -> dict[str, int]:
@@ -283,30 +292,32 @@ def _verdict_counts(findings: "Any") -> dict[str, int]:
     return {kind: int((single == verdict).sum()) for verdict, kind in _KINDS.items()}
 
 
-def _figure(
-    folder: Path, name: str, title: str, caption: str, scores: "Any", probes: "Any", confidence: float
-) -> dict[str, str]:
+def _figure(folder: Path, name: str, title: str, caption: str, confidence: float) -> dict[str, str]:
+    import pandas as pd
+
     path = Path(folder) / f"{name}.png"
     try:
         data = path.read_bytes()
+        drawn = pd.read_csv(path.with_suffix(".csv"))
     except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror}); draw the figures first") from error
-    table = scores if name == "similarity_grid" else probes
-    if name != "similarity_grid" and len(table):
-        table = table.loc[table["metric"] == ("likelihood" if name == "probes_likelihood" else "generation")]
-    if not len(table):
-        return {"name": name, "title": title, "caption": "Not measured in this run.", "data": "", "alt": ""}
-    table = headline_seed(table)  # as drawn
-    counts, runs = table["n"], table.loc[table["seeds"] > 0, "seeds"]
-    what = "prompts" if name == "similarity_grid" else "items"
+        raise UserError(f"{error.filename}: can't be read ({error.strerror}); draw the figures first") from error
+    drawn = drawn.loc[drawn["value"].notna()]
+    if not len(drawn):
+        return {"name": name, "title": title, "caption": f"{caption} Not measured in this run.", "data": "", "alt": ""}
+    counts, systems = drawn["n"].dropna(), drawn["condition" if "condition" in drawn else "strategy"]
+    caption += f" n = {_span(counts)} per point"
+    if {"seeds", "strategy"} <= set(drawn):
+        shown = headline_seed(drawn)
+        runs = shown.loc[shown["seeds"] > 0, "seeds"]
+        caption += f"; bars: {bars_in_words(shown, confidence)}; "
+        caption += f"{_span(runs) if len(runs) else 'no'} training run(s) per strategy"
     return {
         "name": name,
         "title": title,
-        "caption": f"{caption} n = {_span(counts)} {what} per point; bars: {bars_in_words(table, confidence)}; "
-        f"{_span(runs) if len(runs) else 'no'} training run(s) per strategy.",
+        "caption": f"{caption}.",
         "data": base64.b64encode(data).decode("ascii"),
-        "alt": f"{title}: {table['task'].nunique()} task(s), {table.loc[table['model'] != 'none', 'model'].nunique()} "
-        f"model(s), systems {', '.join(sorted(table['strategy'].unique()))}. The same numbers are in the tables below.",
+        "alt": f"{title}: {len(drawn)} points of {', '.join(sorted(map(str, systems.unique())))}. The numbers are in "
+        f"figures/{name}.csv.",
     }
 
 

@@ -35,6 +35,8 @@ FIRST_LABEL = FIRST_SOURCE + len(SOURCE_WORDS) + np.array([0, A_LABELS])
 """First token of each label slot."""
 MIN_ACCURACY = 0.7
 """The gate: every value of :func:`in_context_accuracy` has to reach this."""
+GUIDANCE_WEIGHT = 1.0
+"""At .5, as for lexicon, two of three families missed the gate on the seed used for tuning."""
 KEEP_BY_SHARED_WORDS = (0.05, 0.05, 0.1, 0.35, 0.65, 0.85, 0.95)
 """Probability that a member keeps its cluster's label, by words kept from the prototype (0 to 6)."""
 CURRICULUM = (

@@ -29,6 +29,7 @@ FIRST_SOURCE = len(SPECIALS)
 FIRST_TARGET = FIRST_SOURCE + len(SOURCE_WORDS)
 MIN_ACCURACY = 0.99
 """The gate: every value of :func:`in_context_accuracy` has to reach this."""
+GUIDANCE_WEIGHT = 0.5
 
 _GENERAL_SHARE = 0.3
 # Training draws from [model seed, 2], so no model is trained on the gate's documents.

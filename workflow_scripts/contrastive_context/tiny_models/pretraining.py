@@ -29,7 +29,6 @@ MAX_GRADIENT_NORM = 1.0
 WARMUP_STEPS = 40
 DECAY_FROM = 0.6
 GUIDED_UNTIL = 0.6
-GUIDANCE_WEIGHT = 0.5
 
 
 def pretrain(settings: PretrainedTinyModel, folder: Path, threads: int = 1) -> dict[str, Any]:
@@ -115,7 +114,7 @@ def _train(model: "PreTrainedModel", language: ModuleType, settings: PretrainedT
         tokens = torch.from_numpy(batch.tokens)
         body = model.base_model(input_ids=tokens[:, :-1], use_cache=False, output_attentions=guided)
         loss = prediction.loss(model, language.LAYOUT, body.last_hidden_state, batch)
-        total = loss + GUIDANCE_WEIGHT * language.guidance(body.attentions, batch) if guided else loss
+        total = loss + language.GUIDANCE_WEIGHT * language.guidance(body.attentions, batch) if guided else loss
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)

@@ -1,0 +1,31 @@
+"""Draw fig4: IWL-, ICL- and Copy-score against training steps, from generated answers and from likelihoods."""
+
+import argparse
+from pathlib import Path
+
+from contrastive_context import artifacts, cli, provenance
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--probes", type=Path, required=True, help="table of probes (Parquet)")
+    parser.add_argument("--out", type=Path, required=True, help="figure without suffix (.png, .pdf, .csv)")
+    parser.add_argument("--likelihood", type=Path, required=True, help="the same by likelihood, without suffix")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.figures import probes, style
+
+    settings = cli.load_settings(args.settings, style.FigureSettings)
+    table = artifacts.read_parquet(args.probes, ("task", "model", "probe", "value"))
+    outputs = []
+    for stem, measure in ((args.out, "generation"), (args.likelihood, "likelihood")):
+        cells = probes.select(table, settings, measure)
+        without = sorted(set(table["task"]) - set(cells["task"]))
+        outputs += style.save(probes.draw(cells, settings, measure, without), stem, settings.style, cells)
+    provenance.write_provenance(*outputs, inputs={"probes": args.probes}, settings=args.settings, started=args.started)
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())

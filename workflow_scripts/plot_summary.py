@@ -1,0 +1,26 @@
+"""Draw fig1: score against target–context similarity, averaged over the grid's cells."""
+
+import argparse
+from pathlib import Path
+
+from contrastive_context import artifacts, cli, provenance
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--scores", type=Path, required=True, help="table of scores (Parquet)")
+    parser.add_argument("--out", type=Path, required=True, help="figure without suffix (.png, .pdf, .csv)")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.figures import style, summary
+
+    settings = cli.load_settings(args.settings, style.FigureSettings)
+    points = summary.select(artifacts.read_parquet(args.scores, ("task", "model", "bucket", "value")), settings)
+    outputs = style.save(summary.draw(points, settings), args.out, settings.style, points)
+    provenance.write_provenance(*outputs, inputs={"scores": args.scores}, settings=args.settings, started=args.started)
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())
