@@ -3,7 +3,6 @@
 import base64
 import itertools
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from contrastive_context.evaluation.numbers import with_interval, written
 from contrastive_context.figures.style import bars_in_words, headline_seed, ordered
 from contrastive_context.report.browser import browser
 from contrastive_context.report.choices import CHOICES
+from contrastive_context.report.counts import counts_table
 from contrastive_context.report.effort import efforts
 from contrastive_context.report.licences import licences
 from contrastive_context.report.usage import effective_config, usage
@@ -113,7 +113,7 @@ _FIGURES = (
     (
         "fig1_summary",
         "Summary: accuracy against context similarity",
-        "Unweighted mean over models and test sets of the tasks that share a headline metric, at the last training step, "
+        "Unweighted mean over models and test sets of the tasks that share a headline metric, at the last step, "
         "over the cells in which no system lacks a bucket. Counterpart of the paper's Figure 1.",
     ),
     (
@@ -187,7 +187,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
         score_tables=_score_tables(scores, settings),
         probe_tables=_probe_tables(probes, settings),
         signatures=sorted({get_metric(name).signature() for name in scores["metric"].unique()}),
-        counts={name: _counts(artifacts.read_json(path)) for name, path in inputs.counts.items()},
+        counts={name: counts_table(artifacts.read_json(path)) for name, path in inputs.counts.items()},
         coverage={name: _flat(artifacts.read_json(path)) for name, path in inputs.coverage.items()},
         recall={name: _flat(artifacts.read_json(path)) for name, path in inputs.recall.items()},
         models={name: _model_facts(artifacts.read_json(path)) for name, path in inputs.models.items()},
@@ -434,21 +434,6 @@ def _health(segments: Sequence[Path], settings: Settings) -> list[dict[str, str]
                     "lost": f"{lost} ({lost / count:.1%})",
                 }
             )
-    return rows
-
-
-def _counts(record: Any) -> list[dict[str, Any]]:
-    """Rows of a corpus' counts: split, generated, kept, dropped with reasons."""
-    rows = []
-    for split, entry in record.items() if isinstance(record, dict) else ():
-        if isinstance(entry, dict) and "kept" in entry:
-            dropped = entry.get("dropped") or {}
-            reasons = "; ".join(f"{reason.replace('_', ' ')}: {n}" for reason, n in dropped.items() if n)
-            rows.append(
-                {"split": split, "generated": entry.get("generated", "–"), "kept": entry["kept"], "dropped": reasons}
-            )
-        elif isinstance(entry, dict):  # test sets one level down
-            rows += [row | {"split": f"{split}/{row['split']}"} for row in _counts(entry)]
     return rows
 
 

@@ -30,7 +30,13 @@ def licences(config: Mapping[str, Any], records: Mapping[tuple[str, str], Mappin
         records: (registry, name) → record of a download from the hub, which tells revision and licence.
     """
     rows = [
-        Licence(name, entry.get("version", ""), entry.get("licence", "not stated"), entry.get("contents", ""))
+        Licence(
+            name,
+            entry.get("version", ""),
+            entry.get("licence", "not stated"),
+            entry.get("contents", ""),
+            entry.get("origin", ""),
+        )
         for name, entry in (config.get("packages") or {}).items()
     ]
     rows += _of_hub(config, records)
