@@ -1,0 +1,35 @@
+"""Which jobs a paraphraser brings: none that talks to an endpoint unless the grid names it."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+
+def jobs(checkout, tmp_path, overlay, *targets):
+    (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+    files = ["config.yaml", "envs/overlays/quickstart.yaml", str(tmp_path / "overlay.yaml")]
+    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", *files, "--", *targets]
+    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return dict(re.findall(r"^(\w+) +(\d+)$", result.stdout.split("Job stats:")[-1], flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("paraphraser", "asks", "prepares"), [("rules", None, None), ("gemini", "1", None), ("small", None, "1")]
+)
+def test_each_paraphraser_brings_what_it_needs(checkout, tmp_path, paraphraser, asks, prepares):
+    overlay = {
+        "paraphrasers": {"small": {"kind": "language_model", "model": "smollm2-135m"}},
+        "strategies": {"contrastive": {"paraphrasers": {"intents": paraphraser}}},
+    }
+    found = jobs(checkout, tmp_path, overlay, "results/quickstart/contexts/intents/train/contrastive.parquet")
+    assert found["paraphrase"] == "1"
+    assert (found.get("ask_endpoint"), found.get("prepare_model")) == (asks, prepares)
+
+
+def test_test_pairs_are_paraphrased_for_the_evaluation(checkout, tmp_path):
+    found = jobs(checkout, tmp_path, {}, "results/quickstart/paraphrases/intents/test/rules.parquet")
+    assert found["paraphrase"] == "1" and "sample_train_contexts" not in found
