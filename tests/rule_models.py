@@ -14,7 +14,7 @@ CONFIDENCE = 8.0  # logit of the rule's token; all others have 0
 
 
 class RuleModel(PreTrainedModel, GenerationMixin):
-    """Reads ``source => target ; … query =>`` and continues with what ``rule(examples, query)`` returns, and the stop."""
+    """Reads ``source => target ; … query =>`` and goes on with what ``rule(examples, query)`` returns, and the stop."""
 
     config_class = PretrainedConfig
 

@@ -11,7 +11,7 @@ from contrastive_context.columnar import write_tables
 from contrastive_context.config.tasks import TaskEvaluation
 from contrastive_context.contexts.buckets import bounds_of
 from contrastive_context.contexts.candidates import Examples
-from contrastive_context.contexts.evaluation import Settings, freeze_contexts
+from contrastive_context.contexts.evaluation import Settings, _compared, freeze_contexts
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.agreement import token_accuracy
 from contrastive_context.retrieval.similarity import DUPLICATE
@@ -115,13 +115,32 @@ def test_duplicates_of_the_target_are_no_examples():
     assert len(frame) and not any(own[row.target_id] in row.example_ids for row in frame.itertuples())
 
 
-def test_an_empty_bucket_is_named():
+def test_a_bucket_that_nothing_fills_is_left_out_and_reported(caplog):
     test, arrivals = corpora(4)
     similarity = test.embeddings @ arrivals.embeddings.T
     keep = np.flatnonzero((similarity < 0.6).all(axis=0))
     far = examples([arrivals.sources[i] for i in keep], [arrivals.targets[i] for i in keep])
-    with pytest.raises(UserError, match=r"tasks\.lex\.evaluation.*'high'"):
-        freeze_contexts(test, far, embed(far.sources), config())
+    table, coverage = freeze_contexts(test, far, embed(far.sources), config())
+    missing = {(cell["composition"], cell["bucket"]): cell["reason"] for cell in coverage["missing"]}
+    assert missing[("one_graded", "high")] == missing[("top_k", "high")] == "0 targets fill it, fewer than 10"
+    assert "no top_k in bucket 'high'" in caplog.text
+    frame = table.to_pandas()
+    assert "high" not in set(frame["bucket"]) and "low" in set(frame["bucket"])
+    assert frame.groupby("target_id")["bucket"].agg(tuple).nunique() == 1  # the same targets in all that is left
+
+
+def test_nothing_to_compare_is_an_error():
+    test, arrivals = corpora(4)
+    with pytest.raises(UserError, match=r"tasks\.lex\.evaluation.*no bucket has enough targets"):
+        freeze_contexts(test, arrivals, arrivals.embeddings, config().model_copy(update={"k": 400}))
+
+
+def test_cells_that_no_target_fills_together_are_dropped_fewest_first():
+    filled = np.zeros((30, 3), dtype=bool)
+    filled[:, 0], filled[:20, 1], filled[18:, 2] = True, True, True
+    compared, missing = _compared(filled, 10)
+    assert compared == [0, 1] and missing == [(2, "with it only 2 targets fill all that is compared, fewer than 10")]
+    assert _compared(filled, 2) == ([0, 1, 2], [])
 
 
 def test_fewer_targets_than_asked_for_is_a_warning(caplog):

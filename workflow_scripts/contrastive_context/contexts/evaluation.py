@@ -3,8 +3,8 @@
 Compositions [ours]: *one_graded*, one example from the bucket among random ones from below it, as in contrastive
 training; *top_k*, the nearest of the arrivals below the bucket's upper edge, as retrieval would deliver them; and
 *zero_context*. A target is used only if it fills all buckets of all compositions; a bucket that too few targets fill is
-left out, and the coverage says so. A target's random examples and the order of
-slots are the same in all buckets as far as the bounds allow, so that comparisons of buckets are paired.
+left out, and the coverage says so. A target's random examples and the order of slots are the same in all buckets as far
+as the bounds allow, so that comparisons of buckets are paired.
 """
 
 import logging
@@ -89,9 +89,8 @@ def freeze_contexts(
         found.append([None if rows is None else (rows, candidates.similarities[rows]) for rows in chosen])
 
     compared, missing = _compared(filled, min(evaluation.min_targets, evaluation.targets))
-    contexts = {
-        row: [found[row][cell] for cell in compared] for row in np.flatnonzero(filled[:, compared].all(axis=1)).tolist()
-    }
+    fills_all = filled[:, compared].all(axis=1) & bool(compared)
+    contexts = {row: [found[row][cell] for cell in compared] for row in np.flatnonzero(fills_all).tolist()}
     bits = id_bits(test.ids)
     order = ranking(stream("evaluation targets", evaluation.seed, settings.task), bits)
     used = sorted([row for row in order.tolist() if row in contexts][: evaluation.targets])
