@@ -4,6 +4,7 @@ from snakemake.utils import min_version
 from contrastive_context.config.stages import Stages
 from contrastive_context.config.study import load_study
 from contrastive_context.errors import UserError
+from contrastive_context.reruns.adoption import adopt
 
 min_version("9.0")
 
@@ -13,6 +14,8 @@ configfile: "config.yaml"
 
 try:
     study = load_study(config)
+    if workflow.is_main_process:
+        adopt(f"results/{study.run}")
 except UserError as error:
     raise WorkflowError(str(error)) from None
 stages = Stages(
@@ -44,12 +47,8 @@ rule all:
     default_target: True
     input:
         rules.build_report.output,
+        rules.export_latex.output,
         rules.prefetch.output if stages.hub_used else [],
-
-
-rule tables:
-    input:
-        rules.build_tables.output,
 
 
 rule report:

@@ -24,3 +24,31 @@ rule build_tables:
     shell:
         "python workflow_scripts/build_tables.py --settings {params.settings:q} --log {log}"
         " --scores {input.scores} {input.nearest} --probes {input.probes} --out-dir $(dirname {output.scores})"
+
+
+rule export_latex:
+    input:
+        scores=f"{R}/tables/scores.parquet",
+        probes=f"{R}/tables/probes.parquet",
+        findings=f"{R}/tables/findings.parquet",
+    output:
+        scores=f"{R}/tables/scores.tex",
+        probes=f"{R}/tables/probes.tex",
+        findings=f"{R}/tables/findings.tex",
+    log:
+        f"{R}/logs/export_latex.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.plot("export_latex"),
+    shell:
+        "python workflow_scripts/export_latex.py --settings {params.settings:q} --log {log}"
+        " --scores {input.scores} --probes {input.probes} --findings {input.findings}"
+        " --out-dir $(dirname {output.scores})"
+
+
+rule tables:
+    input:
+        rules.build_tables.output,
+        rules.export_latex.output,

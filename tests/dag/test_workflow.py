@@ -49,7 +49,7 @@ def test_prefetch_downloads_one_entry_per_job_and_computes_nothing(checkout):
     assert job_counts(result.stdout) == {"fetch_hub": 4 + 1 + 2 * 4 + 2, "prefetch": 1, "total": 4 + 1 + 2 * 4 + 3}
 
 
-@pytest.mark.parametrize("target", ["tables", "figures", "report"])
+@pytest.mark.parametrize("target", ["tables", "figures", "report", "fig1", "fig2", "fig3", "fig4", "fig5"])
 def test_named_targets(checkout, target):
     result = snakemake(checkout, "--profile", "envs/profiles/quickstart", "-n", target)
     assert result.returncode == 0, result.stderr

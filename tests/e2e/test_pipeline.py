@@ -1,7 +1,11 @@
 """The whole workflow on a tiny model: what it leaves, that it stops where it is done, and that Ctrl-C loses nothing."""
 
 import os
+import re
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +33,8 @@ def results(finished: Path) -> Path:
 
 
 def test_everything_promised_is_there(results):
-    for name in ("similarity_grid", "probes", "probes_likelihood"):
+    for name in ("fig1_summary", "fig2_minimal_model", "fig3_similarity_grid", "fig3_appendix", "fig4_probes",
+                 "fig4_probes_likelihood", "fig5_ablations"):  # fmt: skip
         assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
     assert "<html" in (results / "report.html").read_text()
@@ -104,3 +109,53 @@ def test_after_interrupts_the_same_command_gives_the_same_tables(repository, fin
     for name in ("scores", "probes", "findings"):
         expected = (finished / f"results/tiny/tables/{name}.csv").read_text()
         assert (folder / f"results/tiny/tables/{name}.csv").read_text() == expected
+
+
+@pytest.fixture
+def cloned(repository, finished, tmp_path) -> Path:
+    """The finished results beside a fresh clone: without Snakemake's records, and with new times."""
+    folder = make_checkout(repository, tmp_path / "clone", repository / GRID)
+    shutil.copytree(finished / "results", folder / "results")
+    return folder
+
+
+def test_a_fresh_clone_takes_kept_results_over(cloned):
+    assert "Nothing to be done" in run(cloned, "--dry-run")
+
+
+def test_in_a_fresh_clone_an_edit_reruns_what_it_should(cloned):
+    (cloned / "edit.yaml").write_text("strategies: {contrastive: {p: 0.4}}\n")
+    listed = run(cloned, "--dry-run", "--configfile", "config.yaml", "envs/overlays/quickstart.yaml", "grid.yaml",
+                 "edit.yaml")  # fmt: skip
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", listed, flags=re.MULTILINE))
+    assert counts["sample_train_contexts"] == counts["finetune"] == counts["generate"] == counts["run_probes"] == "1"
+    assert not counts.keys() & {"build_corpus", "prepare_model", "embed_corpus", "freeze_eval_contexts"}
+
+
+def test_in_a_fresh_clone_what_was_altered_is_refused_by_name(cloned):
+    altered = cloned / "results/tiny/scores/lexicon/tiny-llama.parquet"
+    altered.write_bytes(altered.read_bytes()[:-1])
+    process = start(cloned, "--dry-run")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0 and "scores/lexicon/tiny-llama.parquet" in output and "Traceback" not in output
+    altered.unlink()
+    stranger = cloned / "results/tiny/scores/lexicon/mine.parquet"
+    stranger.write_text("x")
+    process = start(cloned, "--dry-run")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0 and "without a sidecar" in output and "mine.parquet" in output
+
+
+def test_verify_names_what_is_wrong(finished, cloned, repository):
+    def verify(folder):
+        command = [sys.executable, "-m", "contrastive_context.reruns", "verify", "tiny"]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+    assert verify(finished).stdout == "every hash agrees\n"
+    weights = cloned / "results/tiny/models/tiny-llama/model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"x")
+    (cloned / "results/tiny/tables/scores.csv").unlink()
+    result = verify(cloned)
+    assert result.returncode == 1
+    assert f"altered   {weights.relative_to(cloned)}" in result.stdout
+    assert "missing   results/tiny/tables/scores.csv" in result.stdout

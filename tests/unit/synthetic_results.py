@@ -1,6 +1,8 @@
 """Made-up scores and probes in the workflow's formats, for tests only."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -132,3 +134,34 @@ def write_scores(folder, **options):
 def settings_json(**values):
     """Settings as the command line takes them."""
     return json.dumps(values)
+
+
+def write_figures(repository, folder, settings=None):
+    """Draw all figures of <folder>/tables into <folder>/figures by the entry points themselves."""
+    settings = settings or {}
+    minimal = {"seeds": [0, 1], "steps": 20, "probe_every": 10, "probe_targets": 40, "dimensions": 6, "features": 8}
+    calls = {
+        "simulate_minimal_model": (minimal, "--out-dir", folder / "tables"),
+        "plot_summary": (settings, "--scores", "scores", "--out", "fig1_summary"),
+        "plot_minimal_model": ({}, "--table", "minimal_model", "--out", "fig2_minimal_model"),
+        "plot_similarity_grid": (
+            settings, "--scores", "scores", "--out", "fig3_similarity_grid", "--appendix", "fig3_appendix",
+        ),
+        "plot_probes": (
+            settings, "--probes", "probes", "--out", "fig4_probes", "--likelihood", "fig4_probes_likelihood",
+        ),
+        "plot_ablations": (settings, "--scores", "scores", "--out", "fig5_ablations"),
+    }  # fmt: skip
+    for script, (values, *arguments) in calls.items():
+        for place, (option, value) in enumerate(zip(arguments, arguments[1:], strict=False)):
+            if option in ("--scores", "--probes", "--table"):
+                arguments[place + 1] = folder / f"tables/{value}.parquet"
+            elif option in ("--out", "--appendix", "--likelihood"):
+                arguments[place + 1] = folder / f"figures/{value}"
+        run_step(repository, script, values, *arguments)
+
+
+def run_step(repository, script, settings, *arguments):
+    """Call an entry point as the workflow does."""
+    command = [sys.executable, repository / f"workflow_scripts/{script}.py", "--settings", json.dumps(settings)]
+    subprocess.run([str(part) for part in (*command, *arguments)], check=True, capture_output=True)

@@ -7,7 +7,7 @@ from synthetic_results import scores_frame, write_probes
 
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.evaluation import tables
-from contrastive_context.figures import probes, similarity_grid, style
+from contrastive_context.figures import ablations, probes, similarity_grid, style, summary
 
 STATISTICS = Statistics(resamples=100)
 SETTINGS = style.FigureSettings()
@@ -28,6 +28,19 @@ def probe_table(tmp_path_factory):
     return tables.table(tables.probe_cells(tables.read_probes(paths), STATISTICS), STATISTICS, "probe")
 
 
+def grid(table, settings=SETTINGS):
+    """The only page of the similarity grid."""
+    (page,) = similarity_grid.draw(similarity_grid.select(table, settings), settings)
+    return page
+
+
+def probe_page(table, measure="generation", settings=SETTINGS):
+    cells = probes.select(table, settings, measure)
+    without = sorted(set(table["task"]) - set(cells["task"]))
+    (page,) = probes.draw(cells, settings, measure, without)
+    return page
+
+
 def _texts(figure):
     return [text.get_text() for text in figure.texts] + [
         text.get_text() for ax in figure.axes for text in [*ax.texts, ax.title, *ax.get_xticklabels()]
@@ -41,7 +54,7 @@ def _drawn(figure):
 
 
 def test_grid_has_a_panel_per_model_and_composition(score_table):
-    figure = similarity_grid.draw(score_table, SETTINGS)
+    figure = grid(score_table, SETTINGS)
     assert len(figure.axes) == 4
     words = " ".join(_texts(figure))
     assert "n = 120" in words and ".33–.67" in words and "llama" in words and "not run" not in words
@@ -49,7 +62,7 @@ def test_grid_has_a_panel_per_model_and_composition(score_table):
 
 
 def test_every_system_is_in_the_legend_once(score_table):
-    figure = similarity_grid.draw(score_table, SETTINGS)
+    figure = grid(score_table, SETTINGS)
     legends = [a for a in figure.get_children() if type(a).__name__ == "Legend"]
     labels = [text.get_text() for legend in legends for text in legend.get_texts()]
     assert labels == ["Base", "Zero", "Random", "Similar", "Contrastive", "Nearest label"]
@@ -59,44 +72,48 @@ def test_missing_is_said_in_words_and_never_drawn_as_zero(score_table):
     table = score_table.copy()
     zero_high = (table["strategy"] == "zero") & (table["bucket"] == "high") & (table["model"] == "llama")
     table.loc[zero_high, ["value", "ci_low", "ci_high"]] = np.nan
-    figure = similarity_grid.draw(table, SETTINGS)
-    assert any("no data: Zero (high)" in text for text in _texts(figure))
+    asked = style.FigureSettings(expected={"lexicon": {name: ["zero"] for name in ("llama", "qwen3")}})
+    figure = grid(table, asked)
+    assert any("no scores: Zero (high)" in text for text in _texts(figure))
     lowest = table["value"].min()
     drawn = [v for ax in figure.axes for line in ax.lines if len(line.get_ydata()) != 2 for v in line.get_ydata()]
     assert min(v for v in drawn if np.isfinite(v)) >= lowest > 0
     gone = table[~((table["strategy"] == "similar") & (table["model"] == "llama"))]
-    assert any("no data: Zero (high), Similar" in text for text in _texts(similarity_grid.draw(gone, SETTINGS)))
+    expected = style.FigureSettings(expected={"lexicon": {"llama": ["zero", "similar"]}})
+    texts = _texts(grid(gone, expected))
+    assert any("not trained: Similar\nno scores: Zero (high)" in text for text in texts)
+    assert not any("Mixed" in text for text in texts)  # nobody asked for it
 
 
 def test_missing_intervals_have_no_bar(score_table):
     table = score_table.assign(ci_low=np.nan, ci_high=np.nan)
-    figure = similarity_grid.draw(table, SETTINGS)
+    figure = grid(table, SETTINGS)
     segments = [s for ax in figure.axes for collection in ax.collections for s in collection.get_segments()]
     assert not segments
 
 
 def test_expected_model_without_results_is_not_run(score_table):
-    settings = style.FigureSettings(task_models={"lexicon": ["llama", "qwen3", "gemma3"]})
-    figure = similarity_grid.draw(score_table, settings)
+    settings = style.FigureSettings(expected={"lexicon": {name: ["zero"] for name in ("llama", "qwen3", "gemma3")}})
+    figure = grid(score_table, settings)
     assert _texts(figure).count("not run") == 2
 
 
 def test_pooled_rows_win_over_single_seeds():
     table = _scores(seeds=(0, 1))
-    figure = similarity_grid.draw(table, SETTINGS)
+    figure = grid(table, SETTINGS)
     assert any("mean of 2 training runs" in text for text in _texts(figure))
     assert any("95% cluster bootstrap, t over training runs" in text for text in _texts(figure))
-    assert not any("t over" in text for text in _texts(similarity_grid.draw(_scores(), SETTINGS)))
+    assert not any("t over" in text for text in _texts(grid(_scores(), SETTINGS)))
     pooled = style.headline_seed(table)
     assert set(pooled.loc[~pooled["strategy"].isin(["base", "nearest_label"]), "seeds"]) == {2}
 
 
 def test_probes_start_at_the_base(probe_table):
-    figure = probes.draw(probe_table, SETTINGS)
+    figure = probe_page(probe_table)
     assert len(figure.axes) == 8
     assert "training step" in {ax.get_xlabel() for ax in figure.axes}
     one = probe_table[probe_table["model"] == "llama"]
-    figure = probes.draw(one, SETTINGS)
+    figure = probe_page(one)
     assert len(figure.axes) == 4
     base = one[(one["strategy"] == "base") & (one["metric"] == "generation")].set_index("probe")["value"]
     assert base["iwl"] in _drawn(figure)
@@ -105,11 +122,11 @@ def test_probes_start_at_the_base(probe_table):
 def test_nothing_measured_is_said_in_words(probe_table, score_table):
     generation = probe_table[probe_table["metric"] == "generation"]
     other = probe_table[probe_table["metric"] == "likelihood"].assign(task="intents")
-    both = probes.draw(pd.concat([generation, other]), SETTINGS)
+    both = probe_page(pd.concat([generation, other]))
     assert any("not measured this way: intents" in text for text in _texts(both))
-    assert "No probes" in _texts(probes.draw(generation, SETTINGS, "likelihood"))[0]
-    assert "No probes" in _texts(probes.draw(probe_table.iloc[:0], SETTINGS))[0]
-    assert "No scores" in _texts(similarity_grid.draw(score_table.iloc[:0], SETTINGS))[0]
+    assert "No probes" in _texts(probe_page(generation, "likelihood"))[0]
+    assert "No probes" in _texts(probe_page(probe_table.iloc[:0]))[0]
+    assert "No scores" in _texts(grid(score_table.iloc[:0]))[0]
 
 
 def test_systems_differ_in_colour_and_marker():
@@ -126,7 +143,7 @@ def test_titles_order_and_buckets_from_sorted_json():
         tasks={"lexicon": "Words"},
         buckets={"high": 0.67, "low": 0.0, "medium": 0.33},
     )
-    figure = similarity_grid.draw(_scores(models=("llama", "qwen3")), settings)
+    figure = grid(_scores(models=("llama", "qwen3")), settings)
     titles = [ax.get_title() for ax in figure.axes]
     assert titles[0].startswith("Qwen") and titles[-1].startswith("llama")
     assert any(text.startswith("Words · in domain") for text in _texts(figure))
@@ -134,8 +151,8 @@ def test_titles_order_and_buckets_from_sorted_json():
 
 
 def test_font_size_scales_everything(score_table):
-    small = similarity_grid.draw(score_table, style.FigureSettings(style={"font_size": 6}))
-    large = similarity_grid.draw(score_table, style.FigureSettings(style={"font_size": 12}))
+    small = grid(score_table, style.FigureSettings(style={"font_size": 6}))
+    large = grid(score_table, style.FigureSettings(style={"font_size": 12}))
     assert large.axes[0].title.get_fontsize() == 2 * small.axes[0].title.get_fontsize()
     assert large.get_figheight() > small.get_figheight()
 
@@ -146,7 +163,7 @@ def test_bucket_labels_show_ranges():
 
 def test_saved_files_repeat_and_embed_fonts(tmp_path, score_table):
     for name in ("a", "b"):
-        style.save(similarity_grid.draw(score_table, SETTINGS), tmp_path / name)
+        style.save([grid(score_table)], tmp_path / name, SETTINGS.style)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     assert b"FontFile2" in (tmp_path / "a.pdf").read_bytes()
@@ -154,7 +171,7 @@ def test_saved_files_repeat_and_embed_fonts(tmp_path, score_table):
 
 def test_no_text_leaves_the_figure_or_overlaps_its_neighbour():
     table = _scores(models=("llama", "qwen3", "gemma3", "neox"))
-    figure = similarity_grid.draw(table, SETTINGS)
+    figure = grid(table, SETTINGS)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -166,3 +183,98 @@ def test_no_text_leaves_the_figure_or_overlaps_its_neighbour():
             assert left.x1 < right.x0
         for box in [*boxes, ax.yaxis.label.get_window_extent(renderer), ax.title.get_window_extent(renderer)]:
             assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
+
+
+# What is drawn is what is written beside the figure.
+
+
+def _points(figure):
+    return sorted(round(v, 12) for v in _drawn(figure))
+
+
+def test_every_number_drawn_is_in_the_cells_written_beside_it(score_table, probe_table):
+    cells = similarity_grid.select(score_table, SETTINGS)
+    known = {round(v, 12) for v in cells["value"]} | {0.0, 1.0}  # axis spans and rules
+    assert set(_points(grid(score_table))) <= known
+    assert len(set(_points(grid(score_table))) & known) >= 60
+    cells = probes.select(probe_table, SETTINGS)
+    assert {round(v, 12) for v in cells["value"]} <= set(_points(probe_page(probe_table)))
+
+
+def test_a_bucket_that_nobody_fills_is_said_to_be_unfilled(score_table):
+    gone = score_table[~((score_table["bucket"] == "high") & (score_table["composition"] == "top_k"))]
+    cells = similarity_grid.select(gone, SETTINGS)
+    unfilled = cells[cells["missing"] == "no target fills it"]
+    assert set(unfilled["bucket"]) == {"high"} and set(unfilled["composition"]) == {"top_k"}
+    assert unfilled[["value", "ci_low", "ci_high", "n"]].isna().all().all()
+    assert any("high: no target fills it" in text for text in _texts(grid(gone)))
+
+
+def test_a_model_not_run_is_missing_with_every_system_expected(score_table):
+    settings = style.FigureSettings(expected={"lexicon": {"gemma3": ["zero", "similar"]}})
+    cells = similarity_grid.select(score_table, settings)
+    gone = cells[cells["model"] == "gemma3"]
+    assert set(gone["missing"]) == {"not run"} and set(gone["strategy"]) == {"base", "zero", "similar"}
+
+
+def test_many_rows_are_paged_and_fit_a_page():
+    table = pd.concat([_scores(task=f"t{i}", models=("a", "b", "c", "d"), targets=20, clusters=5) for i in range(8)])
+    pages = similarity_grid.draw(similarity_grid.select(table, SETTINGS), SETTINGS)
+    assert len(pages) == 2  # one composition each
+    assert all(page.get_figheight() <= style.PAGE_HEIGHT and page.get_figwidth() <= 7.2 for page in pages)
+    assert sum(len(page.axes) for page in pages) == 8 * 2 * 4
+
+
+def test_the_summary_averages_complete_cells_only(score_table):
+    points = summary.select(score_table, SETTINGS)
+    means, cells = points[points["task"].isna()], points[points["task"].notna()]
+    assert set(means["cells"]) == {2} and means["ci_low"].isna().all()
+    for row in means.itertuples():
+        same = cells[(cells["composition"] == row.composition) & (cells["strategy"] == row.strategy)]
+        assert row.value == pytest.approx(same.loc[same["bucket"] == row.bucket, "value"].mean())
+    gap = (score_table["model"] == "llama") & (score_table["strategy"] == "zero") & (score_table["bucket"] == "high")
+    points = summary.select(score_table[~gap], SETTINGS)
+    means = points[points["task"].isna()]
+    assert set(means["cells"]) == {1} and set(means["of_cells"]) == {2} and set(points["model"].dropna()) == {"qwen3"}
+    (figure,) = summary.draw(points, SETTINGS)
+    assert any("1 cell\nof 2, others incomplete" in text for text in _texts(figure))
+    only = score_table[(score_table["model"] == "llama") | (score_table["model"] == "none")]
+    points = summary.select(only[~gap[only.index]], SETTINGS)
+    assert points["value"].isna().all() and set(points["missing"]) == {"none of 1 cells is complete"}
+    assert "No scores to average" in _texts(summary.draw(points, SETTINGS)[0])[0]
+
+
+def test_the_summary_never_mixes_metrics(score_table):
+    other = _scores(task="intents", models=("smol",), metric="exact_match")
+    points = summary.select(pd.concat([score_table, other]), SETTINGS)
+    for metric, rows in points.groupby("metric"):
+        assert set(rows["task"].dropna()) == ({"intents"} if metric == "exact_match" else {"lexicon"})
+
+
+ABLATED = style.FigureSettings(
+    strategies=[
+        {"name": "contrastive", "kind": "contrastive"},
+        {"name": "similar", "ablation": {"of": "contrastive", "factor": "p", "value": 1.0}},
+        {"name": "random", "ablation": {"of": "contrastive", "factor": "p", "value": 0.0}},
+        {"name": "lost", "ablation": {"of": "contrastive", "factor": "without", "value": "high"}},
+    ],
+    defaults={"contrastive": {"p": 0.5, "without": "none"}},
+    expected={"lexicon": {"llama": ["contrastive", "similar", "random", "lost"]}},
+)
+
+
+def test_ablations_stand_against_their_strategy_and_nowhere_else():
+    table = _scores()
+    cells = ablations.select(table, ABLATED)
+    assert dict(cells[cells["factor"] == "p"].groupby("setting")["strategy"].first()) == {
+        "0": "random", "0.5": "contrastive", "1": "similar",
+    }  # fmt: skip
+    assert set(cells.loc[cells["strategy"] == "lost", "missing"]) == {"not trained"}
+    (figure,) = ablations.draw(cells, ABLATED)
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["0", "0.5", "1"]
+    assert any("not trained: high" in text for text in _texts(figure))
+    measured = cells[(cells["missing"] == "") & (cells["factor"] == "p")]
+    assert {round(v, 12) for v in measured["value"]} <= set(_points(figure))
+    assert not {"similar", "random"} & set(similarity_grid.select(table, ABLATED)["strategy"])
+    assert {"similar", "random"} <= set(similarity_grid.select(table, ABLATED, everything=True)["strategy"])
+    assert "No ablations" in _texts(ablations.draw(ablations.select(table, SETTINGS), SETTINGS)[0])[0]
