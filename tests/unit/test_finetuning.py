@@ -13,54 +13,19 @@ from safetensors.torch import load_file
 
 from contrastive_context.batches import collate, completion_logits, length_batches
 from contrastive_context.config.finetuning import FineTuning, Lora
-from contrastive_context.config.templates import Template
 from contrastive_context.devices import require_gpu
 from contrastive_context.errors import UserError
 from contrastive_context.models.adapters import AdapterWalker, attach, read_checkpoints
 from contrastive_context.models.fast_lora import speed_up
-from contrastive_context.training.data import Context, TrainingData, make_schedule, read_training_data
-from contrastive_context.training.finetuning import Settings, checkpoints, fine_tune, learning_rate
-from contrastive_context.training.state import RunState
+from contrastive_context.training.data import make_schedule, read_training_data
+from contrastive_context.training.finetuning import learning_rate
 from small_models import FAMILIES, model, tokenizer
-
-TEMPLATE = Template(source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_new_tokens=16, max_prompt_tokens=200)
-RECIPE = FineTuning(
-    lora=Lora(r=4, alpha=8), steps=4, checkpoints=[0, 2, 4], examples_per_step=6, learning_rate=0.01, warmup_steps=2
-)
-
-
-def training_data(recipe=RECIPE, seed=0) -> TrainingData:
-    rng = np.random.default_rng(0)
-    words = ["turn", "on", "the", "desk", "lamp", "in", "kitchen", "please", "good", "morning"]
-    texts = {
-        f"{i:02d}": (" ".join(rng.choice(words, rng.integers(1, 9))), " ".join(rng.choice(words, rng.integers(1, 5))))
-        for i in range(20)
-    }
-    ids = sorted(texts)
-    contexts = {
-        (target, draw): Context(
-            rng.choice(ids, rng.integers(0, 4), replace=False).tolist(), rng.random(4).tolist(), trained_id=target
-        )
-        for target in ids
-        for draw in range(2)
-    }
-    return TrainingData(make_schedule(ids, 2, recipe, seed), contexts, texts)
-
-
-def tune(folder, recipe=RECIPE, network=None, data=None, template=TEMPLATE, seed=0, safeguards=None, **options):
-    """Fine-tune with the states in ``folder``; return them."""
-    settings = Settings(
-        task="toy", model_name="small", template=template, recipe=recipe, strategy_name="random", seed=seed, **options
-    )
-    state = RunState(folder, checkpoints(recipe))
-    data = data or training_data(recipe, seed)
-    fine_tune(network or model("llama"), tokenizer("llama"), settings, data, state, safeguards)
-    return state
+from small_runs import RECIPE, TEMPLATE, training_data, tune
 
 
 def run(folder, recipe=RECIPE, family="llama", seed=0, **options):
     """Fine-tune and publish; return the log."""
-    tune(folder / "state", recipe, model(family), seed=seed, **options).publish(folder, "b")
+    tune(folder / "state", recipe, network=model(family), seed=seed, **options).publish(folder, "b")
     return [json.loads(line) for line in (folder / "trainer_log.jsonl").read_text().splitlines()]
 
 

@@ -1,7 +1,9 @@
 """The three entry points that run a language model, one after the other on a small one."""
 
+import argparse
 import importlib.util
 import json
+import shutil
 import time
 
 import pandas as pd
@@ -96,6 +98,83 @@ def test_a_run_that_fails_leaves_its_log(folder, step, tmp_path, caplog):
     assert json.loads(kept.read_text().splitlines()[0])["step"] == 1
     assert str(kept) in caplog.text
     assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_finished_training_is_published_again_without_training(folder, step, tmp_path, caplog):
+    settings = COMMON | {"recipe": RECIPE, "strategy_name": "random", "seed": 0}
+    options = {"corpus": folder / "corpus.parquet", "contexts": folder / "train.parquet"}
+    options |= {"state-dir": tmp_path / "state", "out-dir": tmp_path / "tuned"}
+    step("finetune", settings, **options)
+    first = (tmp_path / "tuned/adapters.json").read_bytes(), (tmp_path / "tuned/trainer_log.jsonl").read_bytes()
+    shutil.rmtree(tmp_path / "tuned")
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        step("finetune", settings, **options)
+    # The log has each step's seconds: trained again, they would differ.
+    assert first == (
+        (tmp_path / "tuned/adapters.json").read_bytes(),
+        (tmp_path / "tuned/trainer_log.jsonl").read_bytes(),
+    )
+    assert "already trained: publishing" in caplog.text
+    # Other settings: other state, and that of the replaced results goes.
+    step("finetune", settings | {"seed": 1}, **options)
+    assert len([path for path in (tmp_path / "state").iterdir() if path.is_dir()]) == 1
+    assert (tmp_path / "tuned/adapters.json").read_bytes() != first[0]
+
+
+def leaves(value, path=()):
+    """Every leaf of nested settings: its path and its value."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from leaves(entry, (*path, key))
+    else:
+        yield path, value
+
+
+def changed(value, path):
+    if path:
+        return {**value, path[0]: changed(value[path[0]], path[1:])}
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value / 2 + 0.1
+    if isinstance(value, list):
+        return [value[0], *value[2:]] if isinstance(value[0], int) else [entry / 2 for entry in value]
+    return {"float32": "bfloat16", "cpu": "cuda", "sdpa": "eager"}.get(value, f"{value}x")
+
+
+def test_another_setting_input_or_code_never_resumes(folder, repository, tmp_path):
+    from contrastive_context.training.finetuning import Settings
+
+    spec = importlib.util.spec_from_file_location("finetune", repository / "workflow_scripts/finetune.py")
+    finetune = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(finetune)
+    base = {"recipe": RECIPE, "strategy_name": "random", "seed": 0, "code_version": "1"} | COMMON
+    settings = Settings(**{key: value for key, value in base.items() if key != "code_version"}).model_dump(mode="json")
+    files = {name: tmp_path / name for name in ("model", "corpus", "contexts", "paraphrases")}
+    for name, file in files.items():
+        file.write_text(name)
+
+    def print_of(settings, code="1"):
+        args = argparse.Namespace(settings=json.dumps(settings | {"code_version": code}), state_dir=tmp_path)
+        return finetune.fingerprint(args, Settings(**settings), files)
+
+    seen = {"as it is": print_of(settings)}
+    for path, _ in leaves(settings):
+        other = print_of(changed(settings, path))
+        if path == ("recipe", "checkpoints"):
+            assert other == seen["as it is"]
+        else:
+            seen[path] = other
+    seen["code"] = print_of(settings, "2")
+    for name, file in files.items():
+        file.write_text(f"another {name}")
+        seen[name] = print_of(settings)
+        file.write_text(name)
+    assert print_of(settings) == seen["as it is"]
+    assert len(set(seen.values())) == len(seen) > 30
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

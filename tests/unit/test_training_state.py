@@ -75,7 +75,8 @@ def test_every_bit_counts(state, folder):
                 file.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
                 damaged = again(folder).newest(99) == 3
                 # Blanks between the parts of the list of checksums mean nothing.
-                assert damaged or file.name == "checksums.json" and json.loads(file.read_text()) == json.loads(content)
+                if not damaged:
+                    assert file.name == "checksums.json" and json.loads(file.read_text()) == json.loads(content)
         file.write_bytes(content)
     assert again(folder).newest(99) == 6
 
