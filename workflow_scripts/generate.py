@@ -22,7 +22,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def open_journal(args: argparse.Namespace, settings: Any, inputs: dict[str, str | None]) -> Any:
-    """Return the answers of an interrupted run with this model, these prompts, settings and code; None without state."""
+    """Return an interrupted run's answers to these prompts with this model, settings and code; None without state."""
     from contrastive_context.code_version import CodeVersions
     from contrastive_context.config.base import canonical_json
     from contrastive_context.journal import Journal, fingerprint

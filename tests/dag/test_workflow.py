@@ -39,7 +39,8 @@ def test_the_paper_grid_is_the_default(checkout):
     result = snakemake(checkout, "-n", "--quiet", "rules")
     assert result.returncode == 0, result.stderr
     result = snakemake(checkout, "-n")
-    assert job_counts(result.stdout)["finetune"] == 4 * 4 * 4 * 3  # models, language pairs, strategies, seeds
+    # Models, language pairs, strategies, seeds; and twelve ablations and controls of one model on one pair.
+    assert job_counts(result.stdout)["finetune"] == 4 * 4 * 4 * 3 + 12 * 3
 
 
 def test_prefetch_downloads_one_entry_per_job_and_computes_nothing(checkout):

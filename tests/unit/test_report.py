@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
-from synthetic_results import write_figures, write_probes, write_scores
 
 from contrastive_context.errors import UserError
 from contrastive_context.report.build import Inputs, Settings, render
 from contrastive_context.report.usage import effective_config
+from synthetic_results import report_inputs, write_run
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -18,28 +18,13 @@ HOSTILE = '<script>alert("x")</script>'
 def run(repository, tmp_path_factory):
     """Tables and figures made by the entry points themselves."""
     folder = tmp_path_factory.mktemp("run")
-    scores = write_scores(folder / "scores", models=("llama", "qwen3"))
-    probes = write_probes(folder / "probes", models=("llama", "qwen3"))
-    scripts = repository / "workflow_scripts"
-
-    def call(script, settings, *arguments):
-        command = [sys.executable, scripts / script, "--settings", json.dumps(settings), *arguments]
-        subprocess.run([str(part) for part in command], check=True, capture_output=True)
-
-    call("build_tables.py", {"statistics": {"resamples": 100}}, "--scores", *scores, "--probes", *probes,
-         "--out-dir", folder / "tables")  # fmt: skip
-    write_figures(repository, folder)
+    write_run(repository, folder)
     (folder / "counts.json").write_text(
         json.dumps({"train": {"generated": 9, "dropped": {"duplicate_source": 2}, "kept": 7},
                     "test": {"in_domain": {"generated": 5, "dropped": {}, "kept": 5}}})
     )  # fmt: skip
     (folder / "coverage.json").write_text(json.dumps({"asked": 300, HOSTILE: [1, 2]}))
     return folder
-
-
-def _inputs(run, **more):
-    tables = {name: run / "tables" / f"{name}.parquet" for name in ("scores", "probes", "findings")}
-    return Inputs(**tables, figures=run / "figures", **more)
 
 
 class _Page(html.parser.HTMLParser):
@@ -72,7 +57,7 @@ def _parse(text):
 
 
 def test_one_file_without_network(run):
-    page = _parse(render(_inputs(run), Settings()))
+    page = _parse(render(report_inputs(run), Settings()))
     assert len(page.images) == 5 and all(image["alt"] for image in page.images)
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
     assert page.headings[0] == 1 and page.headings.count(1) == 1
@@ -80,7 +65,7 @@ def test_one_file_without_network(run):
 
 
 def test_findings_come_first_and_have_verdicts(run):
-    text = render(_inputs(run), Settings())
+    text = render(report_inputs(run), Settings())
     assert text.index('id="findings"') < text.index('id="figures"') < text.index('id="tables"')
     assert "2 of 2 models" in text and "does not show" in text and "for this training run" in text
     assert "prefers-color-scheme: dark" in text
@@ -91,7 +76,7 @@ def test_hostile_text_is_escaped(run):
     settings = Settings(
         title=HOSTILE, run=HOSTILE, config=config, model_titles={"llama": HOSTILE}, task_titles={"lexicon": HOSTILE}
     )
-    inputs = _inputs(run, coverage={HOSTILE: run / "coverage.json"}, counts={HOSTILE: run / "counts.json"})
+    inputs = report_inputs(run, coverage={HOSTILE: run / "coverage.json"}, counts={HOSTILE: run / "counts.json"})
     text = render(inputs, settings)
     page = _parse(text)
     assert "script" not in page.tags and "<script" not in text
@@ -101,7 +86,7 @@ def test_hostile_text_is_escaped(run):
 def test_counts_provenance_licences_and_config_are_there(run):
     sidecars = sorted((run / "tables").glob("*.provenance.json"))
     config = {"packages": {"llm-x": {"version": "0.1", "licence": "Apache-2.0", "contents": "weights"}}, "k": 5}
-    inputs = _inputs(run, counts={"lexicon": run / "counts.json"}, coverage={"a": run / "coverage.json"},
+    inputs = report_inputs(run, counts={"lexicon": run / "counts.json"}, coverage={"a": run / "coverage.json"},
                      provenance=sidecars)  # fmt: skip
     text = render(inputs, Settings(config=config))
     for expected in ("test/in_domain", "Apache-2.0", "llm-x", "numpy", "CPUs", "Where we had"):
@@ -149,7 +134,7 @@ def test_only_what_the_grid_uses_is_in_the_configuration(run):
     }  # fmt: skip
     assert found["grid"] == settings.config["grid"] and "unused" in json.dumps(settings.config)
     assert effective_config({"k": 5}, [], []) == {"k": 5}
-    text = render(_inputs(run), settings)
+    text = render(report_inputs(run), settings)
     assert "unused" not in text and "weights" in text
 
 
@@ -181,12 +166,12 @@ def test_sidecars_are_those_of_the_grids_steps(tmp_path):
 
 
 def test_cut_answers_and_shortened_prompts_are_listed(run):
-    inputs = _inputs(run, segments=[run / "scores/lexicon/llama.parquet"])
+    inputs = report_inputs(run, segments=[run / "scores/lexicon/llama.parquet"])
     text = render(inputs, Settings(tasks=["lexicon"], models=["llama"]))
     rows = dict(re.findall(r'<th scope="row">(\w+)</th>\n<td>840</td>(<td>.*)</tr>', text))
     assert rows["Zero"] == "<td>25.0%</td><td>84 (10.0%)</td>"
     assert rows["Random"] == "<td>0.0%</td><td>0 (0.0%)</td>"
-    assert "Cut answers" not in render(_inputs(run), Settings())
+    assert "Cut answers" not in render(report_inputs(run), Settings())
 
 
 def test_captions_say_what_a_point_rests_on(run, tmp_path):
@@ -194,10 +179,10 @@ def test_captions_say_what_a_point_rests_on(run, tmp_path):
 
     import pandas as pd
 
-    text = " ".join(render(_inputs(run), Settings()).split())
+    text = " ".join(render(report_inputs(run), Settings()).split())
     assert "n = 120 per point" in text and "n = 100 per point" in text
     assert "1 training run(s) per strategy" in text and "Not measured in this run." in text
-    inputs = _inputs(run)
+    inputs = report_inputs(run)
     inputs.figures = shutil.copytree(run / "figures", tmp_path / "figures")
     path = inputs.figures / "fig3_similarity_grid.csv"
     drawn = pd.read_csv(path)
@@ -212,7 +197,7 @@ def test_rows_with_a_harder_threshold_are_not_counted(run):
     findings = pd.read_parquet(run / "tables/findings.parquet")
     single = findings[findings["model"] != "all"]
     assert not single["counted"].all()
-    assert f"Of {int(single['counted'].sum())} comparisons" in render(_inputs(run), Settings())
+    assert f"Of {int(single['counted'].sum())} comparisons" in render(report_inputs(run), Settings())
 
 
 def test_missing_values_are_a_dash(run, tmp_path):
@@ -223,7 +208,7 @@ def test_missing_values_are_a_dash(run, tmp_path):
     table = table[~((table["strategy"] == "zero") & (table["bucket"] == "high"))]
     table.loc[table["strategy"] == "similar", ["value", "ci_low", "ci_high"]] = np.nan
     table.to_parquet(tmp_path / "scores.parquet")
-    inputs = _inputs(run)
+    inputs = report_inputs(run)
     inputs.scores = tmp_path / "scores.parquet"
     text = render(inputs, Settings())
     assert '<td class="nowrap">–</td>' in text and not re.search(r"\bnan\b", text, re.IGNORECASE)
@@ -246,7 +231,7 @@ def test_inputs_of_a_run_are_found(run, repository, tmp_path):
 
 
 def test_missing_figure_is_a_user_error(run, tmp_path):
-    inputs = _inputs(run)
+    inputs = report_inputs(run)
     inputs.figures = tmp_path
     with pytest.raises(UserError, match="draw the figures first"):
         render(inputs, Settings())

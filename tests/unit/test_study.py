@@ -88,7 +88,7 @@ def test_settings_depend_on_their_own_leaves_only(study_config, repository, tmp_
     before = stages(study_config)
     renamed = stages(edit(study_config, "strategies/random/title", "By chance"))
     assert before.sample_train_contexts("lexicon", "random") == renamed.sample_train_contexts("lexicon", "random")
-    assert before.plot_figures() != renamed.plot_figures()
+    assert before.plot("plot_summary") != renamed.plot("plot_summary")
     swapped = stages(edit(edit(study_config, "strategies/contrastive/p", 0.1), "strategies/contrastive/epsilon", 0.5))
     assert before.sample_train_contexts("lexicon", "contrastive") != swapped.sample_train_contexts(
         "lexicon", "contrastive"

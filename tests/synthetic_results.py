@@ -1,5 +1,6 @@
 """Made-up scores and probes in the workflow's formats, for tests only."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -153,7 +154,7 @@ def write_figures(repository, folder, settings=None):
         "plot_ablations": (settings, "--scores", "scores", "--out", "fig5_ablations"),
     }  # fmt: skip
     for script, (values, *arguments) in calls.items():
-        for place, (option, value) in enumerate(zip(arguments, arguments[1:], strict=False)):
+        for place, (option, value) in enumerate(itertools.pairwise(arguments)):
             if option in ("--scores", "--probes", "--table"):
                 arguments[place + 1] = folder / f"tables/{value}.parquet"
             elif option in ("--out", "--appendix", "--likelihood"):
@@ -165,3 +166,21 @@ def run_step(repository, script, settings, *arguments):
     """Call an entry point as the workflow does."""
     command = [sys.executable, repository / f"workflow_scripts/{script}.py", "--settings", json.dumps(settings)]
     subprocess.run([str(part) for part in (*command, *arguments)], check=True, capture_output=True)
+
+
+def write_run(repository, folder):
+    """Make tables and figures of two models by the entry points themselves; return the folder."""
+    scores = write_scores(folder / "scores", models=("llama", "qwen3"))
+    probes = write_probes(folder / "probes", models=("llama", "qwen3"))
+    run_step(repository, "build_tables", {"statistics": {"resamples": 100}}, "--scores", *scores, "--probes", *probes,
+             "--out-dir", folder / "tables")  # fmt: skip
+    write_figures(repository, folder)
+    return folder
+
+
+def report_inputs(folder, **more):
+    """Name what a report of such a run is built from."""
+    from contrastive_context.report.build import Inputs
+
+    tables = {name: folder / "tables" / f"{name}.parquet" for name in ("scores", "probes", "findings")}
+    return Inputs(**tables, figures=folder / "figures", **more)

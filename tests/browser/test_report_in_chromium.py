@@ -1,0 +1,132 @@
+"""The report, opened from disk in a real browser: nothing is fetched, nothing fails, everything works by keyboard."""
+
+import os
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from contrastive_context.evaluation.examples import SCHEMA
+from contrastive_context.report.browser import LIMIT
+from contrastive_context.report.build import Settings, build
+from synthetic_results import report_inputs, write_run
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -r envs/dev.txt")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)"
+)
+
+HOSTILE = '<img src=x onerror="document.title=1"></script><b>bold</b>'
+SCRIPTS = {"hindi": "बेडरूम की बत्ती", "tamil": "படுக்கையறை விளக்கு", "hebrew": "אור בחדר", "emoji": "💡"}
+
+
+def write_examples(path, count):
+    rows = []
+    for place in range(count):
+        text = list(SCRIPTS.values())[place % 4] if place % 7 else HOSTILE
+        rows.append(
+            {
+                "prompt_id": f"p{place}", "target_id": f"{place // 4:016x}", "task": "lexicon", "metric": "chrf++",
+                "model": ("llama", "qwen3")[place % 2], "test_set": "in_domain", "composition": "top_k",
+                "bucket": ("low", "medium", "high", "none")[place % 4],
+                "source": f"{text} number {place}", "gold": text,
+                "context": [{"source": "x" * 300, "target": text, "similarity": 0.5}] * (place % 4),
+                "answers": [
+                    {"strategy": name, "seed": None if name == "base" else 0, "output": text, "stop_reason": "stop",
+                     "score": 12.5}
+                    for name in ("base", "zero", "contrastive")
+                ],
+            }
+        )  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(repository, tmp_path_factory):
+    folder = write_run(repository, tmp_path_factory.mktemp("run"))
+    examples = write_examples(folder / "examples.parquet", LIMIT + 400)
+    path = folder / "report.html"
+    build(report_inputs(folder, examples=[examples]), Settings(title=HOSTILE), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    # Containers run tests as root, which Chromium allows only without its sandbox.
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, report):
+    """The report at 1280 pixels; afterwards: no message in the console, no request but for the file itself."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    messages, requests = [], []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(report.as_uri())
+    yield page
+    assert messages == []
+    assert [url for url in requests if not url.startswith(("data:", report.as_uri()))] == []
+    page.close()
+
+
+def status(page):
+    return page.locator("#examples-status").inner_text()
+
+
+def test_the_browser_pages_filters_and_searches(page):
+    assert f"of {LIMIT} prompts, page 1 of {LIMIT // 20}" in status(page)
+    assert page.locator(".example").count() == 20
+    first = page.locator(".example h3").first.inner_text()
+    page.get_by_role("button", name="next page").click()
+    assert "page 2 of" in status(page)
+    page.get_by_label("bucket").select_option("high")
+    page.get_by_label("model").select_option("llama")
+    assert "page 1 of" in status(page)
+    headings = page.locator(".example h3").all_inner_texts()
+    assert headings and all("high" in text and "llama" in text.lower() for text in headings)
+    page.get_by_label("search").fill("number 42")
+    found = page.locator(".example").all_inner_texts()
+    assert found and all("number 42" in text for text in found)
+    page.get_by_label("search").fill("no such text anywhere")
+    assert status(page) == "no prompt matches"
+    assert first
+
+
+def test_hostile_text_shows_as_text(page):
+    assert HOSTILE in page.title()
+    assert page.locator("h1").inner_text() == HOSTILE
+    page.get_by_label("search").fill("onerror")
+    assert page.locator(".example .data").first.inner_text().startswith(HOSTILE)
+    assert page.locator("main b, main img[src=x]").count() == 0
+
+
+def test_it_works_by_keyboard(page):
+    page.get_by_label("search").focus()
+    page.keyboard.type("number 7")
+    page.keyboard.press("Enter")
+    assert "prompts, page 1" in status(page)
+    summary = page.locator(".zoom summary").first
+    summary.focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".zoom[open]").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_overflows_and_text_contrasts(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    text, background = page.evaluate(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+        ".map(color => color.match(/\\d+/g).slice(0, 3).map(Number).reduce((a, b) => a + b) / 3)"
+    )
+    assert (text > background) == (scheme == "dark")
+    assert abs(text - background) > 150
