@@ -17,9 +17,9 @@ from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.strategies import Ablation
+from contrastive_context.figures.fonts import families
 
 RC = {
-    "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
@@ -59,7 +59,7 @@ _REMARK, _REMARK_LINE = "remark", 0.09
 
 def rc(style: FigureStyle) -> dict[str, Any]:
     """Return matplotlib's parameters for a style; ``font_size`` 8 is what the sizes above are made for."""
-    return RC | {name: RC[name] * style.font_size / 8 for name in _FONT_SIZES}
+    return RC | {name: RC[name] * style.font_size / 8 for name in _FONT_SIZES} | {"font.family": families()}
 
 
 def points(size: float) -> float:
