@@ -33,7 +33,7 @@ class PretrainedTinyModel(_LanguageModel):
     min_in_context_accuracy: float | None = Field(
         None, ge=0, le=1, description="gate: the model is refused below this; absent: lexicon .99, idiom .7"
     )
-    attempts: int = Field(1, ge=1, description="models trained at most, from seeds seed, seed + 1, …; the first to pass")
+    attempts: int = Field(1, ge=1, description="models trained at most (seed, seed + 1, …); the first to pass is taken")
 
 
 class PackagedGgufModel(_LanguageModel):

@@ -239,7 +239,8 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
             yield from _check_reference(f"tasks.{name}.corpus.{key}.data", split.data, study.datasets, "datasets")
         for first, second in task.corpus.overlaps():
             yield f"tasks.{name}.corpus: {first} and {second} take the same rows; give them parts that don't overlap"
-    known = set(task.corpus.test) if task.corpus.kind == "hub" else set(getattr(task.corpus, "test_sets", ["in_domain"]))
+    own = task.corpus.test if task.corpus.kind == "hub" else getattr(task.corpus, "test_sets", ["in_domain"])
+    known = set(own)
     for test_set in task.test_sets:
         if test_set not in known:
             yield f"tasks.{name}.test_sets: the corpus has no test set {test_set!r}{_suggest(test_set, known)}"
