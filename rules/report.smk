@@ -25,7 +25,9 @@ rule collect_examples:
 
 rule build_report:
     input:
-        examples=[f"{R}/examples/{task}/{model}.parquet" for task, model in stages.pairs],
+        examples=[
+            f"{R}/examples/{task}/{model}.parquet" for task, model in stages.pairs
+        ],
         tables=rules.build_tables.output,
         figures=rules.figures.input,
         template="workflow_scripts/contrastive_context/report/template.html",

@@ -27,6 +27,7 @@ from contrastive_context.models.language_models import (
     quiet_transformers,
 )
 
+
 class Settings(Model):
     """Settings of ``prepare_model.py``."""
 
