@@ -1,10 +1,13 @@
 """Catalogues of translated software, from tiny files of their exact formats; malformed entries by file and place."""
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snakemake.utils import update_config
 
 from catalogue_files import make_deb, make_mo, make_pack, make_wheel, record_of
+from contrastive_context.config.study import load_study
 from contrastive_context.config.text import (
     CataloguesCorpus,
     ChromiumCatalogue,
@@ -271,3 +274,38 @@ def test_splits_of_both_domains(tmp_path):
     assert set(frames["arrivals"]["domain"]) == {"in", "out"}
     assert corpus.packages == ["ha", "w"]
     assert corpus.test_sets == ["in_domain", "out_of_domain"]
+
+
+@pytest.fixture
+def translation_config(repository, study_config):
+    """The quickstart's configuration with the translation overlay."""
+    update_config(study_config, yaml.safe_load((repository / "envs/overlays/translation.yaml").read_text()))
+    return study_config
+
+
+def test_the_translation_overlay_covers_the_four_pairs(translation_config):
+    study = load_study(translation_config)
+    tasks = {entry.task: study.tasks[entry.task] for entry in study.grid}
+    assert {task.corpus.language for task in tasks.values()} == {"de", "lt", "hi", "ta"}
+    assert all(task.metrics[0] == "chrf++" for task in tasks.values())
+    assert [name for name, task in tasks.items() if "out_of_domain" in task.test_sets] == ["software-de", "software-lt"]
+    used = [study.packages[name] for task in tasks.values() for name in task.corpus.packages]
+    assert all(package.licence and package.origin and package.contents for package in used)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"in_domain": {"format": "home_assistant", "package": "homeasistant"}},
+         r"tasks\.software-de\.corpus\.in_domain\.package: 'homeasistant' is not in packages; did you mean 'homeassi"),
+        ({"out_of_domain": {"format": "gettext", "package": ["homeassistant"]}},
+         r"corpus\.out_of_domain\.package: homeassistant is no \.deb file, which catalogues of gettext come in"),
+        ({"out_of_domain": None, "limits": {}}, r"test_sets: the corpus has no test set 'out_of_domain'"),
+        ({"cleaning": {"target_script": "Latim"}}, r"corpus\.cleaning\.target_script: not a script"),
+        ({"langauge": "de"}, r"corpus\.langauge: unknown key; did you mean 'language'"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_reported_by_key(translation_config, changes, message):
+    translation_config["tasks"]["software-de"]["corpus"] |= changes
+    with pytest.raises(UserError, match=message):
+        load_study(translation_config)
