@@ -13,7 +13,7 @@ rule fig1:
         settings=lambda wc: stages.plot("plot_summary"),
     shell:
         "python workflow_scripts/plot_summary.py --settings {params.settings:q} --log {log}"
-        " --scores {input} --out $(dirname {output[0]})/fig1_summary"
+        f" --scores {{input}} --out {R}/figures/fig1_summary"
 
 
 rule fig2:
@@ -30,7 +30,7 @@ rule fig2:
         settings=lambda wc: stages.plot_minimal_model(),
     shell:
         "python workflow_scripts/plot_minimal_model.py --settings {params.settings:q} --log {log}"
-        " --table {input} --out $(dirname {output[0]})/fig2_minimal_model"
+        f" --table {{input}} --out {R}/figures/fig2_minimal_model"
 
 
 rule fig3:
@@ -48,7 +48,7 @@ rule fig3:
         settings=lambda wc: stages.plot("plot_similarity_grid"),
     shell:
         "python workflow_scripts/plot_similarity_grid.py --settings {params.settings:q} --log {log}"
-        " --scores {input} --out $(dirname {output[0]})/fig3_similarity_grid --appendix $(dirname {output[0]})/fig3_appendix"
+        f" --scores {{input}} --out {R}/figures/fig3_similarity_grid --appendix {R}/figures/fig3_appendix"
 
 
 rule fig4:
@@ -68,7 +68,7 @@ rule fig4:
         settings=lambda wc: stages.plot("plot_probes"),
     shell:
         "python workflow_scripts/plot_probes.py --settings {params.settings:q} --log {log}"
-        " --probes {input} --out $(dirname {output[0]})/fig4_probes --likelihood $(dirname {output[0]})/fig4_probes_likelihood"
+        f" --probes {{input}} --out {R}/figures/fig4_probes --likelihood {R}/figures/fig4_probes_likelihood"
 
 
 rule fig5:
@@ -85,7 +85,7 @@ rule fig5:
         settings=lambda wc: stages.plot("plot_ablations"),
     shell:
         "python workflow_scripts/plot_ablations.py --settings {params.settings:q} --log {log}"
-        " --scores {input} --out $(dirname {output[0]})/fig5_ablations"
+        f" --scores {{input}} --out {R}/figures/fig5_ablations"
 
 
 rule figures:

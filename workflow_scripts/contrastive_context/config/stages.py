@@ -5,6 +5,7 @@ rule has a single parameter: the canonical JSON of the leaves that the stage rea
 the code that reads them. The entry point gets the same string as ``--settings``.
 """
 
+import shlex
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -416,8 +417,12 @@ class Stages:
 
     @property
     def safeguards(self) -> str:
-        """Return as JSON when fine-tuning saves and stops. No result depends on it, so it is no part of settings."""
-        return canonical_json(self.study.safeguards.model_dump(mode="json"))
+        """Return when fine-tuning saves and stops, as JSON quoted for a rule's shell command.
+
+        No result depends on it, so it is no part of the settings.
+        """
+        text = canonical_json(self.study.safeguards.model_dump(mode="json"))
+        return shlex.quote(text).replace("{", "{{").replace("}", "}}")
 
     # Resources.
 
