@@ -23,6 +23,5 @@ rule finetune:
         " --model {input.model} --corpus {input.corpus} --contexts {input.contexts}"
         " --paraphrases {input.paraphrases} --out-dir $(dirname {output.adapters})"
         # Not among the outputs, which Snakemake deletes when a job fails.
-        f" --state-dir {R}/.state/finetune/{{wildcards.task}}/{{wildcards.model}}"
-        "/{wildcards.strategy}-seed{wildcards.seed}"
+        f" --state-dir {R}/.state/finetune/{{wildcards.task}}/{{wildcards.model}}/{{wildcards.strategy}}-seed{{wildcards.seed}}"
         f" --safeguards {stages.safeguards}"
