@@ -8,7 +8,7 @@ COMET_VENV := .venv-comet
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart test test-all lint format clean comet-env
+.PHONY: help setup quickstart laptop-study test test-all lint format clean comet-env
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -41,6 +41,12 @@ quickstart: $(VENV)/.core ## run the embedded study; prints where report and fig
 	@echo
 	@echo "report:  $(CURDIR)/results/quickstart/report.html"
 	@for f in results/quickstart/figures/*.png; do echo "figure:  $(CURDIR)/$$f"; done
+
+laptop-study: $(VENV)/.core ## run four tiny families on two synthetic tasks, three seeds each, in about half an hour
+	@snakemake --profile envs/profiles/laptop-study
+	@echo
+	@echo "report:  $(CURDIR)/results/laptop-study/report.html"
+	@for f in results/laptop-study/figures/*.png; do echo "figure:  $(CURDIR)/$$f"; done
 
 test: $(VENV)/.dev ## all tests that need only pip
 	$(BIN)/python -m pytest -q tests

@@ -181,3 +181,130 @@ def test_schedule():
     factors = [pretraining._schedule(step, 650) for step in range(650)]
     assert factors[0] == pytest.approx(1 / 40) and factors[39] == factors[380] == 1
     assert factors[-1] == 0.05 and min(factors[40:]) == 0.05
+
+
+def idiom_documents(count=64, examples=4, seed=0):
+    return idiom.draw(np.random.default_rng(seed), Stage(1.0, examples=examples, batch=count))
+
+
+def test_idiom_documents_are_in_the_prompt_format():
+    tokens = tokenizer.build(idiom.TOKENS)
+    for row in idiom_documents(5, 3).tokens:
+        examples = tokens.decode(row).removeprefix("<bos> ").removesuffix(" ;").split(" ; ")
+        assert len(examples) == 3
+        for example in examples:
+            source, target = example.split(" => ")
+            assert set(source.split()) <= set(idiom_task.SOURCE_WORDS)
+            assert target.split()[0] in idiom_task.A_WORDS
+            assert target.split()[1] in idiom_task.B_WORDS
+            assert (len(source.split()), len(target.split())) == (6, 2)
+
+
+def test_idiom_labels_are_the_rule_or_the_cluster_s_the_more_words_are_shared():
+    batch = idiom_documents(4000, 2)
+    source = batch.tokens[:, idiom.LAYOUT.word_positions(2)].reshape(-1, 2, 6) - idiom.FIRST_SOURCE
+    label = batch.tokens[:, idiom.LAYOUT.label_positions(2)].reshape(-1, 2, 2) - idiom.FIRST_LABEL
+    general = label == idiom_task.general_label(source)
+    assert general[~batch.learnable.reshape(general.shape)].mean() < 0.2
+    shared = np.array([len({*a} & {*b}) for a, b in source.tolist()])
+    taken_up = batch.shown[:, 1, 0].all(-1) & ~general[:, 1].all(-1)
+    rates = [taken_up[shared == count].mean() for count in (0, 3, 6)]
+    assert rates[0] < 0.05 < 0.15 < rates[1] < rates[2]
+
+
+def test_idiom_labels_shown_before_are_earlier_equal_and_learnable():
+    batch = idiom_documents()
+    label = batch.tokens[:, idiom.LAYOUT.label_positions(4)].reshape(-1, 4, 2)
+    row, i, j, slot = np.nonzero(batch.shown)
+    assert len(row) > 20
+    assert (j < i).all()
+    assert (label[row, i, slot] == label[row, j, slot]).all()
+    assert batch.learnable.reshape(label.shape)[row, i, slot].all()
+
+
+def test_idiom_guidance_is_small_only_where_attention_looks_at_the_right_places():
+    batch = idiom_documents(8, 3, seed=1)
+    length = batch.tokens.shape[1] - 1
+    lower, upper = torch.zeros(8, 4, length, length), torch.zeros(8, 4, length, length)
+    word, label = idiom.LAYOUT.word_positions(3).reshape(3, 6), idiom.LAYOUT.label_positions(3).reshape(3, 2)
+    for number in range(3):
+        for reading in (label[number, 0] - 1, *label[number]):
+            lower[:, :2, reading, word[number]] = 1 / 6
+    for row, i, j, slot in zip(*np.nonzero(batch.shown), strict=True):
+        upper[row, :2, label[i, slot] - 1, label[j, slot]] = 1
+    upper /= upper.sum(-1, keepdim=True).clamp(min=1)
+    assert idiom.guidance((lower, upper), batch).abs() < 1e-4
+    assert idiom.guidance((lower, upper.roll(1, -1)), batch) > 5
+    assert idiom.guidance((lower.roll(1, -1), upper), batch) > 2
+
+
+def test_idiom_gate_accepts_a_reader_of_sets_and_refuses_a_recent_label_copier():
+    class Rule(torch.nn.Module):
+        def __init__(self, reads):
+            super().__init__()
+            self.reads, self.base_model = reads, self._body
+
+        def _body(self, input_ids, use_cache):
+            hidden = torch.zeros(*input_ids.shape, len(idiom.TOKENS))
+            word = input_ids[:, idiom.LAYOUT.word_positions(5)].view(-1, 5, 6).sort(-1).values
+            for row, sentences in enumerate(word):
+                for number in range(5):
+                    equal = [j for j in range(number) if torch.equal(sentences[j], sentences[number])]
+                    source = (equal or [0])[-1] if self.reads else max(number - 1, 0)
+                    for offset in range(3):  # a, b and the stop, each predicted one place before
+                        place, shown = 7 + 10 * number + offset, 8 + 10 * source + offset
+                        hidden[row, place, input_ids[row, min(shown, place)]] = 1
+            return type("Output", (), {"last_hidden_state": hidden})
+
+        def get_output_embeddings(self):
+            return torch.nn.Identity()
+
+    assert min(idiom.in_context_accuracy(Rule(True), 40).values()) == 1
+    copier = idiom.in_context_accuracy(Rule(False), 40)
+    assert max(copier["first_slot"], copier["second_slot"]) < 0.5
+
+
+def test_a_refused_seed_is_counted_and_the_next_one_takes_its_place(tmp_path, monkeypatch):
+    verdicts = iter([{"first_slot": 0.1, "stop": 1.0}, {"first_slot": 0.8, "stop": 1.0}, {"stop": 1.0}])
+    monkeypatch.setattr(idiom, "in_context_accuracy", lambda model: next(verdicts))
+    wanted = settings("llama", language="idiom", seed=5, steps=2, min_in_context_accuracy=None, attempts=3)
+    record = pretraining.pretrain(wanted, tmp_path / "retried")
+    assert record["seed"] == 6
+    assert record["refused"] == [{"seed": 5, "in_context_accuracy": {"first_slot": 0.1, "stop": 1.0}}]
+    alone = pretraining.pretrain(wanted.model_copy(update={"seed": 6}), tmp_path / "alone")
+    assert (alone["seed"], alone["refused"]) == (6, [])
+    first, second = (tmp_path / name / "model.safetensors" for name in ("retried", "alone"))
+    assert first.read_bytes() == second.read_bytes()
+    words = AutoTokenizer.from_pretrained(tmp_path / "alone")
+    assert len(words) == AutoModelForCausalLM.from_pretrained(tmp_path / "alone").config.vocab_size == 5 + 136 + 16 + 40
+    text = "w012 w135 => a15 b39 ;"
+    assert words.decode(words(text, add_special_tokens=False).input_ids) == text
+
+
+def test_gate_refuses_when_every_seed_misses_it_and_lists_them(tmp_path):
+    hopeless = settings("llama", language="idiom", seed=3, steps=1, min_in_context_accuracy=None, attempts=2)
+    with pytest.raises(UserError, match=r"idiom .*\(seed 3\), \d\.\d+ \(seed 4\), below .* 0\.7; raise 'steps'"):
+        pretraining.pretrain(hopeless, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_can_be_guided_on_idiom(family):
+    model = families.build(family, len(idiom.TOKENS), seed=100)
+    pretraining._train(model, idiom, settings(family, language="idiom", steps=3), seed=100)
+    assert 0 <= min(idiom.in_context_accuracy(model, 8).values()) < 1
+
+
+def test_languages_have_the_same_parts():
+    for name, module in LANGUAGES.items():
+        assert pretraining.get_language(name) is module
+        assert module.TOKENS[:5] == tokenizer.SPECIALS
+        assert len(set(module.TOKENS)) == len(module.TOKENS)
+        assert module.CURRICULUM[-1].until == 1
+
+
+def test_the_lexicon_s_first_documents_are_what_they_were():
+    """A change here would change every model of the quickstart."""
+    batch = lexicon.draw(np.random.default_rng([1, 2]), lexicon.CURRICULUM[0])
+    digest = sha256(json.dumps([batch.tokens.tolist(), batch.learnable.tolist()]).encode()).hexdigest()
+    assert digest[:16] == "74f8e126cf582cf2"
