@@ -237,7 +237,7 @@ def test_the_summary_averages_complete_cells_only(score_table):
     means = points[points["task"].isna()]
     assert set(means["cells"]) == {1} and set(means["of_cells"]) == {2} and set(points["model"].dropna()) == {"qwen3"}
     (figure,) = summary.draw(points, SETTINGS)
-    assert any("1 cell\nof 2, others incomplete" in text for text in _texts(figure))
+    assert any("1 cell\n(1 incomplete)" in text for text in _texts(figure))
     only = score_table[(score_table["model"] == "llama") | (score_table["model"] == "none")]
     points = summary.select(only[~gap[only.index]], SETTINGS)
     assert points["value"].isna().all() and set(points["missing"]) == {"none of 1 cells is complete"}

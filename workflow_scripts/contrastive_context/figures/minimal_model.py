@@ -107,7 +107,7 @@ def _draw(table: "Any", settings: Settings, text: str) -> "Any":
     from matplotlib.figure import Figure
 
     variants = [name for name in VARIANTS if name in set(table["variant"])]
-    conditions = [name for name in table["condition"].unique() if name != "optimum"]
+    conditions = style.ordered([name for name in table["condition"].unique() if name != "optimum"], MAIN)
     marks = style.marks(conditions, style.FigureSettings(strategies=settings.titles))
     lines = textwrap.wrap(text, 150)
     top, row, bottom = 2.35, 1.75, 0.12 + 0.115 * len(lines)
@@ -233,9 +233,9 @@ def _schematic(ax: "Any") -> None:
     arrow((71.5, 23.5), (71.5, 17), "")
     ax.text(73.6, 20.3, "R", fontsize=style.points(6.5), va="center")
     arrow((82, 29), (86.5, 26.5))
-    ax.text(84.7, 29.6, "c", fontsize=style.points(6.5), ha="center", va="center")
+    ax.text(85, 30.6, "c", fontsize=style.points(6.5), ha="center", va="center")
     arrow((82, 13.5), (86.5, 17))
-    ax.text(85, 12.9, "G", fontsize=style.points(6.5), ha="center", va="center")
+    ax.text(85.6, 12.4, "G", fontsize=style.points(6.5), ha="center", va="center")
     # The in-weights answer passes under the gate.
     ax.plot([46, 53.5, 53.5, 93], [11.25, 11.25, 2.6, 2.6], color="#333333", linewidth=0.8, solid_capstyle="butt")
     arrow((93, 2.6), (93, 14.5))

@@ -171,6 +171,6 @@ def _panel(ax: "Any", panel: "Any", marks: dict[str, style.Mark], settings: Figu
                         markeredgewidth=0, zorder=1)  # fmt: skip
         rows = means.loc[means["strategy"] == name].set_index("bucket").reindex(buckets)
         style.draw_points(ax, [place + offset for place in range(len(buckets))], rows, marks[name])
-    words = "1 cell" if count == 1 else f"mean of {count} cells"
-    words += "" if count == of else f"\nof {of}, others incomplete"
-    style.remark(ax, [], words.split("\n"), x=0.5, side="center")
+    words = ["1 cell" if count == 1 else f"mean of {count} cells"]
+    words += [f"({of - count} incomplete)"] if of > count else []
+    style.remark(ax, [], words, x=0.5, side="center")
