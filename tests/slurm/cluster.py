@@ -4,7 +4,6 @@ import getpass
 import os
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -65,7 +64,7 @@ _NODE = (
 _GPU = "NodeName={name} Name=gpu File=/dev/null"
 # Jobs must find this cluster, not one of the machine's own, also where Snakemake removes SLURM's variables from the
 # environment: its job-step plugin does before it calls srun.
-_SRUN = "#!/bin/sh\nSLURM_CONF={configuration} exec {srun} \"$@\"\n"
+_SRUN = '#!/bin/sh\nSLURM_CONF={configuration} exec {srun} "$@"\n'
 
 
 def missing() -> list[str]:

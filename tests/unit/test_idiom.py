@@ -8,9 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrastive_context.config.sources import IdiomCorpus, WordSetEncoder
+from contrastive_context.config.tasks import TaskProbes
 from contrastive_context.contexts.anchors import find_anchors
+from contrastive_context.contexts.candidates import Examples
+from contrastive_context.contexts.probes import Settings as ProbeSettings
+from contrastive_context.contexts.probes import freeze_probes
 from contrastive_context.corpora import idiom
 from contrastive_context.errors import UserError
+from contrastive_context.paraphrasing.pairs import Settings as ParaphraseSettings
+from contrastive_context.paraphrasing.pairs import accept
+from contrastive_context.paraphrasing.proposals import propose
 from contrastive_context.retrieval.encoders import load_encoder
 from contrastive_context.retrieval.word_vectors import word_set
 
@@ -207,3 +214,47 @@ def test_default_corpus_has_enough_targets_with_arrivals_of_both_grades():
         usable = (indices(group.target)[:, None] == indices(own.target)).mean(-1) < 0.9
         filled += (((shared == 5) & usable).any(1) & ((shared >= 2) & (shared <= 4) & usable).any(1)).sum()
     assert filled >= 300
+
+
+def test_paraphrases_are_accepted_at_five_sixths(corpus):
+    rows = with_ids(corpus["train"]).head(60).reset_index(drop=True)
+    settings = ParaphraseSettings(
+        task="idiom",
+        paraphraser_name="one-word",
+        paraphraser={"kind": "idiom"},
+        corpus=SMALL,
+        encoder={"kind": "word_set"},
+    )
+    parents = word_set(rows.source.tolist())
+    frame, counts = accept(settings, rows, propose(settings, rows, {}), parents, word_set, excluded=[])
+    assert counts["accepted"] > 50
+    assert frame[frame.accepted].similarity.round(3).eq(0.833).all()
+    assert frame.target_paraphrased.all()
+
+
+def test_probes_edit_the_same_label_of_example_and_gold(corpus):
+    """The relevant example shares five words and the second label with the target, and both get the same nonces."""
+    test, arrivals = (
+        Examples.build(*(rows[name].tolist() for name in ("id", "source", "target")), word_set(rows.source.tolist()))
+        for rows in (with_ids(corpus["test.in_domain"]), with_ids(corpus["arrivals"]))
+    )
+    nonces = {"source_nonces": idiom.SOURCE_NONCE_WORDS, "label_nonces": idiom.LABEL_NONCE_WORDS}
+    probes = TaskProbes(targets=20, anchors="sentence_label", **nonces)
+    settings = ProbeSettings(
+        task="idiom", test_set="in_domain", k=4, agreement="token_accuracy", probes=probes,
+        buckets={"low": 0.0, "medium": 0.33, "high": 0.67}, max_agreement=0.9,
+    )  # fmt: skip
+    frame = freeze_probes(test, arrivals, settings)[0].to_pandas()
+    gold = dict(zip(test.ids, test.targets, strict=True))
+    relevant = frame[frame.role.isin(["icl_relevant", "icl_valid_relevant"])]
+    assert len(relevant) == 40
+    for row in relevant.itertuples():
+        nonce = next(word for word in row.source.split() if word in idiom.SOURCE_NONCE_WORDS)
+        shown = [i for i, source in enumerate(row.example_sources) if nonce in source.split()]
+        assert len(shown) == 1
+        source, target = row.example_sources[shown[0]].split(), row.example_targets[shown[0]].split()
+        assert len({*source} & {*row.source.split()}) == 5
+        assert target[1] == row.gold.split()[1] == row.label
+        assert row.gold.split()[0] == gold[row.target_id].split()[0] != target[0]
+        assert row.label != gold[row.target_id].split()[1]
+        assert (row.label in idiom.LABEL_NONCE_WORDS) == (row.role == "icl_relevant")

@@ -131,9 +131,7 @@ _REGISTRY: dict[str, Callable[[_Pool, np.ndarray, np.ndarray, Strategy, int], _C
 }
 
 
-def sample_contexts(
-    ids: Sequence[str], embeddings: Vectors, strategy: Strategy, *, k: int, **options: Any
-) -> pa.Table:
+def sample_contexts(ids: Sequence[str], embeddings: Vectors, strategy: Strategy, *, k: int, **options: Any) -> pa.Table:
     """Sample the training contexts of a strategy at once; arguments, columns and errors as in :func:`iter_contexts`."""
     return pa.concat_tables(iter_contexts(ids, embeddings, strategy, k=k, **options))
 
