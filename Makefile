@@ -8,7 +8,7 @@ COMET_VENV := .venv-comet
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart laptop-study test test-all lint format clean comet-env
+.PHONY: help setup quickstart laptop-study test test-all lint format clean clean-state comet-env
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -63,6 +63,9 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix workflow_scripts tests
 	$(BIN)/ruff format workflow_scripts tests
 	$(BIN)/snakefmt Snakefile rules
+
+clean-state: ## free the disk of what fine-tuning resumes from (no job may run); added checkpoints then train anew
+	rm -rf results/*/.state/finetune
 
 clean: ## remove the environments; results and Snakemake's metadata belong together and stay
 	rm -rf $(VENV) $(COMET_VENV)
