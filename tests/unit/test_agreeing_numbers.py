@@ -5,12 +5,12 @@ import re
 
 import pandas as pd
 import pytest
-from synthetic_results import run_step, write_figures, write_probes, write_scores
 
 from contrastive_context.evaluation import latex
 from contrastive_context.evaluation.numbers import with_interval, written
 from contrastive_context.figures.style import FigureSettings
 from contrastive_context.report.build import Inputs, Settings, render
+from synthetic_results import run_step, write_figures, write_probes, write_scores
 
 HOSTILE = "100% <b>_{x}^2~\\ & #1 $y$"
 KEYS = {

@@ -3,11 +3,11 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_results import scores_frame, write_probes
 
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.evaluation import tables
 from contrastive_context.figures import ablations, probes, similarity_grid, style, summary
+from synthetic_results import scores_frame, write_probes
 
 STATISTICS = Statistics(resamples=100)
 SETTINGS = style.FigureSettings()
@@ -42,9 +42,9 @@ def probe_page(table, measure="generation", settings=SETTINGS):
 
 
 def _texts(figure):
-    return [text.get_text() for text in figure.texts] + [
-        text.get_text() for ax in figure.axes for text in [*ax.texts, ax.title, *ax.get_xticklabels()]
-    ]
+    """Every text in a figure, without its line breaks."""
+    inside = [text for ax in figure.axes for text in [*ax.texts, ax.title, *ax.get_xticklabels()]]
+    return [text.get_text().replace("\n", " ") for text in [*figure.texts, *inside]]
 
 
 def _drawn(figure):
@@ -81,7 +81,7 @@ def test_missing_is_said_in_words_and_never_drawn_as_zero(score_table):
     gone = table[~((table["strategy"] == "similar") & (table["model"] == "llama"))]
     expected = style.FigureSettings(expected={"lexicon": {"llama": ["zero", "similar"]}})
     texts = _texts(grid(gone, expected))
-    assert any("not trained: Similar\nno scores: Zero (high)" in text for text in texts)
+    assert any("not trained: Similar no scores: Zero (high)" in text for text in texts)
     assert not any("Mixed" in text for text in texts)  # nobody asked for it
 
 
@@ -237,7 +237,7 @@ def test_the_summary_averages_complete_cells_only(score_table):
     means = points[points["task"].isna()]
     assert set(means["cells"]) == {1} and set(means["of_cells"]) == {2} and set(points["model"].dropna()) == {"qwen3"}
     (figure,) = summary.draw(points, SETTINGS)
-    assert any("1 cell\n(1 incomplete)" in text for text in _texts(figure))
+    assert any("1 cell (1 incomplete)" in text for text in _texts(figure))
     only = score_table[(score_table["model"] == "llama") | (score_table["model"] == "none")]
     points = summary.select(only[~gap[only.index]], SETTINGS)
     assert points["value"].isna().all() and set(points["missing"]) == {"none of 1 cells is complete"}
@@ -278,3 +278,28 @@ def test_ablations_stand_against_their_strategy_and_nowhere_else():
     assert not {"similar", "random"} & set(similarity_grid.select(table, ABLATED)["strategy"])
     assert {"similar", "random"} <= set(similarity_grid.select(table, ABLATED, everything=True)["strategy"])
     assert "No ablations" in _texts(ablations.draw(ablations.select(table, SETTINGS), SETTINGS)[0])[0]
+
+
+def test_panels_that_share_tick_labels_share_their_range(probe_table):
+    gap = (probe_table["model"] == "llama") & (probe_table["strategy"] == "random")
+    settings = style.FigureSettings(expected={"lexicon": {"llama": ["random"]}})
+    figure = probe_page(probe_table[~gap], settings=settings)
+    assert any("not trained: Random" in text for text in _texts(figure))
+    for left, right in zip(figure.axes[::2], figure.axes[1::2], strict=True):
+        assert left.get_ylim() == right.get_ylim()
+
+
+def test_long_legends_and_remarks_stay_inside():
+    names = [f"contrastive-with-a-long-name-{number}" for number in range(9)]
+    settings = style.FigureSettings(expected={"lexicon": {"llama": names, "qwen3": names}})
+    figure = grid(_scores(models=("llama", "qwen3"), targets=20, clusters=5), settings)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    boxes = [a.get_window_extent(renderer) for a in figure.get_children() if type(a).__name__ == "Legend"]
+    assert boxes and all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
+    for ax in figure.axes:
+        for text in ax.texts:
+            assert text.get_window_extent(renderer).x1 <= ax.bbox.x1 + 25
+    assert style.shortened(["a", "b", "c", "d"]) == "a, b, 2 more"

@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_results import MEANS, scores_frame, write_probes
 
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.evaluation import findings, tables
+from synthetic_results import MEANS, scores_frame, write_probes
 
 STATISTICS = Statistics(resamples=200)
 SETTINGS = tables.Settings(statistics=STATISTICS)

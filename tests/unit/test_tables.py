@@ -1,11 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_results import probes_frame, scores_frame, write_probes, write_scores
 
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation import tables
+from synthetic_results import probes_frame, scores_frame, write_probes, write_scores
 
 STATISTICS = Statistics(resamples=200)
 

@@ -175,7 +175,7 @@ def _panel(ax: "Any", panel: "Any", marks: dict[str, style.Mark], settings: Figu
     lost = gone.loc[gone["missing"] != NOT_FILLED]
     for reason in lost["missing"].unique():
         lacking = [value for value in values if value in set(lost.loc[lost["missing"] == reason, "setting"])]
-        words.append(f"{reason}: {', '.join(lacking)}")
+        words.append(f"{reason}: {style.shortened(lacking)}")
     style.remark(ax, measured["n"].astype(int).tolist(), words)
 
 

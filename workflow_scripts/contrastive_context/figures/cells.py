@@ -109,5 +109,5 @@ def missing_in_words(cells: "Any", marks: "Any", buckets: list[str]) -> list[str
             places = set(lacking.loc[lacking["strategy"] == name, "bucket"])
             some = [bucket for bucket in buckets if bucket in places]
             names.append(marks[name].label + (f" ({', '.join(some)})" if len(some) < len(buckets) else ""))
-        words += [f"{reason}: {', '.join(names)}"] if names else []
+        words += [f"{reason}: {style.shortened(names)}"] if names else []
     return words

@@ -112,16 +112,20 @@ def _draw(cells: "Any", settings: FigureSettings, measure: str, without: Sequenc
         for ax, (task, probe, model) in zip(axes, panels, strict=True):
             here = cells.loc[(cells["task"] == task) & (cells["probe"] == probe)]
             _panel(ax, here.loc[here["model"] == model], marks)
-            if limits := style.extent(here):
-                if probe != "iwl":  # differences: zero means something
-                    limits = (min(limits[0], 0.0), max(limits[1], 0.0))
-                    ax.axhline(0, color="#bbbbbb", linewidth=0.6, zorder=0.5)
-                style.limits([ax], *limits)
+            if probe != "iwl":  # differences: zero means something
+                ax.axhline(0, color="#bbbbbb", linewidth=0.6, zorder=0.5)
             if ax is axes[0] and panels[0][1] == panels[-1][1]:
                 style.value_label(ax, _SHORT.get(probe, probe), _unit(probe, measure))
             elif panels[0][1] == panels[-1][1]:
                 ax.tick_params(labelleft=False)
             ax.set_xlabel("training step", fontsize=style.points(6.5), labelpad=2)
+        # One range for the panels of a probe: they share the tick labels.
+        for chosen in dict.fromkeys(probe for _, probe, _ in panels):
+            same = [ax for ax, (_, probe, _) in zip(axes, panels, strict=True) if probe == chosen]
+            here = cells.loc[(cells["task"] == panels[0][0]) & (cells["probe"] == chosen)]
+            if limits := style.extent(here):
+                low, high = limits if chosen == "iwl" else (min(limits[0], 0.0), max(limits[1], 0.0))
+                style.limits(same, low, high)
     return pages.figures
 
 
@@ -163,4 +167,6 @@ def _panel(ax: "Any", panel: "Any", marks: Mapping[str, style.Mark]) -> None:
     ax.xaxis.get_major_locator().set_params(integer=True, nbins=5)
     lacking = panel.loc[panel["missing"] != ""]
     missing = [marks[name].label for name in marks if name in set(lacking["strategy"])]
-    style.remark(ax, headline["n"].astype(int).tolist(), [f"{NOT_TRAINED}: {', '.join(missing)}"] if missing else [])
+    style.remark(
+        ax, headline["n"].astype(int).tolist(), [f"{NOT_TRAINED}: {style.shortened(missing)}"] if missing else []
+    )

@@ -5,7 +5,7 @@ size in every figure and columns stay aligned whatever the tick labels are.
 """
 
 import logging
-import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,9 +245,8 @@ class Grid:
         columns = max(len(row.titles) for row in rows)
         width = {1: 3.6, 2: 5.2}.get(columns, 7.1)
         self.panel_width = (width - points(_LEFT) - _RIGHT - gap * (columns - 1)) / columns
-        per_line = max(2, int(width / points(0.98)))
-        entries = list(legend.values())
-        legend_height = math.ceil(len(entries) / per_line) * points(_LEGEND_LINE)
+        lines = _legend_lines(list(legend.values()), width)
+        legend_height = len(lines) * points(_LEGEND_LINE)
         note_height = points(_NOTE_LINE) * (note.count("\n") + 1) if note else 0
         top = 0.05 + legend_height + note_height + 0.08
         spaces = [_space(rows, place, dense) for place in range(len(rows))]
@@ -272,10 +271,8 @@ class Grid:
                 axes.append(ax)
             self.axes.append(axes)
             y -= footer
-        for line in range(0, len(entries), per_line):
-            self.figure.add_artist(
-                self._legend(entries[line : line + per_line], height, 0.04 + line / per_line * points(_LEGEND_LINE))
-            )
+        for place, entries in enumerate(lines):
+            self.figure.add_artist(self._legend(entries, height, 0.04 + place * points(_LEGEND_LINE)))
         if note:
             y = 1 - (0.07 + legend_height) / height
             self.figure.text(0.5, y, note, ha="center", va="top", fontsize=points(6.2), color=MUTED, linespacing=1.25)
@@ -299,6 +296,20 @@ class Grid:
             borderaxespad=0,
             borderpad=0.1,
         )
+
+
+def _legend_lines(entries: Sequence[Mark], width: float) -> list[list[Mark]]:
+    """Divide a legend's entries into lines that fit into ``width`` inches."""
+    lines: list[list[Mark]] = [[]]
+    used = 0.0
+    for entry in entries:
+        needed = points(0.48 + 0.063 * len(entry.label))
+        if lines[-1] and used + needed > width:
+            lines.append([])
+            used = 0.0
+        lines[-1].append(entry)
+        used += needed
+    return lines
 
 
 class Pages:
@@ -366,9 +377,17 @@ def say(ax: "Any", text: str) -> None:
 def remark(ax: "Any", counts: Sequence[int], missing: Sequence[str], x: float = 0.99, side: str = "right") -> None:
     """Write the sample size and what is missing at the top of a panel, ending (or starting) at ``x`` of its width."""
     words = [counts_in_words(counts)] if len(counts) else []
-    words += missing
+    room = ax.get_position().width * ax.figure.get_figwidth() * (1 - x if side == "left" else x)
+    for line in missing:
+        words += textwrap.wrap(line, max(12, int(room / points(0.05))))
     ax.text(x, 0.99, "\n".join(words), transform=ax.transAxes, ha=side, va="top", fontsize=points(5.8), color=MUTED,
             linespacing=1.1, gid=_REMARK)  # fmt: skip
+
+
+def shortened(names: Sequence[str], most: int = 3) -> str:
+    """Join names; of many, the first ones and how many more there are (the CSV beside the figure has them all)."""
+    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return ", ".join(shown)
 
 
 def handle(mark: Mark) -> "Any":
