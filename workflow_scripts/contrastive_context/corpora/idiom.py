@@ -13,9 +13,12 @@ import numpy as np
 
 from contrastive_context.config.sources import IdiomCorpus
 from contrastive_context.corpora.synthetic import (
+    ALTERNATIVES,
+    SPLITS,
+    cluster_count,
     cluster_names,
     cluster_numbers,
-    divide,
+    draw_members,
     identity_bits,
     join,
     mix,
@@ -48,10 +51,6 @@ SOURCE_NONCE_WORDS = SOURCE_WORDS[SOURCES:]
 LABEL_NONCE_WORDS = B_WORDS[B_LABELS:]
 """Reserved labels of the second slot: they occur in pre-training documents, never in the task."""
 
-_ALTERNATIVES = 2
-_DEV_SHARE = 0.05
-# A held-out cluster is divided in two, so it needs more members than one that is all for training.
-_HELDOUT_MEMBERS_FACTOR = 2
 _LABELS = (A_LABELS, B_LABELS)
 
 # Purposes keep the hashes of different quantities apart.
@@ -98,45 +97,29 @@ def label(settings: IdiomCorpus, cluster: np.ndarray, source: np.ndarray) -> np.
 def build(settings: IdiomCorpus) -> "dict[str, pd.DataFrame]":
     """Generate the corpus.
 
-    Clusters are numbered: training clusters first, then dev clusters (5 % as many), then held-out ones. A held-out
-    cluster has twice the members; its distinct members are divided between arrivals (60 %) and test. A cluster's words
-    are all different, so that two of its sentences are the same set only if they are the same sentence. Noise is on
-    the labels of training rows alone.
+    Clusters, members and splits are as :func:`~contrastive_context.corpora.synthetic.draw_members` says. A cluster's
+    words are all different, so that two of its sentences are the same set only if they are the same sentence. Noise is
+    on the labels of training rows alone.
 
     Returns:
         split ("train", "dev", "arrivals", "test.in_domain") → rows with the columns source, target, cluster, domain
         ("in") and meta (JSON text: ``exceptional``, the slots whose label the cluster decides). Train and dev rows may
         repeat; deduplication is the caller's.
     """
-    dev_clusters = max(1, round(_DEV_SHARE * settings.train_clusters))
-    first_heldout = settings.train_clusters + dev_clusters
-    clusters = first_heldout + settings.heldout_clusters
+    clusters = cluster_count(settings)
     rng = np.random.default_rng([settings.seed, 3])
 
     # One main word and two alternatives per slot. The last axis is shuffled: the likeliest words aren't all main ones.
-    options = _cluster_words(rng, settings, clusters, WORDS * (1 + _ALTERNATIVES))
-    options = rng.permuted(options, axis=1).reshape(clusters, WORDS, 1 + _ALTERNATIVES)
+    options = _cluster_words(rng, settings, clusters, WORDS * (1 + ALTERNATIVES))
+    options = rng.permuted(options, axis=1).reshape(clusters, WORDS, 1 + ALTERNATIVES)
 
-    members = np.full(clusters, settings.members)
-    members[first_heldout:] *= _HELDOUT_MEMBERS_FACTOR
-    cluster = np.repeat(np.arange(clusters), members)
-    alternative = rng.random((len(cluster), WORDS)) < settings.alternative_probability
-    choice = np.where(alternative, rng.integers(1, 1 + _ALTERNATIVES, alternative.shape), 0)
-    source = options[cluster[:, None], np.arange(WORDS), choice]
-
-    split = np.where(cluster < settings.train_clusters, 0, 1)
-    heldout = np.flatnonzero(cluster >= first_heldout)
-    distinct = heldout[np.sort(np.unique(np.c_[cluster, source][heldout], axis=0, return_index=True)[1])]
-    split[heldout] = -1
-    split[distinct] = np.where(divide(rng, cluster[distinct]), 2, 3)
-
+    source, cluster, split = draw_members(rng, settings, options)
     target = label(settings, cluster, source)
     noisy = (rng.random(target.shape) < settings.label_noise) & (split == 0)[:, None]
     target = np.where(noisy, rng.integers(0, _LABELS, target.shape), target)
-    names = ("train", "dev", "arrivals", "test.in_domain")
     return {
         name: _frame(settings, source[rows], target[rows], cluster[rows])
-        for number, name in enumerate(names)
+        for number, name in enumerate(SPLITS)
         for rows in [np.flatnonzero(split == number)]
     }
 

@@ -11,9 +11,12 @@ import numpy as np
 
 from contrastive_context.config.sources import LexiconCorpus
 from contrastive_context.corpora.synthetic import (
+    ALTERNATIVES,
+    SPLITS,
+    cluster_count,
     cluster_names,
     cluster_numbers,
-    divide,
+    draw_members,
     identity_bits,
     join,
     mix,
@@ -43,11 +46,6 @@ SOURCE_NONCE_WORDS = SOURCE_WORDS[SOURCES:]
 LABEL_NONCE_WORDS = TARGET_WORDS[TARGETS:]
 """Reserved target words: they occur in pre-training documents, never in the task."""
 
-_ALTERNATIVES = 2
-_DEV_SHARE = 0.05
-# A held-out cluster is divided in two, so it needs more members than one that is all for training.
-_HELDOUT_MEMBERS_FACTOR = 2
-
 # Purposes keep the hashes of different quantities apart.
 _GENERAL, _PLAIN_LABEL, _SENSE, _PARAPHRASE_SLOT, _PARAPHRASE_WORD = range(1, 6)
 
@@ -73,43 +71,27 @@ def label(settings: LexiconCorpus, cluster: np.ndarray, source: np.ndarray) -> n
 def build(settings: LexiconCorpus) -> "dict[str, pd.DataFrame]":
     """Generate the corpus.
 
-    Clusters are numbered: training clusters first, then dev clusters (5 % as many), then held-out ones. A held-out
-    cluster has twice the members; its distinct members are divided between arrivals (60 %) and test.
+    Clusters, members and splits are as :func:`~contrastive_context.corpora.synthetic.draw_members` says.
 
     Returns:
         split ("train", "dev", "arrivals", "test.in_domain") → rows with the columns source, target, cluster, domain
         ("in") and meta (JSON text: ``ambiguous``, the slots 0–5 of ambiguous words). Train and dev rows may repeat;
         deduplication is the caller's.
     """
-    dev_clusters = max(1, round(_DEV_SHARE * settings.train_clusters))
-    first_heldout = settings.train_clusters + dev_clusters
-    clusters = first_heldout + settings.heldout_clusters
+    clusters = cluster_count(settings)
     rng = np.random.default_rng([settings.seed, 1])
 
     ambiguous = np.zeros((clusters, WORDS), bool)
     np.put_along_axis(ambiguous, rng.random((clusters, WORDS)).argsort(1)[:, :AMBIGUOUS_SLOTS], True, axis=1)
-    shape = (clusters, WORDS, 1 + _ALTERNATIVES)
+    shape = (clusters, WORDS, 1 + ALTERNATIVES)
     # One main word and two alternatives per slot, all of the slot's kind.
     options = np.where(ambiguous[:, :, None], PLAIN + rng.integers(0, AMBIGUOUS, shape), rng.integers(0, PLAIN, shape))
 
-    members = np.full(clusters, settings.members)
-    members[first_heldout:] *= _HELDOUT_MEMBERS_FACTOR
-    cluster = np.repeat(np.arange(clusters), members)
-    alternative = rng.random((len(cluster), WORDS)) < settings.alternative_probability
-    choice = np.where(alternative, rng.integers(1, 1 + _ALTERNATIVES, alternative.shape), 0)
-    source = options[cluster[:, None], np.arange(WORDS), choice]
-
-    split = np.where(cluster < settings.train_clusters, 0, 1)
-    heldout = np.flatnonzero(cluster >= first_heldout)
-    distinct = heldout[np.sort(np.unique(np.c_[cluster, source][heldout], axis=0, return_index=True)[1])]
-    split[heldout] = -1
-    split[distinct] = np.where(divide(rng, cluster[distinct]), 2, 3)
-
+    source, cluster, split = draw_members(rng, settings, options)
     target = label(settings, cluster[:, None], source)
-    names = ("train", "dev", "arrivals", "test.in_domain")
     return {
         name: _frame(source[rows], target[rows], cluster[rows], ambiguous[cluster[rows]])
-        for number, name in enumerate(names)
+        for number, name in enumerate(SPLITS)
         for rows in [np.flatnonzero(split == number)]
     }
 

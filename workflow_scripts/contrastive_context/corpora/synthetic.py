@@ -6,12 +6,69 @@ labelled from the corpus seed and the cluster's name alone.
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from contrastive_context.config.sources import IdiomCorpus, LexiconCorpus
 from contrastive_context.errors import UserError
 
+ALTERNATIVES = 2
+"""Words that a slot of a cluster may hold besides its main one."""
 ARRIVALS_SHARE = 0.6
+SPLITS = ("train", "dev", "arrivals", "test.in_domain")
+
+_DEV_SHARE = 0.05
+# A held-out cluster is divided in two, so it needs more members than one that is all for training.
+_HELDOUT_MEMBERS_FACTOR = 2
+
+
+class Members(NamedTuple):
+    """Sentences drawn from clusters, one per row."""
+
+    source: np.ndarray
+    """Word indices, int64 [rows, words]."""
+    cluster: np.ndarray
+    """Cluster numbers, int64 [rows]."""
+    split: np.ndarray
+    """Index into ``SPLITS``, int64 [rows]; −1 for a repeated sentence of a held-out cluster."""
+
+
+def cluster_count(settings: LexiconCorpus | IdiomCorpus) -> int:
+    """Return how many clusters there are: those of training, of dev (5 % as many) and held-out ones."""
+    return _first_heldout(settings) + settings.heldout_clusters
+
+
+def draw_members(rng: np.random.Generator, settings: LexiconCorpus | IdiomCorpus, options: np.ndarray) -> Members:
+    """Draw each cluster's members and divide them among the splits.
+
+    Clusters are numbered: training clusters first, then dev clusters, then held-out ones. A held-out cluster has twice
+    the members; its distinct members are divided between arrivals (60 %) and test.
+
+    Args:
+        rng: where draws come from.
+        settings: clusters, members per cluster, and the probability that a slot holds an alternative.
+        options: per cluster and slot its main word, then the alternatives; indices [clusters, words, 3].
+    """
+    clusters, words, _ = options.shape
+    first_heldout = _first_heldout(settings)
+    members = np.full(clusters, settings.members)
+    members[first_heldout:] *= _HELDOUT_MEMBERS_FACTOR
+    cluster = np.repeat(np.arange(clusters), members)
+    alternative = rng.random((len(cluster), words)) < settings.alternative_probability
+    choice = np.where(alternative, rng.integers(1, 1 + ALTERNATIVES, alternative.shape), 0)
+    source = options[cluster[:, None], np.arange(words), choice]
+
+    split = np.where(cluster < settings.train_clusters, 0, 1)
+    heldout = np.flatnonzero(cluster >= first_heldout)
+    distinct = heldout[np.sort(np.unique(np.c_[cluster, source][heldout], axis=0, return_index=True)[1])]
+    split[heldout] = -1
+    split[distinct] = np.where(divide(rng, cluster[distinct]), 2, 3)
+    return Members(source, cluster, split)
+
+
+def _first_heldout(settings: LexiconCorpus | IdiomCorpus) -> int:
+    return settings.train_clusters + max(1, round(_DEV_SHARE * settings.train_clusters))
 
 
 def mix(*parts: int | np.ndarray) -> np.ndarray:
