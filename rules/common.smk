@@ -24,6 +24,14 @@ localrules:
     report,
 
 
+# What `snakemake --report` shows, under the captions that our own report has too.
+PAGE = "workflow_scripts/contrastive_context/report"
+shown = lambda path, category, title: report(
+    path,
+    caption=f"../{PAGE}/captions/{Path(path).stem}.rst",
+    category=category,
+    labels={"shows": title},
+)
 packages = lambda name: [f"{R}/packages/{name}.json"] if name else []
 hub_records = lambda entries: [
     f"{R}/hub/{registry}/{name}.json" for registry, name in entries

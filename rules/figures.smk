@@ -1,9 +1,15 @@
 # The paper's figures, one rule each, so that `snakemake fig1` draws the first. Each needs one table and nothing else.
+drawn = lambda stem, shows: [
+    shown(f"{R}/figures/{stem}.png", "Figures", shows),
+    *multiext(f"{R}/figures/{stem}", ".pdf", ".csv"),
+]
+
+
 rule fig1:
     input:
         scores=f"{R}/tables/scores.parquet",
     output:
-        multiext(f"{R}/figures/fig1_summary", ".png", ".pdf", ".csv"),
+        drawn("fig1_summary", "1: summary"),
     log:
         f"{R}/logs/fig1.log",
     localrule: True
@@ -20,7 +26,7 @@ rule fig2:
     input:
         table=f"{R}/tables/minimal_model.parquet",
     output:
-        multiext(f"{R}/figures/fig2_minimal_model", ".png", ".pdf", ".csv"),
+        drawn("fig2_minimal_model", "2: minimal model"),
     log:
         f"{R}/logs/fig2.log",
     localrule: True
@@ -37,8 +43,8 @@ rule fig3:
     input:
         scores=f"{R}/tables/scores.parquet",
     output:
-        grid=multiext(f"{R}/figures/fig3_similarity_grid", ".png", ".pdf", ".csv"),
-        appendix=multiext(f"{R}/figures/fig3_appendix", ".png", ".pdf", ".csv"),
+        grid=drawn("fig3_similarity_grid", "3: similarity grid"),
+        appendix=drawn("fig3_appendix", "3, appendix: full grid"),
     log:
         f"{R}/logs/fig3.log",
     localrule: True
@@ -55,10 +61,8 @@ rule fig4:
     input:
         probes=f"{R}/tables/probes.parquet",
     output:
-        generation=multiext(f"{R}/figures/fig4_probes", ".png", ".pdf", ".csv"),
-        likelihood=multiext(
-            f"{R}/figures/fig4_probes_likelihood", ".png", ".pdf", ".csv"
-        ),
+        generation=drawn("fig4_probes", "4: probes over training"),
+        likelihood=drawn("fig4_probes_likelihood", "4: by likelihood"),
     log:
         f"{R}/logs/fig4.log",
     localrule: True
@@ -75,7 +79,7 @@ rule fig5:
     input:
         scores=f"{R}/tables/scores.parquet",
     output:
-        multiext(f"{R}/figures/fig5_ablations", ".png", ".pdf", ".csv"),
+        drawn("fig5_ablations", "5: ablations"),
     log:
         f"{R}/logs/fig5.log",
     localrule: True

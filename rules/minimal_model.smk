@@ -1,7 +1,7 @@
 rule simulate_minimal_model:
     output:
         table=f"{R}/tables/minimal_model.parquet",
-        csv=f"{R}/tables/minimal_model.csv",
+        csv=shown(f"{R}/tables/minimal_model.csv", "Tables", "minimal model"),
     log:
         f"{R}/logs/simulate_minimal_model.log",
     localrule: True

@@ -30,9 +30,10 @@ rule build_report:
         ],
         tables=rules.build_tables.output,
         figures=rules.figures.input,
-        template="workflow_scripts/contrastive_context/report/template.html",
+        page=[f"{PAGE}/template.html", f"{PAGE}/browser.js"],
+        captions=sorted(map(str, Path(PAGE).glob("captions/*.rst"))),
     output:
-        f"{R}/report.html",
+        shown(f"{R}/report.html", "Report", "report"),
     log:
         f"{R}/logs/build_report.log",
     localrule: True

@@ -11,9 +11,9 @@ rule build_tables:
         scores=f"{R}/tables/scores.parquet",
         probes=f"{R}/tables/probes.parquet",
         findings=f"{R}/tables/findings.parquet",
-        scores_csv=f"{R}/tables/scores.csv",
-        probes_csv=f"{R}/tables/probes.csv",
-        findings_csv=f"{R}/tables/findings.csv",
+        scores_csv=shown(f"{R}/tables/scores.csv", "Tables", "scores"),
+        probes_csv=shown(f"{R}/tables/probes.csv", "Tables", "probes"),
+        findings_csv=shown(f"{R}/tables/findings.csv", "Tables", "findings"),
     log:
         f"{R}/logs/build_tables.log",
     localrule: True

@@ -109,46 +109,16 @@ class Inputs:
         )
 
 
-_FIGURES = (
-    (
-        "fig1_summary",
-        "Summary: accuracy against context similarity",
-        "Unweighted mean over models and test sets of the tasks that share a headline metric, at the last step, "
-        "over the cells in which no system lacks a bucket. Counterpart of the paper's Figure 1.",
-    ),
-    (
-        "fig2_minimal_model",
-        "The minimal model and its simulated training",
-        "A mixture with three parameters, trained by simulation; no language model is involved. Counterpart of the "
-        "paper's Figure 2. The model is ours: the paper's equations are not available to us.",
-    ),
-    (
-        "fig3_similarity_grid",
-        "Accuracy against context similarity",
-        "Each panel is one model on one test set. The horizontal axis is the bucket of the target's highest similarity "
-        "to an example of its context, the vertical axis the task's headline metric at the last training step. "
-        "Left of the line: the same targets without any example. Counterpart of the paper's Figure 3, with our models, "
-        "corpora, metric and contexts: read its shape, not its numbers, against the paper.",
-    ),
-    (
-        "fig4_probes",
-        "Probes over training, from generated answers",
-        "IWL-, ICL- and Copy-score at every kept checkpoint, not smoothed; the base is step 0. Counterpart of the "
-        "paper's Figure 4; the formulas are ours.",
-    ),
-    (
-        "fig4_probes_likelihood",
-        "Probes over training, from likelihoods",
-        "The same prompts, scored by log-probability per token instead of generated answers; the ICL-score by that of "
-        "the edited label's tokens alone.",
-    ),
-    (
-        "fig5_ablations",
-        "Ablations",
-        "One factor of a strategy at a time, against the strategy itself, at each bucket. Counterpart of the paper's "
-        "Figure 5; the values are ours.",
-    ),
-)
+#: Figure → heading; its caption is in ``captions/<figure>.rst``, which Snakemake's own report shows too.
+_FIGURES = {
+    "fig1_summary": "Summary: accuracy against context similarity",
+    "fig2_minimal_model": "The minimal model and its simulated training",
+    "fig3_similarity_grid": "Accuracy against context similarity",
+    "fig4_probes": "Probes over training, from generated answers",
+    "fig4_probes_likelihood": "Probes over training, from likelihoods",
+    "fig5_ablations": "Ablations",
+}
+_CAPTIONS = Path(__file__).with_name("captions")
 _KINDS = dict(zip(VERDICTS, ("yes", "small", "no", "open"), strict=True))
 _PROBES = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid label)", "copy": "Copy"}
 _COMPOSITIONS = {"one_graded": "one graded", "top_k": "k nearest", "zero_context": "zero-shot", "none": ""}
@@ -183,7 +153,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
         version=__version__,
         findings=_findings(findings, settings),
         verdicts=_verdict_counts(findings),
-        figures=[_figure(inputs.figures, *entry, confidence) for entry in _FIGURES],
+        figures=[_figure(inputs.figures, *entry, confidence) for entry in _FIGURES.items()],
         score_tables=_score_tables(scores, settings),
         probe_tables=_probe_tables(probes, settings),
         signatures=sorted({get_metric(name).signature() for name in scores["metric"].unique()}),
@@ -292,9 +262,10 @@ def _verdict_counts(findings: "Any") -> dict[str, int]:
     return {kind: int((single == verdict).sum()) for verdict, kind in _KINDS.items()}
 
 
-def _figure(folder: Path, name: str, title: str, caption: str, confidence: float) -> dict[str, str]:
+def _figure(folder: Path, name: str, title: str, confidence: float) -> dict[str, str]:
     import pandas as pd
 
+    caption = " ".join((_CAPTIONS / f"{name}.rst").read_text(encoding="utf-8").split())
     path = Path(folder) / f"{name}.png"
     try:
         data = path.read_bytes()
