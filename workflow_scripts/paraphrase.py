@@ -21,7 +21,8 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.devices import require_gpu
-    from contrastive_context.paraphrasing.proposals import Settings, propose
+    from contrastive_context.paraphrasing.proposals import propose
+    from contrastive_context.paraphrasing.settings import Settings
 
     settings = cli.load_settings(args.settings, Settings)
     for name, model in settings.models.items():

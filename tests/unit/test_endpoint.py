@@ -350,7 +350,7 @@ def test_placeholders_in_texts_stay_as_they_are(server, tmp_path):
 
 
 def test_answers_become_proposals_of_their_rows(tmp_path):
-    from contrastive_context.paraphrasing.proposals import Settings as ParaphraseSettings
+    from contrastive_context.paraphrasing.settings import Settings as ParaphraseSettings
 
     entry = {"kind": "endpoint", "base_url": "https://example.org", "model": "m"}
     step = ParaphraseSettings(

@@ -7,7 +7,8 @@ import pytest
 from contrastive_context.config.paraphrasers import BackTranslationParaphraser, LanguageModelParaphraser
 from contrastive_context.errors import UserError
 from contrastive_context.paraphrasing import back_translation, language_model
-from contrastive_context.paraphrasing.proposals import Settings, propose
+from contrastive_context.paraphrasing.proposals import propose
+from contrastive_context.paraphrasing.settings import Settings
 from small_models import model, tokenizer
 
 SOURCES = ["turn on the desk lamp in the kitchen", "good morning", "costs 3.50 euros", "turn on"]

@@ -15,8 +15,9 @@ from contrastive_context.corpora.rows import row_id
 from contrastive_context.errors import UserError
 from contrastive_context.paraphrasing import pairs as paraphrasing
 from contrastive_context.paraphrasing.pairs import accept
-from contrastive_context.paraphrasing.proposals import Proposal, Settings, propose
+from contrastive_context.paraphrasing.proposals import Proposal, propose
 from contrastive_context.paraphrasing.rules import reword
+from contrastive_context.paraphrasing.settings import Settings
 from contrastive_context.retrieval.bm25 import BM25, Statistics
 from contrastive_context.retrieval.encoders import load_encoder
 from contrastive_context.retrieval.similarity import between

@@ -9,7 +9,7 @@ from contrastive_context.config.paraphrasers import BackTranslationParaphraser, 
 from contrastive_context.devices import set_up_torch
 from contrastive_context.errors import UserError
 from contrastive_context.models.language_models import check_safe, load_tokenizer, quiet_transformers
-from contrastive_context.paraphrasing.proposals import ModelUse, Settings
+from contrastive_context.paraphrasing.settings import ModelUse, Settings
 
 
 def reword(settings: Settings, texts: list[str], folders: Mapping[str, Path]) -> list[str]:

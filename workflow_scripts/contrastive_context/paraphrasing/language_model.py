@@ -7,7 +7,7 @@ from contrastive_context.devices import set_up_torch
 from contrastive_context.errors import UserError
 from contrastive_context.inference.generation import generate
 from contrastive_context.models.language_models import load_model, load_tokenizer
-from contrastive_context.paraphrasing.proposals import Settings
+from contrastive_context.paraphrasing.settings import Settings
 from contrastive_context.prompts import PromptEncoder, max_positions
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from contrastive_context.corpora.rows import normalise, row_id
 from contrastive_context.errors import UserError
-from contrastive_context.paraphrasing.proposals import Proposal, Settings
+from contrastive_context.paraphrasing.proposals import Proposal
+from contrastive_context.paraphrasing.settings import Settings
 from contrastive_context.retrieval import encoders
 
 if TYPE_CHECKING:

@@ -5,33 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from contrastive_context import artifacts
-from contrastive_context.config.base import Model
-from contrastive_context.config.models import Device, Dtype
-from contrastive_context.config.paraphrasers import Paraphraser
-from contrastive_context.config.sources import Corpus, Encoder
 from contrastive_context.errors import UserError
+from contrastive_context.paraphrasing.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class ModelUse(Model):
-    """How a model that a paraphraser runs is loaded."""
-
-    dtype: Dtype = "float32"
-    device: Device = "cpu"
-
-
-class Settings(Model):
-    """Settings of ``paraphrase.py``."""
-
-    task: str
-    split: str = "train"
-    paraphraser_name: str
-    paraphraser: Paraphraser
-    models: dict[str, ModelUse] = {}
-    corpus: Corpus
-    encoder: Encoder
 
 
 class Proposal(NamedTuple):
