@@ -16,26 +16,24 @@ try:
     study = load_study(config)
     if workflow.is_main_process:
         adopt(f"results/{study.run}")
+    stages = Stages(
+        study, f"{workflow.basedir}/workflow_scripts", ".snakemake/code_versions.json"
+    )
+    stages.check_finished()
 except UserError as error:
     raise WorkflowError(str(error)) from None
-stages = Stages(
-    study, f"{workflow.basedir}/workflow_scripts", ".snakemake/code_versions.json"
-)
 
 
 include: "rules/common.smk"
-include: "rules/packages.smk"
-include: "rules/prefetch.smk"
-include: "rules/models.smk"
-include: "rules/corpus.smk"
-include: "rules/embeddings.smk"
-include: "rules/neighbours.smk"
-include: "rules/paraphrases.smk"
-include: "rules/train_contexts.smk"
-include: "rules/finetune.smk"
-include: "rules/frozen_contexts.smk"
-include: "rules/generate.smk"
-include: "rules/probe.smk"
+
+
+# A report on what is finished makes none of what it is made from.
+if not study.only_finished:
+
+    include: "rules/results.smk"
+
+
+include: "rules/nearest_label.smk"
 include: "rules/score.smk"
 include: "rules/tables.smk"
 include: "rules/minimal_model.smk"
@@ -48,7 +46,7 @@ rule all:
     input:
         rules.build_report.output,
         rules.export_latex.output,
-        rules.prefetch.output if stages.hub_used else [],
+        rules.prefetch.output if stages.hub_used and not study.only_finished else [],
 
 
 rule report:

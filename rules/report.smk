@@ -2,7 +2,7 @@ rule collect_examples:
     input:
         predictions=lambda wc: expand(
             f"{R}/predictions/{wc.task}/{wc.model}/{{system}}.jsonl",
-            system=stages.systems(wc.task, wc.model),
+            system=stages.answering(wc.task, wc.model),
         ),
         scores=f"{R}/scores/{{task}}/{{model}}.parquet",
         contexts=f"{R}/contexts/{{task}}/eval.parquet",
@@ -26,7 +26,8 @@ rule collect_examples:
 rule build_report:
     input:
         examples=[
-            f"{R}/examples/{task}/{model}.parquet" for task, model in stages.pairs
+            f"{R}/examples/{task}/{model}.parquet"
+            for task, model in stages.scored_pairs
         ],
         tables=rules.build_tables.output,
         figures=rules.figures.input,

@@ -12,7 +12,7 @@ rule list_segments:
             if wc.scored == "nearest_label"
             else expand(
                 f"{R}/predictions/{wc.task}/{wc.scored}/{{system}}.jsonl",
-                system=stages.systems(wc.task, wc.scored),
+                system=stages.answering(wc.task, wc.scored),
             )
         ),
         test=f"{R}/corpus/{{task}}/test.parquet",
@@ -57,7 +57,7 @@ rule score:
     input:
         predictions=lambda wc: expand(
             f"{R}/predictions/{wc.task}/{wc.model}/{{system}}.jsonl",
-            system=stages.systems(wc.task, wc.model),
+            system=stages.answering(wc.task, wc.model),
         ),
         learned=lambda wc: segment_scores(wc.task, wc.model),
         test=f"{R}/corpus/{{task}}/test.parquet",

@@ -1,11 +1,15 @@
 rule build_tables:
     input:
-        scores=[f"{R}/scores/{task}/{model}.parquet" for task, model in stages.pairs],
-        nearest=[f"{R}/scores/{task}/nearest_label.parquet" for task in stages.tasks],
+        scores=[
+            f"{R}/scores/{task}/{model}.parquet" for task, model in stages.scored_pairs
+        ],
+        nearest=[
+            f"{R}/scores/{task}/nearest_label.parquet" for task in stages.scored_tasks
+        ],
         probes=[
             f"{R}/probes/{task}/{model}/{system}.parquet"
             for task, model in stages.pairs
-            for system in stages.systems(task, model)
+            for system in stages.probed(task, model)
         ],
     output:
         scores=f"{R}/tables/scores.parquet",

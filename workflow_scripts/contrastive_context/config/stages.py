@@ -6,6 +6,7 @@ the code that reads them. The entry point gets the same string as ``--settings``
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,8 @@ from contrastive_context.config.base import Model, canonical_json
 from contrastive_context.config.cluster import ModelStage, Needs
 from contrastive_context.config.hub import HubEntry, hub_entries
 from contrastive_context.config.study import GridEntry, Study
+from contrastive_context.errors import UserError
+from contrastive_context.reruns.progress import ANSWERS, PROBES, Unfinished, unfinished
 
 
 class Stages:
@@ -223,8 +226,10 @@ class Stages:
 
     def plot(self, script: str) -> str:
         """Return the settings of a step that draws scores or probes."""
+        gaps = {"unfinished": [entry._asdict() for entry in self.unfinished]} if self.unfinished else {}
         return self._settings(
             script,
+            **gaps,
             style=self.study.figures,
             buckets=self.study.buckets,
             tasks=self._named(self.study.tasks, self.tasks),
@@ -332,6 +337,45 @@ class Stages:
     def systems(self, task: str, model: str) -> list[str]:
         """Return ``base`` and every fine-tuned system, ``<strategy>-seed<seed>``, of a model on a task."""
         return self._systems[task, model]
+
+    # What of the grid is reported on: all of it, or with ``only_finished`` what is finished.
+
+    @cached_property
+    def unfinished(self) -> list[Unfinished]:
+        """What is left out of tables, figures and report, and why; nothing unless ``only_finished`` is set."""
+        return list(unfinished(self, f"results/{self.study.run}")) if self.study.only_finished else []
+
+    def check_finished(self) -> None:
+        """Raise a :class:`UserError` where a report on what is finished is asked for and nothing is."""
+        if self.unfinished and not self.scored_pairs:
+            reasons = Counter(gap.reason for gap in self.unfinished if gap.what == ANSWERS)
+            counts = ", ".join(f"{reason}: {count}" for reason, count in reasons.items())
+            raise UserError(
+                f"only_finished: no system of the grid of results/{self.study.run} has current answers ({counts}); "
+                "run the study first"
+            )
+
+    @cached_property
+    def _left_out(self) -> set[tuple[str, ...]]:
+        return {(gap.what, gap.task, gap.model, gap.system) for gap in self.unfinished}
+
+    def answering(self, task: str, model: str) -> list[str]:
+        """Return the systems of a model on a task whose answers are reported on."""
+        return [name for name in self.systems(task, model) if (ANSWERS, task, model, name) not in self._left_out]
+
+    def probed(self, task: str, model: str) -> list[str]:
+        """Return the systems of a model on a task whose probe values are reported on."""
+        return [name for name in self.systems(task, model) if (PROBES, task, model, name) not in self._left_out]
+
+    @cached_property
+    def scored_pairs(self) -> list[tuple[str, str]]:
+        """(task, model) pairs with a system whose answers are reported on."""
+        return [pair for pair in self.pairs if self.answering(*pair)]
+
+    @cached_property
+    def scored_tasks(self) -> list[str]:
+        """Tasks of these pairs."""
+        return list(dict.fromkeys(task for task, _ in self.scored_pairs))
 
     # Inputs that depend on the configuration.
 

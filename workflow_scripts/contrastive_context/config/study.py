@@ -53,6 +53,7 @@ class Study(Model):
 
     run: str = Field(description="results go to results/<run>/")
     title: str = "Contrastive context sampling"
+    only_finished: bool = Field(False, description="tables, figures and report on what is there; nothing is trained")
     buckets: dict[str, float] = Field({"low": 0.0, "medium": 0.33, "high": 0.67}, description="name → lower edge")
     packages: dict[str, Package] = {}
     datasets: dict[str, DataSet] = {}

@@ -1,0 +1,16 @@
+rule predict_nearest_label:
+    input:
+        contexts=f"{R}/contexts/{{task}}/eval.parquet",
+        arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
+    output:
+        f"{R}/predictions/{{task}}/nearest_label.jsonl",
+    log:
+        f"{R}/logs/predict_nearest_label/{{task}}.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.predict_nearest_label(wc.task),
+    shell:
+        "python workflow_scripts/predict_nearest_label.py --settings {params.settings:q} --log {log}"
+        " --contexts {input.contexts} --arrivals {input.arrivals} --out {output}"

@@ -1,0 +1,13 @@
+# What reports are made from: everything up to answers and probe values.
+include: "packages.smk"
+include: "prefetch.smk"
+include: "models.smk"
+include: "corpus.smk"
+include: "embeddings.smk"
+include: "neighbours.smk"
+include: "paraphrases.smk"
+include: "train_contexts.smk"
+include: "finetune.smk"
+include: "frozen_contexts.smk"
+include: "generate.smk"
+include: "probe.smk"
