@@ -18,6 +18,11 @@ def written(value: Any, maximum: float = 1.0) -> str:
     return f"{float(value):.{decimals(maximum)}f}".replace("-", "−")
 
 
+def share(count: int, of: int) -> str:
+    """Write a count followed by its share of all."""
+    return f"{count:,} ({count / of:.1%})" if of else f"{count:,}"
+
+
 def with_interval(value: Any, low: Any, high: Any, maximum: float = 1.0) -> str:
     """Write a value followed by its interval in brackets, if it has one."""
     text = written(value, maximum)

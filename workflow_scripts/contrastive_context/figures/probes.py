@@ -41,8 +41,8 @@ def select(probes: "Any", settings: FigureSettings, measure: str = "generation")
             run = set(here.loc[here["model"] == model, "strategy"])
             rows += [
                 {"task": task, "model": model, "strategy": name, "probe": probe, "metric": measure,
-                 "missing": NOT_TRAINED if run else NOT_RUN}
-                for name in names if name not in run | ablations
+                 "missing": (settings.reason("probes", task, model, name) or NOT_TRAINED) if run else NOT_RUN}
+                for name in ["base", *names] if name not in run | ablations
             ]  # fmt: skip
     missing = pd.DataFrame(rows, columns=columns)
     missing = missing.astype({name: probes[name].dtype for name in ("value", "ci_low", "ci_high")})
@@ -166,7 +166,8 @@ def _panel(ax: "Any", panel: "Any", marks: Mapping[str, style.Mark]) -> None:
     ax.set_xlim(steps[0] - 0.06 * width, steps[-1] + 0.06 * width)
     ax.xaxis.get_major_locator().set_params(integer=True, nbins=5)
     lacking = panel.loc[panel["missing"] != ""]
-    missing = [marks[name].label for name in marks if name in set(lacking["strategy"])]
-    style.remark(
-        ax, headline["n"].astype(int).tolist(), [f"{NOT_TRAINED}: {style.shortened(missing)}"] if missing else []
-    )
+    words = []
+    for reason, rows in lacking.groupby("missing"):
+        names = [marks[name].label for name in marks if name in set(rows["strategy"])]
+        words.append(f"{reason}: {style.shortened(names)}")
+    style.remark(ax, headline["n"].astype(int).tolist(), words)

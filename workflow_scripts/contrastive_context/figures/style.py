@@ -78,14 +78,29 @@ class Named(Model):
     ablation: Ablation | None = None
 
 
+class Gap(Model):
+    """What a system, ``base`` or ``<strategy>-seed<seed>``, has no results of, "answers" or "probes", and why."""
+
+    task: str
+    model: str
+    system: str
+    what: str
+    reason: str
+
+    @property
+    def strategy(self) -> str:
+        """The system without its seed."""
+        return self.system.partition("-seed")[0]
+
+
 class FigureSettings(Model):
     """Names, order and edges used in figures.
 
     ``tasks``, ``models`` and ``strategies`` are in drawing order (a mapping name → title will do where order does not
     matter); what is in no list comes last. ``headline`` maps a task to the metric drawn (absent: the first in the
     table). ``expected`` maps a task to its models and these to their strategies in the grid: what of it has no results
-    is said to be missing. ``defaults`` maps a strategy that others are ablations of to its own value of each factor.
-    ``buckets`` maps a bucket to its lower edge.
+    is said to be missing; ``unfinished`` tells why. ``defaults`` maps a strategy that others are ablations of to its
+    own value of each factor. ``buckets`` maps a bucket to its lower edge.
     """
 
     style: FigureStyle = FigureStyle()
@@ -94,6 +109,7 @@ class FigureSettings(Model):
     strategies: list[Named] = []
     test_sets: list[Named] = []
     expected: dict[str, dict[str, list[str]]] = {}
+    unfinished: list[Gap] = []
     defaults: dict[str, dict[str, str | float | bool]] = {}
     compositions: list[str] = ["one_graded", "top_k"]
     headline: dict[str, str] = {}
@@ -113,6 +129,12 @@ class FigureSettings(Model):
         """Return the title of an entry, its name with spaces if it has none."""
         titles = {entry.name: entry.title for entry in getattr(self, registry)}
         return titles.get(name) or name.replace("_", " ")
+
+    def reason(self, what: str, task: str, model: str, strategy: str) -> str | None:
+        """Return why a strategy (or the base) has no answers or no probe values, None where nothing is known."""
+        place = (what, task, model, strategy)
+        reasons = (gap.reason for gap in self.unfinished if (gap.what, gap.task, gap.model, gap.strategy) == place)
+        return next(reasons, None)
 
     def ablations(self) -> dict[str, Ablation]:
         """Return the strategies that are ablations of another one; they have a figure of their own."""
@@ -190,7 +212,7 @@ def systems(frame: "Any", settings: FigureSettings) -> list[str]:
 
 def headline_seed(frame: "Any") -> "Any":
     """Keep, per strategy and step, the row over all training seeds where there is one, else the single run's row."""
-    keys = ("task", "test_set", "model", "strategy", "composition", "bucket", "probe", "metric", "step")
+    keys = ("task", "test_set", "model", "strategy", "series", "composition", "bucket", "probe", "metric", "step")
     group = [name for name in keys if name in frame.columns]
     return frame.loc[frame["seeds"] == frame.groupby(group)["seeds"].transform("max")]
 
