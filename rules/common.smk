@@ -41,6 +41,17 @@ paraphrases = lambda task, strategy: (
     if (name := stages.paraphraser(task, strategy))
     else []
 )
+# Of test pairs, where the evaluation has stand-ins; and those trained on, none of which may be one.
+stand_ins = lambda task: (
+    [f"{R}/paraphrases/{task}/test/{name}.parquet"]
+    if (name := study.tasks[task].evaluation.paraphraser)
+    else []
+)
+trained_paraphrases = lambda task: [
+    f"{R}/paraphrases/{task}/train/{name}.parquet"
+    for name in stages.trained_paraphrasers(task)
+    if stand_ins(task)
+]
 neighbours = lambda task, strategy: (
     [f"{R}/neighbours/{task}/train.parquet"]
     if stages.needs_neighbours(strategy)

@@ -5,6 +5,8 @@ rule freeze_eval_contexts:
         arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
         arrivals_embeddings=f"{R}/embeddings/{{task}}/arrivals.npy",
         train_embeddings=f"{R}/embeddings/{{task}}/train.npy",
+        paraphrases=lambda wc: stand_ins(wc.task),
+        trained=lambda wc: trained_paraphrases(wc.task),
     output:
         contexts=f"{R}/contexts/{{task}}/eval.parquet",
         coverage=f"{R}/contexts/{{task}}/eval.coverage.json",
@@ -20,7 +22,8 @@ rule freeze_eval_contexts:
         "python workflow_scripts/freeze_eval_contexts.py --settings {params.settings:q} --log {log}"
         " --test {input.test} --test-embeddings {input.test_embeddings}"
         " --arrivals {input.arrivals} --arrivals-embeddings {input.arrivals_embeddings}"
-        " --train-embeddings {input.train_embeddings} --out {output.contexts}"
+        " --train-embeddings {input.train_embeddings}"
+        " --paraphrases {input.paraphrases} --trained {input.trained} --out {output.contexts}"
 
 
 rule freeze_probes:

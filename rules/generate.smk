@@ -4,6 +4,7 @@ rule generate:
         adapters=adapters,
         contexts=f"{R}/contexts/{{task}}/eval.parquet",
         arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
+        paraphrases=lambda wc: stand_ins(wc.task),
         test=f"{R}/corpus/{{task}}/test.parquet",
     output:
         f"{R}/predictions/{{task}}/{{model}}/{{system}}.jsonl",
@@ -19,5 +20,5 @@ rule generate:
     shell:
         "python workflow_scripts/generate.py --settings {params.settings:q} --log {log}"
         " --model {input.model} --adapters {input.adapters} --contexts {input.contexts}"
-        " --arrivals {input.arrivals} --test {input.test} --out {output}"
+        " --arrivals {input.arrivals} --paraphrases {input.paraphrases} --test {input.test} --out {output}"
         f" --state-dir {R}/.state/generate/{{wildcards.task}}/{{wildcards.model}}/{{wildcards.system}}"

@@ -2,6 +2,7 @@ rule predict_nearest_label:
     input:
         contexts=f"{R}/contexts/{{task}}/eval.parquet",
         arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
+        paraphrases=lambda wc: stand_ins(wc.task),
     output:
         f"{R}/predictions/{{task}}/nearest_label.jsonl",
     log:
@@ -13,4 +14,5 @@ rule predict_nearest_label:
         settings=lambda wc: stages.predict_nearest_label(wc.task),
     shell:
         "python workflow_scripts/predict_nearest_label.py --settings {params.settings:q} --log {log}"
-        " --contexts {input.contexts} --arrivals {input.arrivals} --out {output}"
+        " --contexts {input.contexts} --arrivals {input.arrivals}"
+        " --paraphrases {input.paraphrases} --out {output}"

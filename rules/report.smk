@@ -7,6 +7,7 @@ rule collect_examples:
         scores=f"{R}/scores/{{task}}/{{model}}.parquet",
         contexts=f"{R}/contexts/{{task}}/eval.parquet",
         arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
+        paraphrases=lambda wc: stand_ins(wc.task),
         test=f"{R}/corpus/{{task}}/test.parquet",
     output:
         f"{R}/examples/{{task}}/{{model}}.parquet",
@@ -20,7 +21,7 @@ rule collect_examples:
     shell:
         "python workflow_scripts/collect_examples.py --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --scores {input.scores} --contexts {input.contexts}"
-        " --arrivals {input.arrivals} --test {input.test} --out {output}"
+        " --arrivals {input.arrivals} --paraphrases {input.paraphrases} --test {input.test} --out {output}"
 
 
 rule build_report:

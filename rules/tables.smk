@@ -11,6 +11,7 @@ rule build_tables:
             for task, model in stages.pairs
             for system in stages.probed(task, model)
         ],
+        records=hub_records(stages.metric_records()),
     output:
         scores=f"{R}/tables/scores.parquet",
         probes=f"{R}/tables/probes.parquet",
@@ -18,6 +19,7 @@ rule build_tables:
         scores_csv=shown(f"{R}/tables/scores.csv", "Tables", "scores"),
         probes_csv=shown(f"{R}/tables/probes.csv", "Tables", "probes"),
         findings_csv=shown(f"{R}/tables/findings.csv", "Tables", "findings"),
+        signatures=f"{R}/tables/signatures.csv",
     log:
         f"{R}/logs/build_tables.log",
     localrule: True
@@ -27,7 +29,43 @@ rule build_tables:
         settings=lambda wc: stages.build_tables(),
     shell:
         "python workflow_scripts/build_tables.py --settings {params.settings:q} --log {log}"
-        " --scores {input.scores} {input.nearest} --probes {input.probes} --out-dir $(dirname {output.scores})"
+        " --scores {input.scores} {input.nearest} --probes {input.probes} --records {input.records}"
+        " --out-dir $(dirname {output.scores})"
+
+
+# What was truncated, dropped or is missing, and why.
+rule list_losses:
+    input:
+        scores=f"{R}/tables/scores.parquet",
+        probes=f"{R}/tables/probes.parquet",
+        segments=[
+            f"{R}/scores/{task}/{model}.parquet" for task, model in stages.scored_pairs
+        ],
+        counts=[f"{R}/corpus/{task}/counts.json" for task in stages.scored_tasks],
+        coverage=[
+            f"{R}/contexts/{task}/eval.coverage.json" for task in stages.scored_tasks
+        ],
+    output:
+        [
+            path
+            for name in ("missing", "dropped", "truncated")
+            for path in (
+                f"{R}/tables/{name}.parquet",
+                shown(f"{R}/tables/{name}.csv", "Tables", name),
+                f"{R}/tables/{name}.tex",
+            )
+        ],
+    log:
+        f"{R}/logs/list_losses.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: stages.plot("list_losses"),
+    shell:
+        "python workflow_scripts/list_losses.py --settings {params.settings:q} --log {log}"
+        " --scores {input.scores} --probes {input.probes} --segments {input.segments}"
+        f" --counts {{input.counts}} --coverage {{input.coverage}} --out-dir {R}/tables"
 
 
 rule export_latex:
@@ -35,6 +73,7 @@ rule export_latex:
         scores=f"{R}/tables/scores.parquet",
         probes=f"{R}/tables/probes.parquet",
         findings=f"{R}/tables/findings.parquet",
+        signatures=f"{R}/tables/signatures.csv",
     output:
         scores=f"{R}/tables/scores.tex",
         probes=f"{R}/tables/probes.tex",
@@ -49,6 +88,7 @@ rule export_latex:
     shell:
         "python workflow_scripts/export_latex.py --settings {params.settings:q} --log {log}"
         " --scores {input.scores} --probes {input.probes} --findings {input.findings}"
+        " --signatures {input.signatures}"
         " --out-dir $(dirname {output.scores})"
 
 

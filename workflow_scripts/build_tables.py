@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import cli, provenance
+from contrastive_context import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -12,18 +12,24 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--probes", type=Path, nargs="*", default=[], help="probe files, …/<task>/<model>/<system>.parquet"
     )
-    parser.add_argument("--out-dir", type=Path, required=True, help="folder for {scores,probes,findings}.{parquet,csv}")
+    parser.add_argument(
+        "--records", type=Path, nargs="*", default=[], help="records of downloads of learned metrics and their encoders"
+    )
+    parser.add_argument(
+        "--out-dir", type=Path, required=True, help="folder for {scores,probes,findings}.{parquet,csv}, signatures.csv"
+    )
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.evaluation import findings, tables
+    from contrastive_context.evaluation import findings, signatures, tables
 
     settings = cli.load_settings(args.settings, tables.Settings)
-    scores = tables.score_cells(tables.read_scores(args.scores), settings.statistics)
+    segments = tables.read_scores(args.scores)
+    scores = tables.score_cells(segments, settings.statistics)
     probes = tables.probe_cells(tables.read_probes(args.probes), settings.statistics)
     frames = {
-        "scores": tables.table(scores, settings.statistics, "bucket"),
+        "scores": tables.score_table(segments, settings.statistics),
         "probes": tables.table(probes, settings.statistics, "probe"),
         "findings": findings.build(scores, probes, settings),
     }
@@ -31,7 +37,10 @@ def main(args: argparse.Namespace) -> None:
     for name, frame in frames.items():
         paths += tables.write_table(frame, args.out_dir, name)
         cli.log.info("%s: %d rows", name, len(frame))
-    inputs = {"scores": args.scores, "probes": args.probes}
+    revisions = signatures.read_revisions(args.records)
+    paths.append(args.out_dir / "signatures.csv")
+    artifacts.write_csv(paths[-1], signatures.table(segments, settings.tokenizers, settings.learned, revisions))
+    inputs = {"scores": args.scores, "probes": args.probes, "records": args.records}
     provenance.write_provenance(*paths, inputs=inputs, settings=args.settings, started=args.started)
 
 

@@ -11,6 +11,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--scores", required=True, help="segment scores of the same systems")
     parser.add_argument("--contexts", required=True, help="frozen evaluation contexts")
     parser.add_argument("--arrivals", required=True, help="corpus file of the examples")
+    parser.add_argument(
+        "--paraphrases", nargs="?", help="paraphrases that stand in for examples, if the contexts do so"
+    )
     parser.add_argument("--test", required=True, help="corpus file of the targets")
     parser.add_argument("--out", required=True, help="the table: examples/<task>/<model>.parquet")
     return parser
@@ -21,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context.evaluation.examples import Settings, collect
 
     settings = cli.load_settings(args.settings, Settings)
-    table = collect(settings, args.predictions, args.scores, args.contexts, args.arrivals, args.test)
+    table = collect(settings, args.predictions, args.scores, args.contexts, args.arrivals, args.test, args.paraphrases)
     write_tables(args.out, [table])
     cli.log.info("%s: %d prompts", args.out, table.num_rows)
     provenance.write_provenance(
@@ -31,6 +34,7 @@ def main(args: argparse.Namespace) -> None:
             "scores": args.scores,
             "contexts": args.contexts,
             "arrivals": args.arrivals,
+            "paraphrases": args.paraphrases,
             "test": args.test,
         },
         settings=args.settings,

@@ -15,6 +15,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--adapters", nargs="?", help="adapters.json of a fine-tuning run; the base itself if absent")
     parser.add_argument("--contexts", required=True, help="frozen evaluation contexts")
     parser.add_argument("--arrivals", required=True, help="corpus file of the examples")
+    parser.add_argument(
+        "--paraphrases", nargs="?", help="paraphrases that stand in for examples, if the contexts do so"
+    )
     parser.add_argument("--test", required=True, help="corpus file of the targets")
     parser.add_argument("--state-dir", help="folder for what a later run resumes from; without it nothing is kept")
     parser.add_argument("--out", required=True, help="JSON lines to write")
@@ -55,7 +58,9 @@ def main(args: argparse.Namespace) -> None:
         checkpoints = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
         step = max(checkpoints)
         adapters.AdapterWalker(model).apply(checkpoints[step])
-    inputs = {name: getattr(args, name) for name in ("model", "adapters", "contexts", "arrivals", "test")}
+    inputs = {
+        name: getattr(args, name) for name in ("model", "adapters", "contexts", "arrivals", "paraphrases", "test")
+    }
     journal = open_journal(args, settings, inputs)
     records = generation.predict(
         model,
@@ -69,6 +74,7 @@ def main(args: argparse.Namespace) -> None:
         task=settings.task,
         label=f"{settings.task} {settings.model_name} step {step}",
         journal=journal,
+        paraphrases=args.paraphrases,
     )
     tokens = 0
     with artifacts.atomic_path(args.out) as temporary, temporary.open("w", encoding="utf-8") as file:

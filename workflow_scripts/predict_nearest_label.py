@@ -10,6 +10,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     parser.add_argument("--contexts", type=Path, required=True, help="frozen evaluation contexts (Parquet)")
     parser.add_argument("--arrivals", type=Path, required=True, help="corpus the examples come from (Parquet)")
+    parser.add_argument("--paraphrases", type=Path, nargs="?", help="paraphrases that stand in for some (Parquet)")
     parser.add_argument("--out", type=Path, required=True, help="predictions (JSON lines)")
     return parser
 
@@ -18,11 +19,11 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context.evaluation.nearest_label import Settings, predict_file
 
     settings = cli.load_settings(args.settings, Settings)
-    count = predict_file(args.contexts, args.arrivals, args.out)
+    count = predict_file(args.contexts, args.arrivals, args.out, args.paraphrases)
     cli.log.info("%s: %d predictions", settings.task, count)
     provenance.write_provenance(
         args.out,
-        inputs={"contexts": args.contexts, "arrivals": args.arrivals},
+        inputs={"contexts": args.contexts, "arrivals": args.arrivals, "paraphrases": args.paraphrases},
         settings=args.settings,
         started=args.started,
     )

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from context_samples import EDGES, VOCABULARY, embed, examples, label, sentences
@@ -11,7 +12,9 @@ from contrastive_context.columnar import write_tables
 from contrastive_context.config.tasks import TaskEvaluation
 from contrastive_context.contexts.buckets import bounds_of
 from contrastive_context.contexts.candidates import Examples
-from contrastive_context.contexts.evaluation import Settings, _compared, freeze_contexts
+from contrastive_context.contexts.evaluation import Settings, compared_cells, freeze_contexts
+from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, STAND_INS
+from contrastive_context.contexts.stand_ins import choose_stand_ins
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.agreement import token_accuracy
 from contrastive_context.retrieval.similarity import DUPLICATE
@@ -138,9 +141,9 @@ def test_nothing_to_compare_is_an_error():
 def test_cells_that_no_target_fills_together_are_dropped_fewest_first():
     filled = np.zeros((30, 3), dtype=bool)
     filled[:, 0], filled[:20, 1], filled[18:, 2] = True, True, True
-    compared, missing = _compared(filled, 10)
+    compared, missing = compared_cells(filled, 10)
     assert compared == [0, 1] and missing == [(2, "with it only 2 targets fill all that is compared, fewer than 10")]
-    assert _compared(filled, 2) == ([0, 1, 2], [])
+    assert compared_cells(filled, 2) == ([0, 1, 2], [])
 
 
 def test_fewer_targets_than_asked_for_is_a_warning(caplog):
@@ -148,6 +151,84 @@ def test_fewer_targets_than_asked_for_is_a_warning(caplog):
     _, coverage = freeze_contexts(test, arrivals, arrivals.embeddings, config(targets=1000))
     assert coverage["used"] == coverage["fillable_all"] < 1000
     assert "1000 targets asked for" in caplog.text
+
+
+def lacking(seed):
+    """Targets and arrivals as in ``corpora``, but about half of the targets have no arrival of high similarity."""
+    test, arrivals = corpora(seed)
+    near = (test.embeddings[::2] @ arrivals.embeddings.T > 0.6).any(axis=0)
+    keep = np.flatnonzero(~near)
+    return test, examples([arrivals.sources[i] for i in keep], [arrivals.targets[i] for i in keep])
+
+
+def paraphrases(test, agreeing=()):
+    """One word of each target replaced, in source and label; those in ``agreeing`` keep the label."""
+    rows = []
+    for row, (source, target) in enumerate(zip(test.sources, test.targets, strict=True)):
+        new = f"s{(int(source[1:3]) + 1) % VOCABULARY:02d}{source[3:]}"
+        text = target if row in agreeing else " ".join(["t99", "t98", *target.split()[2:]])
+        rows.append({"id": f"{row:016x}", "parent_id": test.ids[row], "source": new, "target": text,
+                     "similarity": 0.833333, "accepted": row % 10 != 9})  # fmt: skip
+    return pa.Table.from_pylist(rows)
+
+
+def test_the_sample_of_all_targets_is_not_chosen_by_what_they_fill():
+    test, arrivals = lacking(7)
+    plain, _ = freeze_contexts(test, arrivals, arrivals.embeddings, config(targets=8, min_targets=2))
+    table, coverage = freeze_contexts(
+        test, arrivals, arrivals.embeddings, config(targets=8, min_targets=2, all_targets=20)
+    )
+    frame = table.to_pandas()
+    of = {name: frame[[name in series for series in frame["series"]]] for name in (SAME_TARGETS, ALL_TARGETS)}
+    # The headline is what it is without the appendix.
+    pd.testing.assert_frame_equal(
+        of[SAME_TARGETS].drop(columns="series").reset_index(drop=True), plain.to_pandas().drop(columns="series")
+    )
+    sampled = of[ALL_TARGETS]
+    counts = sampled.groupby("bucket")["target_id"].nunique()
+    assert counts["low"] == 20 == coverage["all_targets"]["drawn"]
+    assert 0 < counts["high"] < counts["low"]
+    # A target counts in a bucket with all compositions or not at all, and has one prompt without examples.
+    graded = sampled[sampled["bucket"] != "none"]
+    assert graded.groupby(["target_id", "bucket"])["composition"].nunique().eq(2).all()
+    assert counts["none"] == 20 and frame["prompt_id"].is_unique
+
+
+def test_a_stand_in_is_shown_where_no_arrival_is_similar_enough_and_nowhere_else():
+    test, arrivals = lacking(7)
+    pairs = paraphrases(test, agreeing={0, 3})
+    usable, counts = choose_stand_ins(test, pairs, {pairs["source"][1].as_py()}, "token_accuracy", 0.8)
+    assert counts == {"accepted": 36, "usable": 33, "source was trained on": 1, "target agrees with gold": 2}
+    table, coverage = freeze_contexts(test, arrivals, arrivals.embeddings, config(min_targets=2), stand_ins=usable)
+    frame = table.to_pandas()
+    shown = {row.id: test.ids[target] for target, row in usable.items()}
+    held = frame[[bool(shown.keys() & set(ids)) for ids in frame["example_ids"]]]
+    similarity = np.clip(test.embeddings.astype(float) @ arrivals.embeddings.astype(float).T, 0, 1)
+    best = dict(zip(test.ids, similarity.max(axis=1), strict=True))
+    assert len(held) == 2 * coverage["stand_ins"]["used"]["high"] > 20
+    assert {tuple(series) for series in held["series"]} == {(STAND_INS,)} and set(held["bucket"]) == {"high"}
+    for row in held.itertuples():
+        own = [(id_, value) for id_, value in zip(row.example_ids, row.similarities, strict=True) if id_ in shown]
+        assert [shown[id_] for id_, _ in own] == [row.target_id] and own[0][1] == row.max_similarity == 0.833333
+        assert best[row.target_id] < 0.67 and len(row.example_ids) == 3
+        others = [value for id_, value in zip(row.example_ids, row.similarities, strict=True) if id_ not in shown]
+        assert max(others) < 0.67
+    bare = frame[(frame["composition"] == "zero_context") & [STAND_INS in series for series in frame["series"]]]
+    assert set(bare["target_id"]) == set(held["target_id"])
+    # The headline knows nothing of it.
+    plain, _ = freeze_contexts(test, arrivals, arrivals.embeddings, config(min_targets=2))
+    same = frame[[SAME_TARGETS in series for series in frame["series"]]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(same, plain.to_pandas())
+
+
+def test_too_few_stand_ins_are_left_out_and_reported():
+    test, arrivals = lacking(7)
+    usable, _ = choose_stand_ins(test, paraphrases(test), set(), "token_accuracy", 0.8)
+    few = dict(list(usable.items())[:3])
+    table, coverage = freeze_contexts(test, arrivals, arrivals.embeddings, config(min_targets=5), stand_ins=few)
+    assert coverage["stand_ins"]["used"]["high"] == 0
+    assert "fewer than 5" in coverage["stand_ins"]["missing"][0]["reason"]
+    assert not any(STAND_INS in series for series in table["series"].to_pylist())
 
 
 def test_a_test_set_is_read_with_its_own_embeddings(tmp_path):

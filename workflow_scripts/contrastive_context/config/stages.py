@@ -217,7 +217,20 @@ class Stages:
             buckets=self.study.buckets,
             strategies={name: self.study.strategies[name].kind for name in self.strategies},
             headline={task: entry.metrics[0] for task, entry in entries.items()},
+            tokenizers={task: entry.bleu.tokenize for task, entry in entries.items() if "bleu" in entry.metrics},
+            learned={metric: self._checkpoint(metric) for task in self.tasks for metric in self.learned_metrics(task)},
         )
+
+    def _checkpoint(self, metric: str) -> dict[str, str | None]:
+        """What the signature of a learned metric names."""
+        model = self.study.metrics[metric]
+        encoder = self.study.metric_encoders[model.encoder]
+        return {
+            "model": model.hub or model.checkpoint,
+            "sha256": model.sha256,
+            "encoder_name": model.encoder,
+            "encoder": encoder.hub or encoder.folder,
+        }
 
     def plot_minimal_model(self) -> str:
         conditions = self.study.minimal_model.conditions
@@ -413,6 +426,12 @@ class Stages:
         """Return the hub's entry that a learned metric is read from, or nothing."""
         return [key for key in self._hub if key == ("metrics", metric)]
 
+    def metric_records(self) -> list[tuple[str, str]]:
+        """Return the hub's entries of all learned metrics of the grid and of their encoders."""
+        metrics = dict.fromkeys(metric for task in self.tasks for metric in self.learned_metrics(task))
+        found = [entry for name in metrics for entry in (*self.metric_hub(name), *self.metric_encoder_hub(name))]
+        return list(dict.fromkeys(found))
+
     def metric_encoder_hub(self, metric: str) -> list[tuple[str, str]]:
         """Return the hub's entry of the encoder that a learned metric was built on, or nothing."""
         return [key for key in self._hub if key == ("metric_encoders", self.study.metrics[metric].encoder)]
@@ -443,6 +462,7 @@ class Stages:
     def _models_used(self) -> list[str]:
         """Models of the grid, and those that paraphrase for it."""
         names = {self.paraphraser(entry.task, strategy) for entry in self.study.grid for strategy in entry.strategies}
+        names |= {self.study.tasks[task].evaluation.paraphraser for task in self.tasks}
         paraphrasers = [self.study.paraphrasers[name] for name in sorted(names - {None})]
         return list(dict.fromkeys([*self.models, *(model for entry in paraphrasers for model in entry.models)]))
 
@@ -450,6 +470,12 @@ class Stages:
         """Return the paraphraser that a strategy needs on a task, or None."""
         entry = self.study.strategies[strategy]
         return entry.paraphrasers[task] if entry.needs_paraphrases else None
+
+    def trained_paraphrasers(self, task: str) -> list[str]:
+        """Return the paraphrasers that the grid's strategies need on a task."""
+        entries = [entry for entry in self.study.grid if entry.task == task]
+        names = {self.paraphraser(task, strategy) for entry in entries for strategy in entry.strategies}
+        return sorted(names - {None})
 
     def needs_neighbours(self, strategy: str) -> bool:
         """Return whether a strategy shows nearest neighbours."""

@@ -32,11 +32,16 @@ class TaskEvaluation(Model):
 
     seed: int = 0
     targets: int = Field(300, ge=1, description="test targets, each of which fills all buckets and compositions")
+    all_targets: int = Field(
+        0, ge=0, description="targets of the appendix, drawn whatever buckets they fill; 0 for no such appendix"
+    )
     min_targets: int = Field(10, ge=1, description="a bucket that fewer targets fill is left out and reported")
     compositions: list[Composition] = Field(["one_graded", "top_k"], min_length=1)
     max_agreement: float = Field(0.9, gt=0, le=1, description="examples that agree with gold by this or more are out")
     paraphraser: str | None = Field(
-        None, description="paraphrases test pairs that stand in where no arrival is similar enough; none if absent"
+        None,
+        description="its paraphrases of test pairs stand in where no arrival is similar enough, as a series of their "
+        "own; none if absent. Those whose target agrees with gold are refused: take one that rewords targets too",
     )
 
 

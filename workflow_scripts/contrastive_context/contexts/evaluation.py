@@ -2,21 +2,27 @@
 
 Compositions [ours]: *one_graded*, one example from the bucket among random ones from below it, as in contrastive
 training; *top_k*, the nearest of the arrivals below the bucket's upper edge, as retrieval would deliver them; and
-*zero_context*. A target is used only if it fills all buckets of all compositions; a bucket that too few targets fill is
-left out, and the coverage says so. A target's random examples and the order of slots are the same in all buckets as far
-as the bounds allow, so that comparisons of buckets are paired.
+*zero_context*. For the headline a target is used only if it fills all buckets of all compositions; a bucket that too
+few targets fill is left out, and the coverage says so. A target's random examples and the order of slots are the same
+in all buckets as far as the bounds allow, so that comparisons of buckets are paired. Two more series
+(:mod:`contrastive_context.contexts.series`) are for the appendix: a sample of all targets, each in the buckets that it
+fills, and targets that no arrival is similar enough to, with a paraphrase of themselves as stand-in.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from contrastive_context.config.base import Model
 from contrastive_context.config.tasks import Agreement, TaskEvaluation
-from contrastive_context.contexts.buckets import NO_BUCKET, bounds_of
+from contrastive_context.contexts.buckets import NO_BUCKET, bounds_of, bucket_of
 from contrastive_context.contexts.candidates import Candidates, Examples, iter_candidates
+from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, SERIES, STAND_INS
+from contrastive_context.contexts.stand_ins import StandIn
 from contrastive_context.errors import UserError
 from contrastive_context.randomness import id_bits, ranking, shuffled, stream
 from contrastive_context.retrieval.similarity import Vectors, between
@@ -52,8 +58,32 @@ def _top_k(candidates: Candidates, k: int, low: float, high: float, lowest: bool
 _REGISTRY = {"one_graded": _one_graded, "top_k": _top_k}
 
 
+def _beside_one_graded(candidates: Candidates, k: int, low: float, high: float) -> list[int]:
+    return candidates.take(k - 1, 0.0, low)
+
+
+def _beside_top_k(candidates: Candidates, k: int, low: float, high: float) -> list[int]:
+    return candidates.take(k - 1, 0.0, high, nearest=True)
+
+
+#: What stands beside a stand-in.
+_BESIDE = {"one_graded": _beside_one_graded, "top_k": _beside_top_k}
+
+
+class _Context(NamedTuple):
+    """Examples, the graded one first, and their similarities to the target."""
+
+    ids: list[str]
+    similarities: list[float]
+
+
 def freeze_contexts(
-    test: Examples, arrivals: Examples, train_embeddings: Vectors, settings: Settings, test_set: str = "test"
+    test: Examples,
+    arrivals: Examples,
+    train_embeddings: Vectors,
+    settings: Settings,
+    test_set: str = "test",
+    stand_ins: Mapping[int, StandIn] | None = None,
 ) -> tuple[pa.Table, dict]:
     """Choose targets and build their contexts in every composition and bucket.
 
@@ -63,11 +93,13 @@ def freeze_contexts(
         train_embeddings: vectors of the training set, for ``max_similarity_to_train``.
         settings: k, seed, number of targets, compositions, buckets, and when an example gives gold away.
         test_set: the test set's name.
+        stand_ins: rows of ``test`` → their usable paraphrase; None for no series of stand-ins.
 
     Returns:
         The table, a row per prompt, ordered by target id, composition and bucket (columns: prompt_id, target_id,
-        test_set, cluster, composition, bucket, example_ids, similarities, max_similarity, max_similarity_to_train,
-        seed), and the coverage: how many targets could fill each bucket, and which buckets are missing and why.
+        test_set, cluster, series, composition, bucket, example_ids, similarities, max_similarity,
+        max_similarity_to_train, seed), and the coverage: how many targets could fill each bucket, and which buckets are
+        missing and why.
 
     Raises:
         UserError: no bucket has enough targets.
@@ -77,7 +109,8 @@ def freeze_contexts(
     lowest = next(iter(bounds))
     key = stream("evaluation", evaluation.seed, settings.task)
     filled = np.zeros((len(test.ids), len(cells)), dtype=bool)
-    found: list[list[tuple[list[int], np.ndarray] | None]] = []
+    found: list[list[_Context | None]] = []
+    replaced: dict[int, tuple[str, list[_Context]]] = {}
     for row, candidates in enumerate(
         iter_candidates(test, arrivals, key, settings.agreement, evaluation.max_agreement)
     ):
@@ -86,14 +119,19 @@ def freeze_contexts(
             for composition, bucket in cells
         ]
         filled[row] = [rows is not None for rows in chosen]
-        found.append([None if rows is None else (rows, candidates.similarities[rows]) for rows in chosen])
+        found.append([None if rows is None else _real(arrivals, candidates, rows) for rows in chosen])
+        if stand_ins and row in stand_ins:
+            bucket = str(bucket_of(stand_ins[row].similarity, settings.buckets))
+            if contexts := _replacements(stand_ins[row], candidates, arrivals, settings, bounds[bucket]):
+                replaced[row] = bucket, contexts
 
-    compared, missing = _compared(filled, min(evaluation.min_targets, evaluation.targets))
+    at_least = min(evaluation.min_targets, evaluation.targets)
+    compared, missing = compared_cells(filled, at_least)
     fills_all = filled[:, compared].all(axis=1) & bool(compared)
-    contexts = {row: [found[row][cell] for cell in compared] for row in np.flatnonzero(fills_all).tolist()}
     bits = id_bits(test.ids)
-    order = ranking(stream("evaluation targets", evaluation.seed, settings.task), bits)
-    used = sorted([row for row in order.tolist() if row in contexts][: evaluation.targets])
+    order = ranking(stream("evaluation targets", evaluation.seed, settings.task), bits).tolist()
+    same = [row for row in order if fills_all[row]][: evaluation.targets]
+    replaced, too_few = _enough(replaced, order, evaluation.targets, at_least)
     coverage = {
         "targets": len(test.ids),
         "asked": evaluation.targets,
@@ -104,16 +142,40 @@ def freeze_contexts(
         "missing": [
             {"composition": cells[cell][0], "bucket": cells[cell][1], "reason": reason} for cell, reason in missing
         ],
-        "fillable_all": len(contexts),
-        "used": len(used),
+        "fillable_all": int(fills_all.sum()),
+        "used": len(same),
     }
     _check(coverage, settings, test_set)
-    slots = shuffled(stream("evaluation slots", evaluation.seed, settings.task), bits[used], settings.k)
+
+    # Row of the target → its prompts: composition, bucket and context, with the series that each counts in.
+    prompts: dict[int, dict[tuple[str, str], tuple[_Context, list[str]]]] = {}
+    for row in same:
+        prompts[row] = {cells[cell]: (found[row][cell], [SAME_TARGETS]) for cell in compared}
+    sampled = 0
+    for row in order[: evaluation.all_targets]:
+        # Compositions are compared on the same targets here too.
+        of_bucket = {bucket: [cell for cell in compared if cells[cell][1] == bucket] for bucket in bounds}
+        full = [cell for group in of_bucket.values() if filled[row, group].all() for cell in group]
+        sampled += bool(full)
+        for cell in full:
+            _, series = prompts.setdefault(row, {}).setdefault(cells[cell], (found[row][cell], []))
+            series.append(ALL_TARGETS)
+    for row, (bucket, contexts) in replaced.items():
+        for composition, context in zip(evaluation.compositions, contexts, strict=True):
+            prompts.setdefault(row, {})[composition, bucket] = context, [STAND_INS]
+    if evaluation.all_targets:
+        coverage["all_targets"] = {"drawn": min(evaluation.all_targets, len(order)), "used": sampled}
+    if stand_ins is not None:
+        used = Counter(bucket for bucket, _ in replaced.values())
+        coverage["stand_ins"] = {"used": {bucket: used[bucket] for bucket in bounds}, "missing": too_few}
+
+    rows = sorted(prompts)
+    slots = shuffled(stream("evaluation slots", evaluation.seed, settings.task), bits[rows], settings.k)
     nearest = (
-        between(test.embeddings, train_embeddings).top_k(1, rows=np.array(used), duplicates=True).similarities[:, 0]
+        between(test.embeddings, train_embeddings).top_k(1, rows=np.array(rows), duplicates=True).similarities[:, 0]
     )
     records = []
-    for row, slot, to_train in zip(used, slots, nearest.tolist(), strict=True):
+    for row, slot, to_train in zip(rows, slots.tolist(), nearest.tolist(), strict=True):
         common = {
             "target_id": test.ids[row],
             "test_set": test_set,
@@ -121,25 +183,70 @@ def freeze_contexts(
             "max_similarity_to_train": to_train,
             "seed": evaluation.seed,
         }
-        for (composition, bucket), (rows, similarities) in zip(
-            (cells[cell] for cell in compared), contexts[row], strict=True
-        ):
+        for composition, bucket in sorted(prompts[row], key=cells.index):
+            context, series = prompts[row][composition, bucket]
             records.append(
                 {
                     **common,
+                    "prompt_id": f"{test.ids[row]}.{composition}.{bucket}" + ".stand_in" * (series == [STAND_INS]),
+                    "series": series,
                     "composition": composition,
                     "bucket": bucket,
-                    "example_ids": [arrivals.ids[rows[i]] for i in slot],
-                    "similarities": similarities[slot],
-                    "max_similarity": similarities.max(),
+                    "example_ids": [context.ids[i] for i in slot],
+                    "similarities": [context.similarities[i] for i in slot],
+                    "max_similarity": max(context.similarities),
                 }
             )
+        counted = {name for _, series in prompts[row].values() for name in series}
         records.append(
-            {**common, "composition": "zero_context", "bucket": NO_BUCKET, "example_ids": [], "similarities": []}
+            {
+                **common,
+                "prompt_id": f"{test.ids[row]}.zero_context.{NO_BUCKET}",
+                "series": [name for name in SERIES if name in counted],
+                "composition": "zero_context",
+                "bucket": NO_BUCKET,
+                "example_ids": [],
+                "similarities": [],
+            }
         )
-    for record in records:
-        record["prompt_id"] = f"{record['target_id']}.{record['composition']}.{record['bucket']}"
     return pa.Table.from_pylist(records, schema=_schema(test.clusters.type)), coverage
+
+
+def _real(arrivals: Examples, candidates: Candidates, rows: list[int]) -> _Context:
+    return _Context([arrivals.ids[row] for row in rows], candidates.similarities[rows].tolist())
+
+
+def _replacements(
+    stand_in: StandIn, candidates: Candidates, arrivals: Examples, settings: Settings, bounds: tuple[float, float]
+) -> list[_Context]:
+    """Return a target's contexts with the stand-in, one per composition; none where an arrival is similar enough."""
+    if candidates.take(1, bounds[0], float("inf")):
+        return []
+    contexts = []
+    for composition in settings.evaluation.compositions:
+        rows = _BESIDE[composition](candidates, settings.k, *bounds)
+        if len(rows) < settings.k - 1:
+            return []
+        ids, similarities = _real(arrivals, candidates, rows)
+        contexts.append(_Context([stand_in.id, *ids], [stand_in.similarity, *similarities]))
+    return contexts
+
+
+def _enough(
+    replaced: Mapping[int, tuple[str, list[_Context]]], order: list[int], targets: int, at_least: int
+) -> tuple[dict[int, tuple[str, list[_Context]]], list[dict]]:
+    """Keep the first targets of each bucket that have a stand-in, and say which buckets have too few of them."""
+    by_bucket: dict[str, list[int]] = {}
+    for row in order:
+        if row in replaced:
+            by_bucket.setdefault(replaced[row][0], []).append(row)
+    kept = {row: replaced[row] for rows in by_bucket.values() if len(rows) >= at_least for row in rows[:targets]}
+    missing = [
+        {"bucket": bucket, "reason": f"{len(rows)} targets need and have a stand-in, fewer than {at_least}"}
+        for bucket, rows in by_bucket.items()
+        if len(rows) < at_least
+    ]
+    return kept, missing
 
 
 def _schema(cluster: pa.DataType) -> pa.Schema:
@@ -149,6 +256,7 @@ def _schema(cluster: pa.DataType) -> pa.Schema:
             ("target_id", pa.string()),
             ("test_set", pa.string()),
             ("cluster", cluster),
+            ("series", pa.list_(pa.string())),
             ("composition", pa.string()),
             ("bucket", pa.string()),
             ("example_ids", pa.list_(pa.string())),
@@ -160,7 +268,7 @@ def _schema(cluster: pa.DataType) -> pa.Schema:
     )
 
 
-def _compared(filled: np.ndarray, at_least: int) -> tuple[list[int], list[tuple[int, str]]]:
+def compared_cells(filled: np.ndarray, at_least: int) -> tuple[list[int], list[tuple[int, str]]]:
     """Choose the cells that are compared on the same targets.
 
     A cell that too few targets fill is left out. If too few targets fill all others together, the one that fewest fill

@@ -6,8 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from contrastive_context import artifacts
 from contrastive_context.columnar import read_columns
 from contrastive_context.config.base import Model
+from contrastive_context.contexts.series import series_of
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.scoring import parse_system, read_predictions
 
@@ -20,6 +22,7 @@ SCHEMA = pa.schema(
         ("model", pa.string()),
         ("metric", pa.string()),
         ("test_set", pa.string()),
+        ("series", pa.list_(pa.string())),
         ("composition", pa.string()),
         ("bucket", pa.string()),
         ("source", pa.string()),
@@ -61,6 +64,7 @@ def collect(
     contexts: str | Path,
     arrivals: str | Path,
     test: str | Path,
+    paraphrases: str | Path | None = None,
 ) -> pa.Table:
     """Join what belongs to each frozen prompt.
 
@@ -71,6 +75,7 @@ def collect(
         contexts: frozen evaluation contexts.
         arrivals: corpus file of the examples.
         test: corpus file of the targets.
+        paraphrases: file of the paraphrases that stand in for examples, if the contexts name such ones.
 
     Returns:
         A row per prompt in the order of the frozen contexts, columns as in ``SCHEMA``; answers in the order of
@@ -81,7 +86,7 @@ def collect(
     """
     texts = {
         row["id"]: (row["source"], row["target"])
-        for path in (arrivals, test)
+        for path in (arrivals, test, *([paraphrases] if paraphrases else []))
         for row in read_columns(path, ["id", "source", "target"]).to_pylist()
     }
     values = {
@@ -106,7 +111,8 @@ def collect(
                 }
             )
     rows = []
-    for row in read_columns(contexts, [*_FROZEN, "example_ids", "similarities"]).to_pylist():
+    frozen = artifacts.read_parquet(contexts, (*_FROZEN, "example_ids", "similarities"))
+    for row in frozen.to_dict("records"):
         if unknown := {row["target_id"], *row["example_ids"]} - texts.keys():
             raise UserError(f"{contexts}: id {min(unknown)} is in neither {arrivals} nor {test}; freeze them again")
         source, gold = texts[row["target_id"]]
@@ -116,6 +122,7 @@ def collect(
         ]
         rows.append(
             {name: row[name] for name in _FROZEN}
+            | {"series": series_of(row)}
             | {"task": settings.task, "model": settings.model_name, "metric": settings.metric}
             | {"source": source, "gold": gold, "context": context, "answers": answers.get(row["prompt_id"], [])}
         )

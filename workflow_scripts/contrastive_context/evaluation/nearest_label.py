@@ -7,6 +7,7 @@ from typing import Any
 
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
+from contrastive_context.contexts.series import series_of
 from contrastive_context.errors import UserError
 
 
@@ -21,10 +22,10 @@ def predict(contexts: "Any", targets: Mapping[str, str]) -> Iterator[dict[str, A
 
     Args:
         contexts: frame of frozen evaluation contexts.
-        targets: label of every arrival by id.
+        targets: label of every arrival, and of every paraphrase that stands in for one, by id.
 
     Raises:
-        UserError: a context names an example that is not among the arrivals.
+        UserError: a context names an example that is not among them.
     """
     for row in contexts.itertuples():
         if len(row.example_ids) == 0:
@@ -39,6 +40,7 @@ def predict(contexts: "Any", targets: Mapping[str, str]) -> Iterator[dict[str, A
             "prompt_id": row.prompt_id,
             "target_id": row.target_id,
             "test_set": row.test_set,
+            "series": series_of(row._asdict()),
             "composition": row.composition,
             "bucket": row.bucket,
             "step": 0,
@@ -51,16 +53,21 @@ def predict(contexts: "Any", targets: Mapping[str, str]) -> Iterator[dict[str, A
         }
 
 
-def predict_file(contexts: Path, arrivals: Path, out: Path) -> int:
+def predict_file(contexts: Path, arrivals: Path, out: Path, paraphrases: Path | None = None) -> int:
     """Write the predictions for frozen contexts as JSON lines; return how many.
 
     Args:
         contexts: Parquet of evaluation contexts.
         arrivals: Parquet of the corpus split the examples come from.
         out: JSONL to write.
+        paraphrases: Parquet of the paraphrases that stand in for examples, if the contexts name such ones.
     """
     corpus = artifacts.read_parquet(arrivals, ("id", "target"))
     targets = dict(zip(corpus["id"], corpus["target"], strict=True))
+    if paraphrases is not None:
+        more = artifacts.read_parquet(paraphrases, ("id", "target", "accepted"))
+        more = more[more["accepted"]]
+        targets |= dict(zip(more["id"], more["target"], strict=True))
     columns = ("prompt_id", "target_id", "test_set", "composition", "bucket", "example_ids", "similarities")
     count = 0
     with artifacts.atomic_path(out) as temporary, temporary.open("w", encoding="utf-8") as file:

@@ -13,6 +13,7 @@ from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.tasks import Bleu
 from contrastive_context.contexts.buckets import NO_BUCKET
+from contrastive_context.contexts.series import series_of
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.metrics import Metric, Segment, get_metric
 from contrastive_context.evaluation.segments import segment_id
@@ -152,10 +153,10 @@ def score(
         learned: learned metric → segment scores by id (:mod:`contrastive_context.evaluation.segments`).
 
     Returns:
-        A frame with one row per (prediction, metric): task, model, strategy, seed, step, test_set, composition,
-        bucket, prompt_id, target_id, cluster, metric, value, stats, and from the prediction, for the report,
-        stop_reason (length: cut at the limit) and dropped_examples (left out of the prompt for length); and the scorer,
-        for its count. A prompt that lost all its examples has bucket "none".
+        A frame with one row per (prediction, metric): task, model, strategy, seed, step, test_set, series (names),
+        composition, bucket, prompt_id, target_id, cluster, metric, value, stats, and from the prediction, for the
+        report, stop_reason (length: cut at the limit) and dropped_examples (left out of the prompt for length); and the
+        scorer, for its count. A prompt that lost all its examples has bucket "none".
 
     Raises:
         UserError: a torn line, a target that isn't in its test set, or a prompt answered twice at the same step.
@@ -191,12 +192,13 @@ def score(
             is_emptied = record["examples"] == 0 < record["dropped_examples"]
             emptied += is_emptied
             bucket = NO_BUCKET if is_emptied else record["bucket"]
+            series = series_of(record)
             segments = scorer.score(source, record["output"], reference)
             for metric, segment in zip(scorer.metrics, segments, strict=True):
                 rows.append(
                     (
                         settings.task, settings.model_name, strategy, seed, int(record["step"]), record["test_set"],
-                        record["composition"], bucket, record["prompt_id"], record["target_id"], cluster,
+                        series, record["composition"], bucket, record["prompt_id"], record["target_id"], cluster,
                         metric.name, segment.value, segment.stats, record["stop_reason"],
                         int(record["dropped_examples"]),
                     )
@@ -206,8 +208,8 @@ def score(
     if emptied:
         log.warning("%d prompts had no room for any example; they count in no bucket", emptied)
     columns = [
-        "task", "model", "strategy", "seed", "step", "test_set", "composition", "bucket", "prompt_id", "target_id",
-        "cluster", "metric", "value", "stats", "stop_reason", "dropped_examples",
+        "task", "model", "strategy", "seed", "step", "test_set", "series", "composition", "bucket", "prompt_id",
+        "target_id", "cluster", "metric", "value", "stats", "stop_reason", "dropped_examples",
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=columns)
     frame["seed"] = frame["seed"].astype("Int64")

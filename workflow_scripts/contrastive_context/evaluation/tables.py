@@ -15,10 +15,12 @@ from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.contexts.buckets import NO_BUCKET
+from contrastive_context.contexts.series import SAME_TARGETS, SERIES
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.bootstrap import Bootstrap, generator, interval
 from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.evaluation.scoring import parse_system
+from contrastive_context.evaluation.signatures import Checkpoint
 
 SCORE_COLUMNS = (
     "task", "model", "strategy", "seed", "step", "test_set", "composition", "bucket", "cluster", "metric", "value",
@@ -32,13 +34,16 @@ class Settings(Model):
 
     ``headline`` maps a task to its headline metric (absent: the first metric in its scores file). ``strategies`` maps a
     strategy to its kind: the paper's Zero is the strategy named "zero", else the first one of that kind. ``buckets``
-    maps a bucket to its lower edge.
+    maps a bucket to its lower edge, ``tokenizers`` a task to BLEU's tokenizer, ``learned`` a learned metric to its
+    model.
     """
 
     statistics: Statistics = Statistics()
     headline: dict[str, str] = {}
     strategies: dict[str, str] = {}
     buckets: dict[str, float] = {"low": 0.0, "medium": 0.33, "high": 0.67}
+    tokenizers: dict[str, str] = {}
+    learned: dict[str, Checkpoint] = {}
 
     def role(self, kind: str) -> str:
         """Return the strategy that stands for one of the paper's."""
@@ -133,10 +138,17 @@ def read_probes(paths: Iterable[str | Path]) -> "Any":
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
-def score_cells(frame: "Any", statistics: Statistics) -> Cells:
-    """Group segment scores (``read_scores``) into cells; prompts that lost all their examples are in none."""
+def score_cells(frame: "Any", statistics: Statistics, series: str = SAME_TARGETS) -> Cells:
+    """Group segment scores (``read_scores``) into cells; prompts that lost all their examples are in none.
+
+    Args:
+        frame: segment scores; without a column ``series`` all are of the headline.
+        statistics: resamples and seed.
+        series: the series to take. In all but the headline's, buckets have targets of their own, so ``zero_context``
+            has a cell per bucket: the same targets without any example.
+    """
     result = Cells()
-    frame = frame[(frame["bucket"] != NO_BUCKET) | (frame["composition"] == "zero_context")]
+    frame = _of_series(frame[(frame["bucket"] != NO_BUCKET) | (frame["composition"] == "zero_context")], series)
     for task, rows in frame.groupby("task", sort=True):
         result.headline[task] = rows["metric"].iloc[0]
     for (task, test_set), rows in frame.groupby(["task", "test_set"], sort=True):
@@ -153,6 +165,34 @@ def score_cells(frame: "Any", statistics: Statistics) -> Cells:
                 metric.aggregate(values, stats), boot, cell["cluster"], metric.matrix(values, stats), metric.from_sums
             )
     return result
+
+
+def _of_series(frame: "Any", series: str) -> "Any":
+    import pandas as pd
+
+    if "series" in frame:
+        frame = frame[[series in names for names in frame["series"]]]
+    elif series != SAME_TARGETS:
+        return frame.iloc[:0]
+    if series == SAME_TARGETS:
+        return frame
+    bare = frame["composition"] == "zero_context"
+    target = ["task", "test_set", "target_id"]
+    buckets = frame.loc[~bare, [*target, "bucket"]].drop_duplicates()
+    return pd.concat([frame[~bare], frame[bare].drop(columns="bucket").merge(buckets, on=target)], ignore_index=True)
+
+
+def score_table(frame: "Any", statistics: Statistics) -> "Any":
+    """Return the tidy table of segment scores, all series one below the other, the headline's first."""
+    import pandas as pd
+
+    parts = []
+    for series in SERIES:
+        part = table(score_cells(frame, statistics, series), statistics, "bucket")
+        part.insert(part.columns.get_loc("composition"), "series", series)
+        if len(part) or series == SAME_TARGETS:
+            parts.append(part)
+    return pd.concat(parts, ignore_index=True)
 
 
 def probe_cells(frame: "Any", statistics: Statistics) -> Cells:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from contrastive_context.contexts.series import SAME_TARGETS
 from contrastive_context.figures import style
 from contrastive_context.figures.style import FigureSettings
 
 COLUMNS = (
-    "task", "test_set", "model", "strategy", "seed", "seeds", "step", "composition", "bucket", "metric", "value",
-    "ci_low", "ci_high", "n", "missing",
+    "task", "test_set", "model", "strategy", "seed", "seeds", "step", "series", "composition", "bucket", "metric",
+    "value", "ci_low", "ci_high", "n", "missing",
 )  # fmt: skip
 NOT_RUN, NOT_TRAINED, NOT_FILLED, NOT_SCORED = "not run", "not trained", "no target fills it", "no scores"
 
@@ -18,11 +19,21 @@ def last_step(scores: "Any") -> "Any":
     return scores.loc[scores["step"] == scores.groupby(keys)["step"].transform("max")]
 
 
+def with_series(scores: "Any") -> "Any":
+    """Return a scores table with its column ``series``; where there is none, all rows are of the headline."""
+    return scores if "series" in scores else scores.assign(series=SAME_TARGETS)
+
+
+def of_series(scores: "Any", name: str = SAME_TARGETS) -> "Any":
+    """Keep the rows of one series."""
+    return with_series(scores).loc[lambda rows: rows["series"] == name]
+
+
 def score_cells(scores: "Any", settings: FigureSettings, *, everything: bool = False) -> "Any":
     """Return the cells of the scores table that figures draw, one row each, missing ones with a reason.
 
-    Last step; over all training runs where there are several. Of a cell that should be there and isn't, value,
-    interval and n are NA and ``missing`` says why; of all others it is empty.
+    The headline's series, last step; over all training runs where there are several. Of a cell that should be there and
+    isn't, value, interval and n are NA and ``missing`` says why; of all others it is empty.
 
     Args:
         scores: R/tables/scores.
@@ -36,13 +47,22 @@ def score_cells(scores: "Any", settings: FigureSettings, *, everything: bool = F
 
     if not len(scores):
         return pd.DataFrame(columns=list(COLUMNS))
-    scores = scores.loc[scores["value"].notna()]
+    scores = of_series(scores.loc[scores["value"].notna()])
     scores = style.headline_seed(last_step(scores)).assign(missing="")
     if not everything:
         headline = {task: rows["metric"].iloc[0] for task, rows in scores.groupby("task")} | settings.headline
         scores = scores.loc[scores["metric"] == scores["task"].map(headline)]
         scores = scores.loc[~scores["strategy"].isin(settings.ablations())]
     return pd.concat([scores, _missing(scores, settings, everything)], ignore_index=True)[list(COLUMNS)]
+
+
+def appendix_cells(scores: "Any", settings: FigureSettings, series: str) -> "Any":
+    """Return the measured cells of a series beside the headline's, all metrics and strategies, as in `score_cells`.
+
+    Each bucket has targets of its own; ``zero_context`` in a bucket is the same targets without any example.
+    """
+    rows = of_series(scores.loc[scores["value"].notna()], series)
+    return style.headline_seed(last_step(rows)).assign(missing="")[list(COLUMNS)]
 
 
 def _missing(scores: "Any", settings: FigureSettings, everything: bool) -> "Any":
@@ -80,7 +100,7 @@ def _missing(scores: "Any", settings: FigureSettings, everything: bool) -> "Any"
                             reason = NOT_SCORED
                         rows.append(
                             {"task": task, "test_set": test_set, "model": owner, "strategy": name, "metric": metric,
-                             "composition": composition, "bucket": bucket, "missing": reason}
+                             "series": SAME_TARGETS, "composition": composition, "bucket": bucket, "missing": reason}
                         )  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).drop_duplicates()
     return frame.astype({name: scores[name].dtype for name in ("value", "ci_low", "ci_high")})

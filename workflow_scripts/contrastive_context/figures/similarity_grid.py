@@ -1,16 +1,23 @@
 """Accuracy against context similarity (the paper's Figure 3): rows task × test set × composition, columns models."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, STAND_INS
 from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.figures import style
-from contrastive_context.figures.cells import NOT_RUN, missing_in_words, score_cells
+from contrastive_context.figures.cells import NOT_RUN, appendix_cells, missing_in_words, score_cells
 from contrastive_context.figures.style import FigureSettings
 
 COMPOSITIONS = {
     "one_graded": "one graded example among random ones",
     "top_k": "the k nearest of a thinned pool",
+}
+#: In the appendix alone.
+_APPENDIX = {
+    ALL_TARGETS: "all targets, each in the buckets that it fills",
+    STAND_INS: "paraphrases of the targets stand in",
 }
 _SHORT = {"one_graded": "one graded", "top_k": "k nearest"}
 _NO_CONTEXT_X = -1.15
@@ -28,8 +35,18 @@ def _edge(value: float) -> str:
 
 
 def select(scores: "Any", settings: FigureSettings, *, everything: bool = False) -> "Any":
-    """Return the cells that :func:`draw` draws (see :func:`cells.score_cells`); they are written beside the figure."""
-    return score_cells(scores, settings, everything=everything)
+    """Return the cells that :func:`draw` draws (see :func:`cells.score_cells`); they are written beside the figure.
+
+    Args:
+        scores: R/tables/scores.
+        settings: what is expected, headline metrics.
+        everything: also other metrics, ablations, and the series beside the headline's.
+    """
+    import pandas as pd
+
+    cells = score_cells(scores, settings, everything=everything)
+    more = [appendix_cells(scores, settings, series) for series in _APPENDIX] if everything and len(scores) else []
+    return pd.concat([cells, *(part for part in more if len(part))], ignore_index=True)
 
 
 def draw(cells: "Any", settings: FigureSettings) -> list["Any"]:
@@ -58,10 +75,12 @@ def _draw(cells: "Any", settings: FigureSettings) -> list["Any"]:
     marks = style.marks(style.systems(cells, settings), settings)
     plan = _plan(cells, settings)
     runs = style.seeds_in_words(measured)
+    # Beside the headline each bucket has targets of its own, and a zero-shot score of its own.
+    dashes = ", or a dash in a bucket" if (measured["series"] != SAME_TARGETS).any() else ""
     note = (
         f"last training step{', ' + runs if runs else ''}; "
         f"bars: {style.bars_in_words(measured, settings.confidence)}\n"
-        "zero-shot: the same targets without any example (how easy they are)"
+        f"zero-shot{dashes}: the same targets without any example (how easy they are)"
     )
     pages = style.Pages([row for row, _ in plan], marks, note)
     for axes, (_, panels) in zip(pages.axes, plan, strict=True):
@@ -69,6 +88,8 @@ def _draw(cells: "Any", settings: FigureSettings) -> list["Any"]:
         here = cells.loc[
             (cells["task"] == place.task) & (cells["test_set"] == place.test_set) & (cells["metric"] == place.metric)
         ]
+        of_all = here
+        here = here.loc[here["series"] == place.series]
         for ax, panel in zip(axes, panels, strict=True):
             rows = here.loc[
                 here["composition"].isin([panel.composition, "zero_context"])
@@ -78,8 +99,8 @@ def _draw(cells: "Any", settings: FigureSettings) -> list["Any"]:
             if ax is not axes[0]:
                 ax.tick_params(labelleft=False)
             ax.set_xlabel("max. similarity to context", fontsize=style.points(6.5), labelpad=2)
-        # One range for all rows of a test set, so that compositions compare.
-        if limits := style.extent(here):
+        # One range for all rows of a test set, so that compositions and series compare.
+        if limits := style.extent(of_all):
             style.limits(axes, *limits)
         info = get_metric(place.metric)
         style.value_label(axes[0], info.title, f"0–{info.maximum:g}")
@@ -90,6 +111,7 @@ class _Place(NamedTuple):
     task: str
     test_set: str
     metric: str
+    series: str
     composition: str
     model: str
 
@@ -107,29 +129,38 @@ def _plan(cells: "Any", settings: FigureSettings) -> list[tuple[style.Row, list[
         models = style.models_of(cells, task, settings)
         for test_set in style.ordered(list(of_task["test_set"].unique()), settings.order("test_sets")):
             of_set = of_task.loc[of_task["test_set"] == test_set]
-            graded = [name for name in of_set["composition"].unique() if name != "zero_context"]
-            compositions = style.ordered(graded, settings.compositions)
-            for metric in style.ordered(list(of_set["metric"].unique()), [settings.headline.get(task, "")]):
-                header = f"{settings.title('tasks', task)} · {settings.title('test_sets', test_set)}"
-                header += f" · {get_metric(metric).title}" if many else ""
-                if len(compositions) > 1 and len(compositions) * len(models) <= style.MAX_COLUMNS:
-                    places = [_Place(task, test_set, metric, name, model) for model in models for name in compositions]
-                    titles = [
-                        f"{settings.title('models', place.model)}: {_SHORT.get(place.composition, place.composition)}"
-                        for place in places
-                    ]
-                    beside.append((0, style.Row(header, titles), places))
-                    continue
-                for order, composition in enumerate(compositions):
-                    for start in range(0, len(models), style.MAX_COLUMNS):
-                        chunk = models[start : start + style.MAX_COLUMNS]
-                        places = [_Place(task, test_set, metric, composition, model) for model in chunk]
-                        row = style.Row(
-                            f"{header} · {COMPOSITIONS.get(composition, composition.replace('_', ' '))}",
-                            [settings.title("models", model) for model in chunk],
-                        )
-                        beside.append((order, row, places))
+            for series in [name for name in (SAME_TARGETS, *_APPENDIX) if name in set(of_set["series"])]:
+                of_series = of_set.loc[of_set["series"] == series]
+                graded = [name for name in of_series["composition"].unique() if name != "zero_context"]
+                compositions = style.ordered(graded, settings.compositions)
+                for metric in style.ordered(list(of_series["metric"].unique()), [settings.headline.get(task, "")]):
+                    header = f"{settings.title('tasks', task)} · {settings.title('test_sets', test_set)}"
+                    header += f" · {get_metric(metric).title}" if many else ""
+                    header += f" · {_APPENDIX[series]}" if series in _APPENDIX else ""
+                    beside += _rows(header, (task, test_set, metric, series), compositions, models, settings)
     return [(row, places) for _, row, places in sorted(beside, key=lambda entry: entry[0])]
+
+
+def _rows(
+    header: str, where: tuple[str, str, str, str], compositions: list[str], models: list[str], settings: FigureSettings
+) -> list[tuple[int, style.Row, list[_Place]]]:
+    """Return the rows of one task, test set, metric and series, each with its place in the order of compositions."""
+    if len(compositions) > 1 and len(compositions) * len(models) <= style.MAX_COLUMNS:
+        places = [_Place(*where, name, model) for model in models for name in compositions]
+        titles = [
+            f"{settings.title('models', place.model)}: {_SHORT.get(place.composition, place.composition)}"
+            for place in places
+        ]
+        return [(0, style.Row(header, titles), places)]
+    rows = []
+    for order, composition in enumerate(compositions):
+        title = COMPOSITIONS.get(composition, composition.replace("_", " "))
+        for start in range(0, len(models), style.MAX_COLUMNS):
+            chunk = models[start : start + style.MAX_COLUMNS]
+            places = [_Place(*where, composition, model) for model in chunk]
+            row = style.Row(f"{header} · {title}", [settings.title("models", model) for model in chunk])
+            rows.append((order, row, places))
+    return rows
 
 
 def _panel(ax: "Any", panel: "Any", place: _Place, marks: Mapping[str, style.Mark], settings: FigureSettings) -> None:
@@ -151,7 +182,12 @@ def _panel(ax: "Any", panel: "Any", place: _Place, marks: Mapping[str, style.Mar
         rows = graded.loc[graded["strategy"] == name].set_index("bucket").reindex(buckets)
         style.draw_points(ax, [positions[b] + offset for b in buckets], rows, marks[name])
         bare = panel.loc[(panel["strategy"] == name) & (panel["composition"] == "zero_context")]
-        style.draw_points(ax, [_NO_CONTEXT_X + offset] * len(bare), bare, marks[name], join=False)
+        if place.series == SAME_TARGETS:
+            style.draw_points(ax, [_NO_CONTEXT_X + offset] * len(bare), bare, marks[name], join=False)
+        else:
+            xs = [positions[bucket] + offset for bucket in bare["bucket"]]
+            bare = bare.assign(ci_low=float("nan"), ci_high=float("nan"))
+            style.draw_points(ax, xs, bare, dataclasses.replace(marks[name], marker="_"), join=False)
     counts = graded["n"].dropna().astype(int).tolist()
     # On the left: high similarity is where the points are high.
     style.remark(ax, counts, missing_in_words(graded, marks, buckets), x=0.26, side="left")

@@ -9,6 +9,7 @@ import numpy as np
 
 from contrastive_context import artifacts, cli
 from contrastive_context.config.templates import Template
+from contrastive_context.contexts.series import series_of
 from contrastive_context.errors import UserError
 from contrastive_context.journal import Journal
 from contrastive_context.models.settings import InferenceSettings
@@ -166,6 +167,7 @@ def predict(
     task: str = "",
     label: str = "generate",
     journal: Journal | None = None,
+    paraphrases: str | Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield one prediction record per frozen evaluation prompt (the format of ``predictions/….jsonl``).
 
@@ -183,6 +185,7 @@ def predict(
         task: the task's key in the configuration, for messages.
         label: shown beside the progress bar.
         journal: keeps every answer as soon as its batch is done; prompts that it knows are not answered again.
+        paraphrases: file of the paraphrases that stand in for examples, if the contexts name such ones.
 
     Raises:
         UserError: a context names an id that its corpus lacks.
@@ -192,10 +195,16 @@ def predict(
     columns = ("id", "source", "target")
     examples = artifacts.read_parquet(arrivals, columns).set_index("id")
     pairs = dict(zip(examples.index, zip(examples["source"], examples["target"], strict=True), strict=True))
+    if paraphrases is not None:
+        texts = artifacts.read_parquet(paraphrases, (*columns, "accepted"))
+        texts = texts.loc[texts["accepted"], list(columns)]
+        pairs |= {name: (source, target) for name, source, target in texts.itertuples(index=False)}
     encoder = PromptEncoder(tokenizer, template, max_positions(model), task)
     encoder.add((source for source, _ in pairs.values()), (target for _, target in pairs.values()))
     wanted = ("prompt_id", "target_id", "test_set", "composition", "bucket", "example_ids", "similarities")
-    frozen = artifacts.read_parquet(contexts, wanted)[list(wanted)]
+    frozen = artifacts.read_parquet(contexts, wanted)
+    series = [series_of(row) for row in frozen.to_dict("records")]
+    frozen = frozen[list(wanted)]
     sources = artifacts.read_parquet(test, columns).set_index("id")["source"].to_dict()
     encoder.add(sources[target] for target in frozen["target_id"] if target in sources)
     prompts = []
@@ -233,11 +242,12 @@ def predict(
     )
     new = dict(zip(pending, answers, strict=True))
     outputs = [new[i] if i in new else Generation(*known[name]) for i, name in enumerate(names)]
-    for row, prompt, output in zip(frozen.itertuples(index=False), prompts, outputs, strict=True):
+    for row, prompt, output, counted_in in zip(frozen.itertuples(index=False), prompts, outputs, series, strict=True):
         yield {
             "prompt_id": row.prompt_id,
             "target_id": row.target_id,
             "test_set": row.test_set,
+            "series": counted_in,
             "composition": row.composition,
             "bucket": row.bucket,
             "step": step,

@@ -53,6 +53,7 @@
     const article = element("article", "", "example");
     const where = ["task", "model"].map((field) => title(FIELDS[field], prompt[field]));
     where.push(...["test_set", "composition", "bucket"].map((field) => title({}, prompt[field])));
+    if (!prompt.series.includes("same_targets")) where.push(...prompt.series.map((name) => title({}, name)));
     article.append(element("h3", where.join(" · ")));
     const pair = element("table");
     row(pair, "source", text(prompt.source));

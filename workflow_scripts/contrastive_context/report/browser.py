@@ -70,7 +70,8 @@ def browser(files: Sequence[Path], titles: dict[str, dict[str, str]], seed: int 
 
 
 _COLUMNS = [
-    "task", "model", "metric", "test_set", "composition", "bucket", "target_id", "source", "gold", "context", "answers",
+    "task", "model", "metric", "test_set", "series", "composition", "bucket", "target_id", "source", "gold", "context",
+    "answers",
 ]  # fmt: skip
 
 

@@ -82,8 +82,10 @@ def usage(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]
             tuned = {f"{strategy}-seed{seed}" for strategy in entry["strategies"] for seed in entry["seeds"]}
             systems.setdefault((entry["task"], model), {"base"}).update(tuned)
         for strategy in entries("strategies", entry["strategies"]):
-            if strategy.get("kind") == "contrastive" and strategy.get("epsilon", 0) > 0:
+            shown = strategy.get("kind") == "contrastive" and strategy.get("epsilon", 0) > 0
+            if shown or strategy.get("augmentation", 0) > 0:
                 used["paraphrasers"].add(strategy.get("paraphrasers", {}).get(entry["task"]))
+    used["paraphrasers"] |= {(task.get("evaluation") or {}).get("paraphraser") for task in entries("tasks", tasks)}
     used["encoders"] = {task.get("encoder") for task in entries("tasks", tasks)}
     corpora = [task.get("corpus") or {} for task in entries("tasks", tasks)]
     sources = corpora + entries("encoders", used["encoders"]) + entries("models", models)
