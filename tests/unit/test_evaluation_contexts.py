@@ -213,7 +213,8 @@ def test_a_stand_in_is_shown_where_no_arrival_is_similar_enough_and_nowhere_else
         assert best[row.target_id] < 0.67 and len(row.example_ids) == 3
         others = [value for id_, value in zip(row.example_ids, row.similarities, strict=True) if id_ not in shown]
         assert max(others) < 0.67
-    bare = frame[(frame["composition"] == "zero_context") & [STAND_INS in series for series in frame["series"]]]
+    counted = frame[[STAND_INS in series for series in frame["series"]]]
+    bare = counted[counted["composition"] == "zero_context"]
     assert set(bare["target_id"]) == set(held["target_id"])
     # The headline knows nothing of it.
     plain, _ = freeze_contexts(test, arrivals, arrivals.embeddings, config(min_targets=2))
