@@ -95,4 +95,5 @@ rule export_latex:
 rule tables:
     input:
         rules.build_tables.output,
+        rules.list_losses.output,
         rules.export_latex.output,

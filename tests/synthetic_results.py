@@ -174,13 +174,35 @@ def write_run(repository, folder):
     probes = write_probes(folder / "probes", models=("llama", "qwen3"))
     run_step(repository, "build_tables", {"statistics": {"resamples": 100}}, "--scores", *scores, "--probes", *probes,
              "--out-dir", folder / "tables")  # fmt: skip
+    write_losses(repository, folder)
     write_figures(repository, folder)
     return folder
+
+
+COUNTS = {
+    "train": {"generated": 1009, "dropped": {"duplicate_source": 2}, "kept": 1007},
+    "test": {"in_domain": {"generated": 5, "dropped": {}, "kept": 5}},
+}
+COVERAGE = {
+    "in_domain": {"missing": [{"composition": "top_k", "bucket": "huge", "reason": "3 targets of 300 fill it"}]}
+}
+
+
+def write_losses(repository, folder, settings=None):
+    """List the losses of <folder>/tables and <folder>/scores with made-up counts, by the entry point itself."""
+    for name, record in (("corpus/lexicon/counts.json", COUNTS), ("contexts/lexicon/eval.coverage.json", COVERAGE)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(record))
+    run_step(repository, "list_losses", settings or {}, "--scores", folder / "tables/scores.parquet", "--probes",
+             folder / "tables/probes.parquet", "--segments", *sorted((folder / "scores/lexicon").glob("*.parquet")),
+             "--counts", folder / "corpus/lexicon/counts.json", "--coverage",
+             folder / "contexts/lexicon/eval.coverage.json", "--out-dir", folder / "tables")  # fmt: skip
 
 
 def report_inputs(folder, **more):
     """Name what a report of such a run is built from."""
     from contrastive_context.report.build import Inputs
 
-    tables = {name: folder / "tables" / f"{name}.parquet" for name in ("scores", "probes", "findings")}
+    names = ("scores", "probes", "findings", "missing", "dropped", "truncated")
+    tables = {name: folder / "tables" / f"{name}.parquet" for name in names}
     return Inputs(**tables, figures=folder / "figures", **more)

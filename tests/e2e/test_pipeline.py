@@ -123,6 +123,44 @@ def test_a_fresh_clone_takes_kept_results_over(cloned):
     assert "Nothing to be done" in run(cloned, "--dry-run")
 
 
+def test_a_report_on_what_is_finished_trains_nothing_and_names_the_rest(cloned):
+    results = cloned / "results/tiny"
+    complete = pd.read_csv(results / "tables/scores.csv")
+    shutil.rmtree(results / "finetune/lexicon/tiny-llama/zero-seed0")
+    for gone in (*results.glob("predictions/*/*/contrastive-*"), *results.glob("probes/*/*/zero-*")):
+        gone.unlink()
+    output = run(cloned, "--config", "only_finished=true")
+    assert not re.search(r"^(finetune|generate|run_probes|build_corpus) →", output, flags=re.MULTILINE)
+    missing = pd.read_csv(results / "tables/missing.csv")
+    assert dict(zip(missing["strategy"] + " " + missing["what"], missing["reason"], strict=True)) == {
+        "zero answers": "not trained", "zero probes": "not trained", "contrastive answers": "no answers yet",
+    }  # fmt: skip
+    scores = pd.read_csv(results / "tables/scores.csv")
+    expected = complete[complete["strategy"].isin(["base", "nearest_label"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(scores, expected)
+    drawn = pd.read_csv(results / "figures/fig3_similarity_grid.csv")
+    gone = drawn[drawn["strategy"] == "contrastive"]
+    assert set(gone["missing"]) == {"no answers yet"} and gone["value"].isna().all()
+    page = (results / "report.html").read_text()
+    assert "The grid is not finished" in page and "no answers yet" in page
+    # The whole study makes what was missing, and tables, figures and report anew.
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", run(cloned, "--dry-run"), flags=re.MULTILINE))
+    assert counts["finetune"] == "1" and counts["generate"] == "2" and counts["build_report"] == "1"
+
+
+def test_without_anything_finished_there_is_no_report(repository, tmp_path):
+    folder = make_checkout(repository, tmp_path / "new", repository / GRID)
+    process = start(folder, "--config", "only_finished=true")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0 and "not trained: 2" in output and "Traceback" not in output
+
+
+def test_snakemakes_own_report_has_the_captions(finished, tmp_path):
+    run(finished, "--report", str(tmp_path / "report.html"))
+    text = (tmp_path / "report.html").read_text()
+    assert "Counterpart of the paper" in text and "3, appendix: full grid" in text
+
+
 def test_in_a_fresh_clone_an_edit_reruns_what_it_should(cloned):
     (cloned / "edit.yaml").write_text("strategies: {contrastive: {p: 0.4}}\n")
     listed = run(cloned, "--dry-run", "--configfile", "config.yaml", "envs/overlays/quickstart.yaml", "grid.yaml",

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from contrastive_context.evaluation import latex
-from contrastive_context.evaluation.numbers import with_interval, written
+from contrastive_context.evaluation.numbers import share, with_interval, written
 from contrastive_context.figures.style import FigureSettings
-from contrastive_context.report.build import Inputs, Settings, render
-from synthetic_results import run_step, write_figures, write_probes, write_scores
+from contrastive_context.report.build import Settings, render
+from synthetic_results import report_inputs, run_step, write_figures, write_losses, write_probes, write_scores
 
 HOSTILE = "100% <b>_{x}^2~\\ & #1 $y$"
 KEYS = {
@@ -31,7 +31,8 @@ def run(repository, tmp_path_factory):
     run_step(repository, "export_latex", SETTINGS, "--scores", tables[0], "--probes", tables[1], "--findings",
              tables[2], "--out-dir", folder / "tables")  # fmt: skip
     write_figures(repository, folder, SETTINGS)
-    text = render(Inputs(*tables, figures=folder / "figures"), Settings(model_titles={"llama": HOSTILE}))
+    write_losses(repository, folder, SETTINGS)
+    text = render(report_inputs(folder), Settings(model_titles={"llama": HOSTILE}))
     (folder / "report.html").write_text(text)
     return folder
 
@@ -82,8 +83,27 @@ def test_paired_differences_agree(run):
         assert text in rows and text in page
 
 
+def test_what_was_truncated_dropped_or_is_missing_agrees(run):
+    page = _text_of(run / "report.html")
+    latex_of = {name: _plain((run / f"tables/{name}.tex").read_text()) for name in ("truncated", "dropped", "missing")}
+    truncated = pd.read_csv(run / "tables/truncated.csv")
+    assert len(truncated) == 2 * 5 + 1
+    for row in truncated.itertuples():
+        numbers = [f"{row.answers:,}", share(row.cut, row.answers), share(row.shortened, row.answers)]
+        assert " & ".join(numbers).replace("%", r"\%") in latex_of["truncated"]
+        assert " ".join(numbers) in page
+    dropped = pd.read_csv(run / "tables/dropped.csv")
+    assert list(dropped["what"]) == ["read", "read", "dropped: duplicate source", "kept", "kept"]
+    for row in dropped.itertuples():
+        assert f"{row.rows:,}" in latex_of["dropped"] and f"{row.rows:,}" in page
+    missing = pd.read_csv(run / "tables/missing.csv")
+    assert len(missing)
+    for reason in missing["reason"]:
+        assert reason in latex_of["missing"] and reason in page
+
+
 def test_latex_is_booktabs_with_every_special_escaped(run):
-    for name in ("scores", "probes", "findings"):
+    for name in ("scores", "probes", "findings", "truncated"):
         text = (run / f"tables/{name}.tex").read_text()
         assert r"\toprule" in text and r"\bottomrule" in text and text.count(r"\begin{table}") >= 1
         assert (

@@ -19,10 +19,6 @@ def run(repository, tmp_path_factory):
     """Tables and figures made by the entry points themselves."""
     folder = tmp_path_factory.mktemp("run")
     write_run(repository, folder)
-    (folder / "counts.json").write_text(
-        json.dumps({"train": {"generated": 9, "dropped": {"duplicate_source": 2}, "kept": 7},
-                    "test": {"in_domain": {"generated": 5, "dropped": {}, "kept": 5}}})
-    )  # fmt: skip
     (folder / "coverage.json").write_text(json.dumps({"asked": 300, HOSTILE: [1, 2]}))
     return folder
 
@@ -76,7 +72,7 @@ def test_hostile_text_is_escaped(run):
     settings = Settings(
         title=HOSTILE, run=HOSTILE, config=config, model_titles={"llama": HOSTILE}, task_titles={"lexicon": HOSTILE}
     )
-    inputs = report_inputs(run, coverage={HOSTILE: run / "coverage.json"}, counts={HOSTILE: run / "counts.json"})
+    inputs = report_inputs(run, coverage={HOSTILE: run / "coverage.json"})
     text = render(inputs, settings)
     page = _parse(text)
     assert "script" not in page.tags and "<script" not in text
@@ -86,12 +82,13 @@ def test_hostile_text_is_escaped(run):
 def test_counts_provenance_licences_and_config_are_there(run):
     sidecars = sorted((run / "tables").glob("*.provenance.json"))
     config = {"packages": {"llm-x": {"version": "0.1", "licence": "Apache-2.0", "contents": "weights"}}, "k": 5}
-    inputs = report_inputs(run, counts={"lexicon": run / "counts.json"}, coverage={"a": run / "coverage.json"},
-                     provenance=sidecars)  # fmt: skip
+    inputs = report_inputs(run, coverage={"a": run / "coverage.json"}, provenance=sidecars)
     text = render(inputs, Settings(config=config))
     for expected in ("test/in_domain", "Apache-2.0", "llm-x", "numpy", "CPUs", "Where we had"):
         assert expected in text, expected
-    assert "<td>dropped: duplicate source</td><td>2</td><td></td>" in text
+    assert '<th scope="row">dropped: duplicate source</th><td>2</td><td></td>' in text
+    assert '<th scope="row">kept</th><td>1,007</td><td>5</td>' in text
+    assert "top k/huge (in domain)" in text and "3 targets of 300 fill it" in text
     assert "&#34;k&#34;: 5" in text
 
 
@@ -166,12 +163,10 @@ def test_sidecars_are_those_of_the_grids_steps(tmp_path):
 
 
 def test_cut_answers_and_shortened_prompts_are_listed(run):
-    inputs = report_inputs(run, segments=[run / "scores/lexicon/llama.parquet"])
-    text = render(inputs, Settings(tasks=["lexicon"], models=["llama"]))
-    rows = dict(re.findall(r'<th scope="row">(\w+)</th>\n<td>840</td>(<td>.*)</tr>', text))
-    assert rows["Zero"] == "<td>25.0%</td><td>84 (10.0%)</td>"
-    assert rows["Random"] == "<td>0.0%</td><td>0 (0.0%)</td>"
-    assert "Cut answers" not in render(report_inputs(run), Settings())
+    text = render(report_inputs(run), Settings(tasks=["lexicon"], models=["llama"]))
+    rows = dict(re.findall(r'<td>llama</td><th scope="row">(\w+)</th>\n<td>840</td>(<td>.*)</tr>', text))
+    assert rows["Zero"] == "<td>210 (25.0%)</td><td>84 (10.0%)</td>"
+    assert rows["Random"] == "<td>0 (0.0%)</td><td>0 (0.0%)</td>"
 
 
 def test_captions_say_what_a_point_rests_on(run, tmp_path):

@@ -6,11 +6,14 @@ Text that is not Latin needs XeLaTeX or LuaLaTeX and a font that has it.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from contrastive_context.contexts.series import SAME_TARGETS
+from contrastive_context.evaluation import losses
 from contrastive_context.evaluation.metrics import get_metric
-from contrastive_context.evaluation.numbers import with_interval, written
-from contrastive_context.figures.cells import last_step
+from contrastive_context.evaluation.numbers import share, with_interval, written
+from contrastive_context.figures.cells import last_step, with_series
 from contrastive_context.figures.style import FigureSettings, headline_seed, ordered, systems
 
+HEADER = "% needs \\usepackage{booktabs}\n"
 COMPOSITIONS = {"zero_context": "zero-shot", "one_graded": "one graded", "top_k": "k nearest"}
 PROBES = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid label)", "copy": "Copy"}
 _SPECIAL = str.maketrans(
@@ -28,18 +31,19 @@ def escape(text: str) -> str:
 
 
 def scores(table: "Any", settings: FigureSettings) -> str:
-    """Return the table of scores: per task, test set and metric, systems × (composition, bucket) at the last step."""
+    """Return tables of scores: per task, test set, series and metric, systems × (composition, bucket), last step."""
     if not len(table):
         return ""
-    rows = headline_seed(last_step(table))
+    rows = headline_seed(last_step(with_series(table)))
     buckets = ["none", *settings.bucket_names()]
     parts = []
-    for (task, test_set, metric), here in _groups(rows, ["task", "test_set", "metric"], settings):
+    for (task, test_set, series, metric), here in _groups(rows, ["task", "test_set", "series", "metric"], settings):
         pairs = dict.fromkeys(zip(here["composition"], here["bucket"], strict=True))
         columns = sorted(pairs, key=lambda pair: (list(COMPOSITIONS).index(pair[0]) if pair[0] in COMPOSITIONS else 9,
                                                   buckets.index(pair[1]) if pair[1] in buckets else 9))  # fmt: skip
         info = get_metric(metric)
         caption = f"{settings.title('tasks', task)}, {settings.title('test_sets', test_set)}: {info.title}"
+        beside = "" if series == SAME_TARGETS else series.replace("_", " ")
         parts.append(
             _environment(
                 here,
@@ -49,8 +53,9 @@ def scores(table: "Any", settings: FigureSettings) -> str:
                 },
                 lambda row: (row.composition, row.bucket),
                 info.maximum,
-                f"{caption} (0–{info.maximum:g}), last training step, with {settings.confidence:.0%} interval.",
-                f"tab:scores-{task}-{test_set}-{metric}",
+                f"{caption} (0–{info.maximum:g}){f', {beside}' if beside else ''}, last training step, with "
+                f"{settings.confidence:.0%} interval.",
+                f"tab:scores-{task}-{test_set}-{metric}" + (f"-{series}" if beside else ""),
                 settings,
             )
         )
@@ -97,6 +102,56 @@ def findings(table: "Any", settings: FigureSettings) -> str:
         caption = f"{settings.title('tasks', task)}, {where}: paired differences; positive supports the claim."
         parts.append(_latex(frame, caption, f"tab:findings-{task}-{test_set}"))
     return "\n".join(parts)
+
+
+def missing(table: "Any", settings: FigureSettings) -> str:
+    """Return what the grid should have and the tables don't, with the reason; one table for all tasks."""
+    lines = [
+        (
+            settings.title("tasks", line.task),
+            settings.title("models", line.model) if line.model else "all",
+            settings.title("strategies", line.strategy) if line.strategy else "all",
+            line.what,
+            line.reason,
+        )
+        for line in losses.lines(table)
+    ]
+    columns = ["Task", "Model", "Strategy", "Missing", "Reason"]
+    return _listing(lines, columns, "What is missing, and why.", "tab:missing")
+
+
+def truncated(table: "Any", settings: FigureSettings) -> str:
+    """Return the answers that were cut and the prompts that lost examples, per task, model and strategy."""
+    lines = [
+        (
+            settings.title("tasks", row.task),
+            "–" if row.model == "none" else settings.title("models", row.model),
+            settings.title("strategies", row.strategy),
+            f"{row.answers:,}",
+            share(row.cut, row.answers),
+            share(row.shortened, row.answers),
+        )
+        for row in table.itertuples()
+    ]
+    columns = ["Task", "Model", "Strategy", "Answers", "Cut at the length limit", "Prompts that lost examples"]
+    return _listing(lines, columns, "Cut answers and shortened prompts.", "tab:truncated")
+
+
+def dropped(table: "Any", settings: FigureSettings) -> str:
+    """Return, per task, the rows read, dropped by reason and kept, a column per split."""
+    parts = []
+    for task, rows in table.groupby("task", sort=False):
+        splits, counts = losses.by_split(rows)
+        caption = f"{settings.title('tasks', task)}: rows of the corpus."
+        lines = [(what, *numbers) for what, numbers in counts]
+        parts.append(_listing(lines, ["Rows", *splits], caption, f"tab:dropped-{task}"))
+    return "\n".join(parts)
+
+
+def _listing(lines: Sequence[tuple[str, ...]], columns: list[str], caption: str, label: str) -> str:
+    import pandas as pd
+
+    return _latex(pd.DataFrame(lines, columns=columns), caption, label) if lines else ""
 
 
 def _groups(frame: "Any", keys: Sequence[str], settings: FigureSettings) -> list[tuple[tuple, "Any"]]:

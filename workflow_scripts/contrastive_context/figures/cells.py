@@ -95,7 +95,7 @@ def _missing(scores: "Any", settings: FigureSettings, everything: bool) -> "Any"
                         elif not run:
                             reason = NOT_RUN
                         elif owner == model and name not in run:
-                            reason = NOT_TRAINED
+                            reason = settings.reason("answers", task, model, name) or NOT_TRAINED
                         else:
                             reason = NOT_SCORED
                         rows.append(
@@ -122,7 +122,8 @@ def missing_in_words(cells: "Any", marks: "Any", buckets: list[str]) -> list[str
     words = []
     unfilled = [bucket for bucket in buckets if (gone.loc[gone["bucket"] == bucket, "missing"] == NOT_FILLED).any()]
     words += [f"{bucket}: {NOT_FILLED}" for bucket in unfilled]
-    for reason in (NOT_TRAINED, NOT_SCORED):
+    reasons = set(gone["missing"]) - {NOT_FILLED, NOT_RUN}
+    for reason in sorted(reasons, key=lambda reason: (reason == NOT_SCORED, reason)):
         lacking = gone.loc[gone["missing"] == reason]
         names = []
         for name in [name for name in marks if name in set(lacking["strategy"])]:

@@ -10,14 +10,16 @@ from typing import Any
 
 from contrastive_context import __version__, artifacts
 from contrastive_context.config.base import Model
+from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, STAND_INS
 from contrastive_context.errors import UserError
+from contrastive_context.evaluation import losses
 from contrastive_context.evaluation.findings import VERDICTS
 from contrastive_context.evaluation.metrics import get_metric
-from contrastive_context.evaluation.numbers import with_interval, written
+from contrastive_context.evaluation.numbers import share, with_interval, written
+from contrastive_context.figures.cells import with_series
 from contrastive_context.figures.style import bars_in_words, headline_seed, ordered
 from contrastive_context.report.browser import browser
 from contrastive_context.report.choices import CHOICES
-from contrastive_context.report.counts import counts_table
 from contrastive_context.report.effort import efforts
 from contrastive_context.report.licences import licences
 from contrastive_context.report.usage import effective_config, usage
@@ -50,12 +52,14 @@ class Inputs:
         probes: table of probes.
         findings: table of findings.
         figures: folder with the PNGs.
-        counts: task → counts.json of its corpus.
         coverage: name → coverage.json of its contexts.
         recall: task → recall.json of its neighbours.
         models: model → its hash file, whose extras (parameters, gate results) are shown.
         hub: (registry, name) → record of what was downloaded from the hub.
-        segments: scores files, from which cut answers and shortened prompts are counted.
+        missing: table of what the grid should have and the tables don't.
+        dropped: table of the rows read, dropped and kept for each corpus.
+        truncated: table of cut answers and shortened prompts.
+        signatures: signatures of the metrics (CSV).
         examples: files of prompts with their answers, for the example browser.
         provenance: sidecars to list.
     """
@@ -64,12 +68,14 @@ class Inputs:
     probes: Path
     findings: Path
     figures: Path
-    counts: Mapping[str, Path] = field(default_factory=dict)
     coverage: Mapping[str, Path] = field(default_factory=dict)
     recall: Mapping[str, Path] = field(default_factory=dict)
     models: Mapping[str, Path] = field(default_factory=dict)
     hub: Mapping[tuple[str, str], Path] = field(default_factory=dict)
-    segments: Sequence[Path] = ()
+    missing: Path | None = None
+    dropped: Path | None = None
+    truncated: Path | None = None
+    signatures: Path | None = None
     examples: Sequence[Path] = ()
     provenance: Sequence[Path] = ()
 
@@ -86,9 +92,8 @@ class Inputs:
         tasks, models = settings.tasks, settings.models
         used = usage(settings.config, tasks, models)
         pairs = [pair for pair in itertools.product(tasks, models) if not used.systems or pair in used.systems]
-        segments = [results / "scores" / task / f"{model}.parquet" for task, model in pairs]
         examples = [results / "examples" / task / f"{model}.parquet" for task, model in pairs]
-        corpora, contexts = results / "corpus", results / "contexts"
+        contexts = results / "contexts"
         coverage = {f"{task} evaluation": contexts / task / "eval.coverage.json" for task in tasks}
         coverage |= {f"{task} probes": contexts / task / "probes.coverage.json" for task in tasks}
         downloads = {(path.parent.name, path.stem): path for path in (results / "hub").glob("*/*.json")}
@@ -96,12 +101,12 @@ class Inputs:
         return cls(
             *(results / f"tables/{name}.parquet" for name in ("scores", "probes", "findings")),
             figures=results / "figures",
-            counts=existing({task: corpora / task / "counts.json" for task in tasks}),
             coverage=existing(coverage),
             recall=existing(recall),
             models=existing({model: results / "models" / f"{model}.json" for model in models}),
             hub={key: path for key, path in downloads.items() if not key[1].endswith(".provenance")},
-            segments=[path for path in segments if path.is_file()],
+            **existing({name: results / f"tables/{name}.parquet" for name in ("missing", "dropped", "truncated")}),
+            signatures=signatures if (signatures := results / "tables/signatures.csv").is_file() else None,
             examples=[path for path in examples if path.is_file()],
             provenance=sorted(
                 path for path in results.rglob("*.provenance.json") if used.has_made(path.relative_to(results))
@@ -122,6 +127,10 @@ _CAPTIONS = Path(__file__).with_name("captions")
 _KINDS = dict(zip(VERDICTS, ("yes", "small", "no", "open"), strict=True))
 _PROBES = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid label)", "copy": "Copy"}
 _COMPOSITIONS = {"one_graded": "one graded", "top_k": "k nearest", "zero_context": "zero-shot", "none": ""}
+_SERIES = {
+    ALL_TARGETS: "all targets, each in the buckets that it fills; zero-shot: the same targets",
+    STAND_INS: "paraphrases of the targets stand in; zero-shot: the same targets",
+}
 _STRATEGIES = {"base": "Base", "nearest_label": "Nearest label", "zero": "Zero", "random": "Random",
                "similar": "Similar", "contrastive": "Contrastive", "mixed": "Mixed"}  # fmt: skip
 _ORDER = list(_STRATEGIES)
@@ -156,8 +165,10 @@ def render(inputs: Inputs, settings: Settings) -> str:
         figures=[_figure(inputs.figures, *entry, confidence) for entry in _FIGURES.items()],
         score_tables=_score_tables(scores, settings),
         probe_tables=_probe_tables(probes, settings),
-        signatures=sorted({get_metric(name).signature() for name in scores["metric"].unique()}),
-        counts={name: counts_table(artifacts.read_json(path)) for name, path in inputs.counts.items()},
+        signatures=_signatures(inputs.signatures, settings),
+        missing=_missing(inputs.missing, settings),
+        unfinished=_unfinished(inputs.missing, settings),
+        dropped=_dropped(inputs.dropped),
         coverage={name: _flat(artifacts.read_json(path)) for name, path in inputs.coverage.items()},
         recall={name: _flat(artifacts.read_json(path)) for name, path in inputs.recall.items()},
         models={name: _model_facts(artifacts.read_json(path)) for name, path in inputs.models.items()},
@@ -165,7 +176,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
         efforts=efforts(provenance, settings.run),
         versions=_merge(record.get("versions", {}) for record in provenance),
         hosts=sorted({_host(record.get("host", {})) for record in provenance if record.get("host")}),
-        health=_health(inputs.segments, settings),
+        truncated=_truncated(inputs.truncated, settings),
         browser=browser(inputs.examples, _all_titles(settings)),
         example_files=[str(path) for path in inputs.examples],
         licences=licences(config, {key: artifacts.read_json(path) for key, path in inputs.hub.items()}),
@@ -185,6 +196,20 @@ def build(inputs: Inputs, settings: Settings, out: str | Path) -> None:
     html = render(inputs, settings)
     with artifacts.atomic_path(out) as temporary:
         temporary.write_text(html, encoding="utf-8")
+
+
+def _signatures(path: Path | None, settings: Settings) -> list[str]:
+    """What to quote beside the numbers; with the tasks where one metric has several signatures."""
+    if path is None:
+        return []
+    import pandas as pd
+
+    result = []
+    for _, of_metric in pd.read_csv(path).groupby("metric"):
+        for text, here in of_metric.groupby("signature"):
+            tasks = ", ".join(_title(settings.task_titles, task) for task in here["task"])
+            result.append(text if len(here) == len(of_metric) else f"{text} ({tasks})")
+    return result
 
 
 def _with_interval(row: Any, maximum: float, value: str = "value") -> str:
@@ -340,21 +365,22 @@ def _last(rows: "Any") -> "Any":
 
 
 def _score_tables(scores: "Any", settings: Settings) -> list[dict[str, Any]]:
-    """Per task, test set and metric: systems × (composition, bucket), at the last step."""
+    """Per task, test set, series and metric: systems × (composition, bucket), at the last step."""
     result = []
     edges = settings.config.get("buckets") or {"low": 0, "medium": 0.33, "high": 0.67}
     buckets = sorted(edges, key=edges.__getitem__)
     order = {name: place for place, name in enumerate(("none", *buckets))}
-    groups = _last(scores).groupby(["task", "test_set", "metric"], sort=False)
-    for (task, test_set, metric), rows in sorted(groups, key=lambda item: _place(item[0][0], settings.tasks)):
+    groups = _last(with_series(scores)).groupby(["task", "test_set", "series", "metric"], sort=False)
+    for (task, test_set, series, metric), rows in sorted(groups, key=lambda item: _place(item[0][0], settings.tasks)):
         pairs = set(zip(rows["composition"], rows["bucket"], strict=True))
         columns = sorted(pairs, key=lambda pair: (pair[0] != "zero_context", pair[0], order.get(pair[1], 99), pair[1]))
         info = get_metric(metric)
         result.append(
             {
                 "title": f"{_title(settings.task_titles, task)} · {_test_set(test_set)} · "
-                f"{info.title} (0–{info.maximum:g})",
-                "headline": settings.headline.get(task, metric) == metric,
+                f"{info.title} (0–{info.maximum:g})"
+                + ("" if series == SAME_TARGETS else f" · {_title(_SERIES, series)}"),
+                "headline": series == SAME_TARGETS and settings.headline.get(task, metric) == metric,
                 "columns": [_title(_COMPOSITIONS, c) + ("" if b == "none" else f", {b}") for c, b in columns],
                 "rows": _pivot(rows, columns, lambda row: (row.composition, row.bucket), info.maximum, settings),
             }
@@ -385,27 +411,66 @@ def _probe_tables(probes: "Any", settings: Settings) -> list[dict[str, Any]]:
     return result
 
 
-def _health(segments: Sequence[Path], settings: Settings) -> list[dict[str, str]]:
+def _missing(path: Path | None, settings: Settings) -> list[dict[str, str]]:
+    """What the grid should have and the tables don't, a line per task, model, strategy and reason."""
+    if path is None:
+        return []
+    return [
+        {
+            "task": _title(settings.task_titles, line.task),
+            "model": _title(settings.model_titles, line.model) if line.model else "all",
+            "strategy": _strategy(line.strategy, settings) if line.strategy else "all",
+            "what": line.what,
+            "reason": line.reason,
+        }
+        for line in losses.lines(artifacts.read_parquet(path, losses.MISSING))
+    ]
+
+
+def _unfinished(path: Path | None, settings: Settings) -> dict[str, int]:
+    """How many systems the grid has, base included, and how many of them have no answers; empty if none lacks any."""
+    if path is None or not settings.config.get("only_finished"):
+        return {}
+    table = artifacts.read_parquet(path, losses.MISSING)
+    used = usage(settings.config, settings.tasks, settings.models)
+    return {
+        "systems": sum(map(len, used.systems.values())),
+        "without": int((table["what"] == "answers").sum()),
+    }
+
+
+def _dropped(path: Path | None) -> dict[str, Any]:
+    """Task → what became of the rows of its corpus: splits, and per line a number for each."""
+    if path is None:
+        return {}
+    table = artifacts.read_parquet(path, losses.DROPPED)
+    return {task: losses.by_split(rows) for task, rows in table.groupby("task", sort=False)}
+
+
+def _truncated(path: Path | None, settings: Settings) -> list[dict[str, str]]:
     """Per task, model and strategy: answers cut at the length limit, and prompts that lost examples for length."""
-    columns = ["task", "model", "strategy", "metric", "stop_reason", "dropped_examples"]
-    rows = []
-    for path in segments:
-        frame = artifacts.read_parquet(path, columns)[columns]
-        frame = frame.loc[frame["metric"] == frame["metric"].iloc[0]]  # one row per answer
-        strategies = frame.groupby(["task", "model", "strategy"])
-        for (task, model, strategy), answers in sorted(strategies, key=lambda item: _place(item[0][2], _ORDER)):
-            count, lost = len(answers), int((answers["dropped_examples"] > 0).sum())
-            rows.append(
-                {
-                    "task": _title(settings.task_titles, task),
-                    "model": _title(settings.model_titles, model),
-                    "strategy": _strategy(strategy, settings),
-                    "answers": str(count),
-                    "cut": f"{(answers['stop_reason'] == 'length').mean():.1%}",
-                    "lost": f"{lost} ({lost / count:.1%})",
-                }
-            )
-    return rows
+    if path is None:
+        return []
+    table = artifacts.read_parquet(path, losses.TRUNCATED)
+    rows = sorted(
+        table.itertuples(),
+        key=lambda row: (
+            _place(row.task, settings.tasks),
+            _place(row.model, settings.models),
+            _place(row.strategy, _ORDER),
+        ),
+    )
+    return [
+        {
+            "task": _title(settings.task_titles, row.task),
+            "model": _title(settings.model_titles, row.model),
+            "strategy": _strategy(row.strategy, settings),
+            "answers": f"{row.answers:,}",
+            "cut": share(row.cut, row.answers),
+            "lost": share(row.shortened, row.answers),
+        }
+        for row in rows
+    ]
 
 
 def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
