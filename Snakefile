@@ -36,6 +36,7 @@ if not study.only_finished:
 include: "rules/nearest_label.smk"
 include: "rules/score.smk"
 include: "rules/tables.smk"
+include: "rules/rebucket.smk"
 include: "rules/minimal_model.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"

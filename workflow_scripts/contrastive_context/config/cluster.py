@@ -15,6 +15,7 @@ CpuStage = Literal[
     "freeze_eval_contexts",
     "freeze_probes",
     "score",
+    "rebucket",
 ]
 ModelStage = Literal["prepare_model", "finetune", "generate", "run_probes"]
 

@@ -232,6 +232,18 @@ class Stages:
             "encoder": encoder.hub or encoder.folder,
         }
 
+    def rebucket(self, task: str, encoder: str) -> str:
+        evaluation = self.study.tasks[task].evaluation
+        return self._settings(
+            "rebucket",
+            task=task,
+            name=encoder,
+            encoder=self._encoder(encoder),
+            buckets=self.study.buckets,
+            min_targets=min(evaluation.min_targets, evaluation.targets),
+            statistics=self.study.statistics,
+        )
+
     def plot_minimal_model(self) -> str:
         conditions = self.study.minimal_model.conditions
         titles = {name: condition.title for name, condition in conditions.items()}
@@ -520,6 +532,8 @@ class Stages:
         elif stage == "score_comet":
             needs = study.metrics[wildcards.metric]
             on_gpu = needs.device == "cuda"
+        elif stage == "rebucket":
+            on_gpu = getattr(study.encoders[wildcards.encoder], "device", "cpu") == "cuda"
         elif stage in ("embed_corpus", "paraphrase"):
             on_gpu = getattr(study.encoders[study.tasks[wildcards.task].encoder], "device", "cpu") == "cuda"
             # A paraphraser may run a model, and what comes out is embedded in the same job.
