@@ -1,5 +1,6 @@
 """Greedy generation: batching changes nothing, answers end where they should."""
 
+import copy
 import json
 
 import numpy as np
@@ -24,6 +25,57 @@ def encoder(kind="llama"):
 def prompts(count=9):
     rng = np.random.default_rng(0)
     return [rng.integers(3, 500, rng.integers(2, 30)).astype(np.int32) for _ in range(count)]
+
+
+TIE = 1e-3  # of the two largest logits: where they are closer than that, the answers may go apart
+
+
+def differences(network, prompts, together, alone) -> tuple[int, int]:
+    """Return in how many answers a token differs, and in how many of these the first one that does is no near-tie."""
+    differing = unexplained = 0
+    for prompt, one, other in zip(prompts, together, alone, strict=True):
+        if one == other:
+            continue
+        differing += 1
+        at = next(
+            (i for i, (a, b) in enumerate(zip(one.ids, other.ids, strict=False)) if a != b),
+            min(len(one.ids), len(other.ids)),
+        )
+        with torch.inference_mode():
+            logits = network(torch.tensor([[*prompt.tolist(), *one.ids[:at]]])).logits[0, -1]
+        first, second = logits.topk(2).values.tolist()
+        unexplained += first - second >= TIE
+    return differing, unexplained
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "unigram"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_batched_equals_one_by_one_whatever_side_the_tokenizer_pads(family, kind, side, record_property):
+    reading = copy.deepcopy(tokenizer(kind))
+    reading.padding_side = side
+    network, names = model(family), PromptEncoder(reading, TEMPLATE)
+    words = ["turn", "on", "the", "desk", "lamp", "in", "the", "kitchen", "please"]
+    rng = np.random.default_rng(1)
+    texts = [
+        names.encode(
+            [(" ".join(rng.choice(words, rng.integers(1, 6))), "on")] * rng.integers(0, 4), rng.choice(words)
+        ).ids
+        for _ in range(24)
+    ]
+    together = generate(network, names, texts, max_new_tokens=6, batch_tokens=600)
+    alone = generate(network, names, texts, max_new_tokens=6, batch_tokens=1)
+    differing, unexplained = differences(network, texts, together, alone)
+    record_property("near_ties", differing)
+    assert unexplained == 0
+    assert differing < 0.001 * len(texts)
+
+
+def test_a_real_difference_is_no_near_tie():
+    network, texts = model("llama"), prompts(2)
+    found = generate(network, encoder(), texts, max_new_tokens=6)
+    wrong = [answer._replace(ids=[*answer.ids[:2], answer.ids[2] + 1, *answer.ids[3:]]) for answer in found]
+    assert differences(network, texts, found, wrong) == (2, 2)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
