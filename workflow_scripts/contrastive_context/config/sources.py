@@ -59,11 +59,11 @@ class IdiomCorpus(Model):
 
 
 class HomeAssistantIntentsCorpus(Model):
-    """English commands and their parse, expanded from home-assistant-intents' grammars; cluster = template."""
+    """Commands and their parse, expanded from home-assistant-intents' grammars of one language; cluster = template."""
 
     kind: Literal["home_assistant_intents"]
     package: str
-    language: str = "en"
+    language: str = Field("en", description="de, en, hi or lt")
     seed: int = 0
     train: int = Field(3000, ge=1)
     dev: int = Field(200, ge=0)

@@ -1,8 +1,9 @@
-"""Task "intents": a spoken command and its parse, expanded from Home Assistant's English grammars.
+"""Task "intents": a spoken command and its parse, expanded from Home Assistant's grammars of one language.
 
 Origin: the package home-assistant-intents of the Home Assistant authors (https://github.com/OHF-Voice/intents),
 Apache-2.0. The utterances are not recordings of what people said: they are random expansions of hand-written sentence
-templates. The names of devices, rooms, lists, songs and so on are ours: the grammars leave them to each household.
+templates. The names of devices, rooms, lists, songs and so on are ours (:mod:`.households`): the grammars leave them to
+each household. Intents and the names of slots are English in every language.
 
 A target is the intent with its slots in alphabetical order, ``HassTurnOn(area='kitchen', name='desk lamp')``. Slots
 that the template fixes (``domain='light'``) are in it too. A cluster is one template, for instance
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from contrastive_context.config.sources import HomeAssistantIntentsCorpus
 from contrastive_context.corpora import grammar
+from contrastive_context.corpora.households import HOUSEHOLDS
 from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text, normalise
 from contrastive_context.downloads.packages import open_wheel, read_member
 from contrastive_context.errors import UserError
@@ -34,51 +36,6 @@ MIN_WORDS, MAX_WORDS = 3, 25
 
 _TRIES = 8  # draws per wanted expansion of a template before it counts as exhausted
 _MAX_PER_TEMPLATE = 64
-
-AREAS = (
-    "kitchen", "living room", "bedroom", "bathroom", "garage", "office", "dining room", "hallway", "basement", "attic",
-    "nursery", "laundry room", "guest room", "pantry", "balcony", "library", "workshop", "playroom", "conservatory",
-    "shed", "music room", "gym", "porch", "closet",
-)  # fmt: skip
-FLOORS = ("first", "third", "ground", "top", "lower", "upper")
-NAMES: dict[str, tuple[str, ...]] = {
-    "light": ("desk lamp", "ceiling light", "floor lamp", "reading lamp", "chandelier", "night light", "mirror light",
-              "fairy lights", "spotlight", "lava lamp"),
-    "switch": ("coffee maker", "kettle", "christmas tree", "space heater", "toaster", "aquarium pump", "printer",
-               "iron"),
-    "fan": ("tower fan", "ceiling fan", "extractor fan", "ventilator", "desk fan"),
-    "cover": ("patio awning", "garage door", "roller blind", "velvet curtain", "skylight shade", "driveway gate"),
-    "lock": ("front door", "back door", "cellar door", "gun safe", "bike shed"),
-    "valve": ("main valve", "sprinkler valve", "gas valve", "radiator valve", "pool valve"),
-    "climate": ("thermostat", "air conditioner", "heat pump", "floor heating", "boiler"),
-    "media_player": ("television", "radio", "soundbar", "record player", "projector", "smart speaker", "tablet"),
-    "binary_sensor": ("window contact", "motion sensor", "mailbox", "parking spot", "fridge door", "crib sensor"),
-    "sensor": ("outdoor thermometer", "power meter", "rain gauge", "air quality monitor", "water meter"),
-    "person": ("alice", "marcus", "grandma", "priya", "tomasz", "yuki", "the babysitter", "leila"),
-    "weather": ("london", "oslo", "nairobi", "lisbon", "toronto", "chennai", "vilnius", "cusco"),
-    "lawn_mower": ("mowbot", "grass robot", "lawn shark", "green machine"),
-    "todo": ("chores", "birthday", "packing", "homework", "garden", "reading"),
-    "input_boolean": ("guest mode", "vacation mode", "alarm", "sleep mode"),
-    "scene": ("movie night", "sunrise", "dinner party", "relax", "romantic evening", "storm"),
-    "button": ("doorbell", "reset", "feeder", "elevator"),
-    "input_button": ("garage opener", "panic"),
-    "script": ("morning routine", "leak test", "bedtime story", "fire drill", "backup"),
-    "vacuum": ("dusty", "roborock", "dust bunny", "hoover"),
-}  # fmt: skip
-WORDS: dict[str, tuple[str, ...]] = {
-    "message": ("dinner is ready", "the bus leaves in ten minutes", "someone is at the door", "it is time for bed",
-                "the cake is done", "we are leaving now", "please feed the cat", "the movie starts soon"),
-    "search_query": ("the beatles", "mozart", "abbey road", "smooth jazz", "the news", "star wars", "bohemian rhapsody",
-                     "rain sounds", "the lion king", "salsa hits", "serial", "seven nation army"),
-    "zone": ("work", "school", "the gym", "the airport", "the office", "church", "the beach", "the hospital"),
-    "timer_name": ("pizza", "laundry", "egg", "homework", "workout", "bread", "nap", "tea", "meeting", "turkey"),
-    "timer_command": ("open the garage door", "turn off the radio", "lock the front door", "start the kettle",
-                      "close the blinds", "play the news", "water the garden", "feed the fish"),
-    "shopping_list_item": ("milk", "eggs", "olive oil", "brown rice", "dish soap", "bananas", "batteries", "oat flakes",
-                           "tomatoes", "paper towels"),
-    "todo_list_item": ("call the bank", "book the flights", "clean the gutters", "renew the passport", "buy stamps",
-                       "walk the dog", "pay the rent", "fix the bike", "water the plants", "write to granny"),
-}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +107,11 @@ def build(settings: HomeAssistantIntentsCorpus, record: Path) -> "dict[str, pd.D
 
 
 def _load(record: Path, language: str) -> dict[str, Any]:
+    if language not in HOUSEHOLDS:
+        raise UserError(
+            f"home-assistant-intents: no names of devices and rooms for language {language!r}; there are some for: "
+            f"{', '.join(HOUSEHOLDS)}"
+        )
     with open_wheel(record) as wheel:
         content = read_member(wheel, f"home_assistant_intents/data/{language}.json")
     data = json.loads(content)
@@ -200,6 +162,7 @@ class _Expander:
 
     def __init__(self, data: dict[str, Any], settings: HomeAssistantIntentsCorpus) -> None:
         self.seed = settings.seed
+        self.household = HOUSEHOLDS[settings.language]
         self.lists = data["lists"]
         self.rules = {name: grammar.parse(text) for name, text in data["expansion_rules"].items()}
         self.spoken: dict[str, grammar.Node] = {}  # parsed "in" texts of the lists' values
@@ -218,7 +181,7 @@ class _Expander:
                     tree = grammar.parse(text)
                     if grammar.slots_of(tree, self.rules):
                         cluster = f"{intent}/{combination}/{number}/{index}"
-                        known = tuple(domain for domain in domains if domain in NAMES)
+                        known = tuple(domain for domain in domains if domain in self.household.names)
                         yield Template(cluster, intent, combination, fixed, known, text, tree)
 
     def rows(self, templates: list[Template], part: str, share: float = 0.0) -> Iterator[Row]:
@@ -261,13 +224,13 @@ class _Expander:
     def value(self, name: str, domains: tuple[str, ...], rng: random.Random) -> tuple[str, str]:
         """Draw what is said for a list, and the value of its slot."""
         if name == "area":
-            said = rng.choice(AREAS)
+            said = rng.choice(self.household.areas)
         elif name == "floor":
-            said = rng.choice(FLOORS)
+            said = rng.choice(self.household.floors)
         elif name == "name":
-            said = rng.choice(NAMES[rng.choice(domains or sorted(NAMES))])
-        elif name in WORDS:
-            said = rng.choice(WORDS[name])
+            said = rng.choice(self.household.names[rng.choice(domains or sorted(self.household.names))])
+        elif name in self.household.words:
+            said = rng.choice(self.household.words[name])
         else:
             return self._listed(name, rng)
         return said, said
