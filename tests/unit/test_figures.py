@@ -61,6 +61,22 @@ def test_grid_has_a_panel_per_model_and_composition(score_table):
     assert figure.axes[0].get_ylabel() == "Token accuracy (0–1)"
 
 
+def test_other_series_are_in_the_appendix_alone(score_table):
+    more = score_table[score_table["composition"] != "zero_context"]
+    bare = more[more["composition"] == "top_k"].assign(composition="zero_context")
+    bare = bare[bare["strategy"] != "nearest_label"]
+    every = pd.concat([more, bare]).assign(series="all_targets", value=0.123, n=17)
+    table = pd.concat([score_table.assign(series="same_targets"), every], ignore_index=True)
+    for figure in (similarity_grid.select(table, SETTINGS), summary.select(table, SETTINGS)):
+        assert not (figure["n"] == 17).any()
+    cells = similarity_grid.select(table, SETTINGS, everything=True)
+    pages = similarity_grid.draw(cells, SETTINGS)
+    assert sum(len(page.axes) for page in pages) == 8
+    words = " ".join(text for page in pages for text in _texts(page))
+    assert "all targets, each in the buckets that it fills" in words and "n = 17" in words
+    assert "a dash in a bucket" in words
+
+
 def test_every_system_is_in_the_legend_once(score_table):
     figure = grid(score_table, SETTINGS)
     legends = [a for a in figure.get_children() if type(a).__name__ == "Legend"]
@@ -261,6 +277,39 @@ ABLATED = style.FigureSettings(
     defaults={"contrastive": {"p": 0.5, "without": "none"}},
     expected={"lexicon": {"llama": ["contrastive", "similar", "random", "lost"]}},
 )
+
+
+def test_in_the_appendix_ablations_have_panels_of_their_own():
+    cells = similarity_grid.select(_scores(), ABLATED, everything=True)
+    (page,) = similarity_grid.draw(cells, ABLATED)
+    titles = [ax.get_title() for ax in page.axes]
+    assert titles == ["llama: one graded", "llama: k nearest", *["contrastive: p", "contrastive: level removed"] * 2]
+    of_p = cells[cells["strategy"].isin(["contrastive", "similar", "random"]) & (cells["composition"] == "one_graded")]
+    drawn = {round(float(v), 12) for line in page.axes[2].lines for v in np.ravel(line.get_ydata())}
+    assert {round(v, 12) for v in of_p["value"]} <= drawn
+    others = cells[cells["strategy"].isin(["base", "zero"]) & (cells["composition"] == "one_graded")]
+    assert not {round(v, 12) for v in others["value"]} & drawn
+    assert any("not trained: lost" in text for text in _texts(page))
+
+
+def test_no_tick_is_above_the_metrics_range():
+    named = style.FigureSettings(expected={"lexicon": {"llama": [f"strategy-{number}" for number in range(9)]}})
+    page = grid(_scores(), named)
+    assert any("not trained" in text for text in _texts(page))
+    ticks = [tick for ax in page.axes for tick in ax.get_yticks()]
+    assert max(ticks) == pytest.approx(1) and page.axes[0].get_ylim()[1] > 1
+
+
+def test_an_unfinished_system_is_missing_for_its_reason(score_table, probe_table):
+    gap = {"task": "lexicon", "model": "llama", "system": "zero-seed0"}
+    settings = style.FigureSettings(
+        expected={"lexicon": {"llama": ["zero"]}},
+        unfinished=[gap | {"what": "answers", "reason": "no answers yet"},
+                    gap | {"what": "probes", "reason": "not probed yet"}],
+    )  # fmt: skip
+    for table, draw, reason in ((score_table, grid, "no answers yet"), (probe_table, probe_page, "not probed yet")):
+        gone = (table["strategy"] == "zero") & (table["model"] == "llama")
+        assert any(f"{reason}: Zero" in text for text in _texts(draw(table[~gone], settings=settings)))
 
 
 def test_ablations_stand_against_their_strategy_and_nowhere_else():

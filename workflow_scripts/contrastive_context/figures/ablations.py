@@ -9,8 +9,8 @@ from contrastive_context.figures.similarity_grid import COMPOSITIONS
 from contrastive_context.figures.style import FigureSettings
 
 FACTORS = {
-    "p": "probability p of the nearest neighbour",
-    "epsilon": "probability ε of a paraphrase",
+    "p": "p of the nearest neighbour",
+    "epsilon": "ε of a paraphrase",
     "without": "similarity removed from training",
     "paraphraser": "paraphraser",
     "augmentation": "share of paraphrases as data",
@@ -108,9 +108,9 @@ def _draw(cells: "Any", settings: FigureSettings) -> list["Any"]:
             _panel(ax, here, marks, settings)
             if ax is not axes[0]:
                 ax.tick_params(labelleft=False)
-        if limits := style.extent(cells.loc[of_row]):
-            style.limits(axes, *limits)
         info = get_metric(cells.loc[of_row, "metric"].iloc[0])
+        if limits := style.extent(cells.loc[of_row]):
+            style.limits(axes, *limits, info.maximum)
         style.value_label(axes[0], info.title, f"0–{info.maximum:g}")
     return pages.figures
 
@@ -134,16 +134,12 @@ def _plan(cells: "Any", settings: FigureSettings) -> list[tuple[style.Row, list[
                     )
                     for start in range(0, len(varied), style.MAX_COLUMNS):
                         chunk = varied[start : start + style.MAX_COLUMNS]
-                        titles = [f"{settings.title('strategies', of)}: {_short(factor)}" for of, factor in chunk]
+                        titles = [
+                            f"{settings.title('strategies', of)}: {style.factor_title(factor)}" for of, factor in chunk
+                        ]
                         places = [_Place(task, test_set, composition, model, of, factor) for of, factor in chunk]
                         plan.append((style.Row(header, titles), places))
     return plan
-
-
-def _short(factor: str) -> str:
-    return {"epsilon": "ε", "without": "level removed", "token_matched": "tokens matched"}.get(
-        factor, factor.replace("_", " ")
-    )
 
 
 def _panel(ax: "Any", panel: "Any", marks: dict[str, style.Mark], settings: FigureSettings) -> None:

@@ -1,5 +1,6 @@
 """The probes against training steps (the paper's Figure 4): rows task × probe, columns models. Nothing is smoothed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,7 +126,7 @@ def _draw(cells: "Any", settings: FigureSettings, measure: str, without: Sequenc
             here = cells.loc[(cells["task"] == panels[0][0]) & (cells["probe"] == chosen)]
             if limits := style.extent(here):
                 low, high = limits if chosen == "iwl" else (min(limits[0], 0.0), max(limits[1], 0.0))
-                style.limits(same, low, high)
+                style.limits(same, low, high, 1.0 if measure == "generation" else math.inf)
     return pages.figures
 
 

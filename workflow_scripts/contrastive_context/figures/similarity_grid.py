@@ -99,10 +99,10 @@ def _draw(cells: "Any", settings: FigureSettings) -> list["Any"]:
             if ax is not axes[0]:
                 ax.tick_params(labelleft=False)
             ax.set_xlabel("max. similarity to context", fontsize=style.points(6.5), labelpad=2)
+        info = get_metric(place.metric)
         # One range for all rows of a test set, so that compositions and series compare.
         if limits := style.extent(of_all):
-            style.limits(axes, *limits)
-        info = get_metric(place.metric)
+            style.limits(axes, *limits, info.maximum)
         style.value_label(axes[0], info.title, f"0–{info.maximum:g}")
     return pages.figures
 
@@ -114,16 +114,18 @@ class _Place(NamedTuple):
     series: str
     composition: str
     model: str
+    systems: tuple[str, ...]
 
 
 def _plan(cells: "Any", settings: FigureSettings) -> list[tuple[style.Row, list[_Place]]]:
-    """Lay out the panels: a row per task, test set, metric and composition.
+    """Lay out the panels: a row per task, test set, metric and composition; ablations in rows of their own.
 
     Compositions stand side by side where they fit. Where they don't, all rows of the first composition come before
     those of the second, so that each is a figure of its own.
     """
     beside: list[tuple[int, style.Row, list[_Place]]] = []
     many = cells.groupby("task")["metric"].nunique().max() > 1
+    main = tuple(sorted(set(cells["strategy"]) - set(settings.ablations())))
     for task in style.ordered(list(cells["task"].unique()), settings.order("tasks")):
         of_task = cells.loc[cells["task"] == task]
         models = style.models_of(cells, task, settings)
@@ -137,16 +139,26 @@ def _plan(cells: "Any", settings: FigureSettings) -> list[tuple[style.Row, list[
                     header = f"{settings.title('tasks', task)} · {settings.title('test_sets', test_set)}"
                     header += f" · {get_metric(metric).title}" if many else ""
                     header += f" · {_APPENDIX[series]}" if series in _APPENDIX else ""
-                    beside += _rows(header, (task, test_set, metric, series), compositions, models, settings)
+                    where = (task, test_set, metric, series)
+                    beside += _rows(header, where, compositions, models, main, settings)
+                    here = of_series.loc[of_series["metric"] == metric]
+                    for model in models:
+                        names = set(here.loc[here["model"] == model, "strategy"])
+                        beside += _ablation_rows(header, where, compositions, model, names, settings)
     return [(row, places) for _, row, places in sorted(beside, key=lambda entry: entry[0])]
 
 
 def _rows(
-    header: str, where: tuple[str, str, str, str], compositions: list[str], models: list[str], settings: FigureSettings
+    header: str,
+    where: tuple[str, str, str, str],
+    compositions: list[str],
+    models: list[str],
+    systems: tuple[str, ...],
+    settings: FigureSettings,
 ) -> list[tuple[int, style.Row, list[_Place]]]:
     """Return the rows of one task, test set, metric and series, each with its place in the order of compositions."""
     if len(compositions) > 1 and len(compositions) * len(models) <= style.MAX_COLUMNS:
-        places = [_Place(*where, name, model) for model in models for name in compositions]
+        places = [_Place(*where, name, model, systems) for model in models for name in compositions]
         titles = [
             f"{settings.title('models', place.model)}: {_SHORT.get(place.composition, place.composition)}"
             for place in places
@@ -157,15 +169,40 @@ def _rows(
         title = COMPOSITIONS.get(composition, composition.replace("_", " "))
         for start in range(0, len(models), style.MAX_COLUMNS):
             chunk = models[start : start + style.MAX_COLUMNS]
-            places = [_Place(*where, composition, model) for model in chunk]
+            places = [_Place(*where, composition, model, systems) for model in chunk]
             row = style.Row(f"{header} · {title}", [settings.title("models", model) for model in chunk])
             rows.append((order, row, places))
+    return rows
+
+
+def _ablation_rows(
+    header: str,
+    where: tuple[str, str, str, str],
+    compositions: list[str],
+    model: str,
+    names: set[str],
+    settings: FigureSettings,
+) -> list[tuple[int, style.Row, list[_Place]]]:
+    """Return rows of one model's ablations, a panel per factor with the strategy that it is varied of."""
+    factors: dict[tuple[str, str], list[str]] = {}
+    for name, ablation in settings.ablations().items():
+        if name in names:
+            factors.setdefault((ablation.of, ablation.factor), [ablation.of]).append(name)
+    rows = []
+    for order, composition in enumerate(compositions):
+        title = COMPOSITIONS.get(composition, composition.replace("_", " "))
+        for start in range(0, len(factors), style.MAX_COLUMNS):
+            chunk = list(factors)[start : start + style.MAX_COLUMNS]
+            places = [_Place(*where, composition, model, tuple(factors[factor])) for factor in chunk]
+            titles = [f"{settings.title('strategies', of)}: {style.factor_title(factor)}" for of, factor in chunk]
+            rows.append((order, style.Row(f"{header} · {settings.title('models', model)} · {title}", titles), places))
     return rows
 
 
 def _panel(ax: "Any", panel: "Any", place: _Place, marks: Mapping[str, style.Mark], settings: FigureSettings) -> None:
     buckets = settings.bucket_names()
     positions = {name: float(index) for index, name in enumerate(buckets)}
+    panel = panel.loc[panel["strategy"].isin(place.systems)]
     if not (panel.loc[panel["missing"] == "", "model"] == place.model).any():
         style.say(ax, NOT_RUN)
         return

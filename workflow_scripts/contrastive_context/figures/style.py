@@ -5,6 +5,7 @@ size in every figure and columns stay aligned whatever the tick labels are.
 """
 
 import logging
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ PAGE_HEIGHT = 9.0
 _LEFT, _RIGHT = 0.62, 0.1
 _ROW_HEADER, _PANEL_TITLE, _ROW_FOOTER, _LEGEND_LINE, _NOTE_LINE = 0.17, 0.17, 0.46, 0.17, 0.13
 _DENSE_FOOTER = 0.07
-_REMARK, _REMARK_LINE = "remark", 0.09
+#: Marks the texts at the top of a panel that no point may lie under.
+REMARK = "remark"
+_REMARK_LINE = 0.09
 
 
 def rc(style: FigureStyle) -> dict[str, Any]:
@@ -232,6 +235,12 @@ def bars_in_words(frame: "Any", confidence: float) -> str:
     return f"{confidence:.0%} cluster bootstrap" + (", t over training runs" if (frame["seeds"] > 1).any() else "")
 
 
+def factor_title(factor: str) -> str:
+    """Return how an ablation's factor is called over a panel."""
+    titles = {"epsilon": "ε", "without": "level removed", "token_matched": "tokens matched"}
+    return titles.get(factor, factor.replace("_", " "))
+
+
 def counts_in_words(counts: Sequence[int]) -> str:
     """Write a panel's sample sizes: "n = 300", or "n = 280–300" where they differ."""
     low, high = min(counts), max(counts)
@@ -368,8 +377,8 @@ def _space(rows: Sequence[Row], place: int, dense: bool) -> tuple[float, float, 
     return header, DENSE_PANEL_HEIGHT, points(_ROW_FOOTER) if last else _DENSE_FOOTER
 
 
-def limits(axes: Sequence["Any"], low: float, high: float) -> None:
-    """Give some panels one y range: some air, and on top the room that their remarks take."""
+def limits(axes: Sequence["Any"], low: float, high: float, maximum: float = math.inf) -> None:
+    """Give some panels one y range: some air, and on top the room that remarks take; no tick above ``maximum``."""
     pad = 0.08 * (high - low) or 0.05 * max(abs(high), 1e-6)
     low, high = low - pad, high + 0.5 * pad
     for ax in axes:
@@ -377,10 +386,14 @@ def limits(axes: Sequence["Any"], low: float, high: float) -> None:
         lines = max((_remark_lines(each) for each in axes), default=0)
         taken = min(0.5, lines * points(_REMARK_LINE) / panel)
         ax.set_ylim(low, low + (high - low) / (1 - taken))
+        bottom, top = ax.get_ylim()
+        # A tick at 1 may be a hair above it.
+        ax.set_yticks([tick for tick in ax.get_yticks() if bottom <= tick <= min(top, maximum + 1e-9)])
 
 
 def _remark_lines(ax: "Any") -> int:
-    return sum(text.get_text().count("\n") + 1 for text in ax.texts if text.get_gid() == _REMARK and text.get_text())
+    remarks = (text.get_text() for text in ax.texts if text.get_gid() == REMARK)
+    return max((text.count("\n") + 1 for text in remarks if text), default=0)
 
 
 def value_label(ax: "Any", title: str, scale: str) -> None:
@@ -401,9 +414,9 @@ def remark(ax: "Any", counts: Sequence[int], missing: Sequence[str], x: float = 
     words = [counts_in_words(counts)] if len(counts) else []
     room = ax.get_position().width * ax.figure.get_figwidth() * (1 - x if side == "left" else x)
     for line in missing:
-        words += textwrap.wrap(line, max(12, int(room / points(0.05))))
+        words += textwrap.wrap(line, max(12, int(room / points(0.047))))
     ax.text(x, 0.99, "\n".join(words), transform=ax.transAxes, ha=side, va="top", fontsize=points(5.8), color=MUTED,
-            linespacing=1.1, gid=_REMARK)  # fmt: skip
+            linespacing=1.1, gid=REMARK)  # fmt: skip
 
 
 def shortened(names: Sequence[str], most: int = 3) -> str:

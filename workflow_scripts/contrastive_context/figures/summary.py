@@ -131,9 +131,9 @@ def _draw(points: "Any", settings: FigureSettings) -> list["Any"]:
             _panel(ax, panel, marks, settings)
             if ax is not axes[0]:
                 ax.tick_params(labelleft=False)
-        if limits := style.extent(points.loc[points["metric"] == metric]):
-            style.limits(axes, *limits)
         info = get_metric(metric)
+        if limits := style.extent(points.loc[points["metric"] == metric]):
+            style.limits(axes, *limits, info.maximum)
         style.value_label(axes[0], info.title, f"0–{info.maximum:g}")
         for ax in axes:
             ax.set_xlabel("max. similarity to context", fontsize=style.points(6.5), labelpad=2)
@@ -159,7 +159,7 @@ def _panel(ax: "Any", panel: "Any", marks: dict[str, style.Mark], settings: Figu
         middle = range(len(buckets))[place]
         ax.axvspan(middle - 0.5, middle + 0.5, color=color, alpha=0.6, linewidth=0, zorder=0)
         ax.text(middle, 0.985, text, transform=ax.get_xaxis_transform(), ha="center", va="top",
-                fontsize=style.points(5.8), color=style.MUTED, linespacing=1.1)  # fmt: skip
+                fontsize=style.points(5.8), color=style.MUTED, linespacing=1.1, gid=style.REMARK)  # fmt: skip
     present = [name for name in marks if name in set(means["strategy"])]
     width = min(0.1, 0.7 / len(present))
     for index, name in enumerate(present):

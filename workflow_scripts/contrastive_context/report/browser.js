@@ -61,7 +61,7 @@
     article.append(pair);
     if (prompt.context.length) {
       const most = Math.max(...prompt.context.map((example) => example.similarity));
-      const context = element("table");
+      const context = element("table", "", "context");
       context.append(element("caption", "Context, in prompt order"));
       const head = context.createTHead().insertRow();
       for (const name of ["similarity", "source", "target"]) {
@@ -78,11 +78,12 @@
       article.append(context);
     }
     const answers = element("table");
-    answers.append(element("caption", `Answers and their ${prompt.metric}`));
+    answers.append(element("caption", `Answers and their ${title({}, prompt.metric)}`));
     for (const answer of prompt.answers) {
       const output = text(answer.output);
       if (answer.stop_reason === "length") output.append(element("small", " (cut at the length limit)"));
       row(answers, strategyName(answer), answer.score === null ? "–" : String(answer.score), output);
+      answers.rows[answers.rows.length - 1].cells[1].className = "score";
     }
     article.append(answers);
     return article;
