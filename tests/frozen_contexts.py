@@ -39,15 +39,17 @@ def check_task(results: Path, task: str) -> int:
     for row in pd.read_parquet(results / f"contexts/{task}/eval.parquet").itertuples():
         gold = corpus["test"].loc[row.target_id, "target"]
         series = list(getattr(row, "series", [SAME_TARGETS]))
+        replaced = [name for name in row.example_ids if name in paraphrases["test"].index]
+        assert len(replaced) == (series == [STAND_INS] and row.composition != "zero_context")
         for name, similarity in zip(row.example_ids, row.similarities, strict=True):
             seen += 1
-            stand_in = name in paraphrases["test"].index
-            assert stand_in == (series == [STAND_INS] and similarity == row.max_similarity) or not stand_in
+            assert name not in targets and name not in trained
+            stand_in = name in replaced
             example = (paraphrases["test"] if stand_in else corpus["arrivals"]).loc[name]
-            assert name not in targets and normalise(example["source"]) not in sources
-            assert similarity < DUPLICATE and name not in trained
+            assert similarity < DUPLICATE and normalise(example["source"]) not in sources
             assert agree(example["target"], gold) < limit
             if stand_in:
+                assert similarity == row.max_similarity
                 assert example["accepted"] and example["parent_id"] == row.target_id
                 shown.add(normalise(example["source"]))
     parents = {split: set(frame["parent_id"]) for split, frame in paraphrases.items()}

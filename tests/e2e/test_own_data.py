@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from contrastive_context.artifacts import read_json
+from frozen_contexts import check_task
 
 MARKER = "<!-- example: own data -->"
 
@@ -55,6 +56,7 @@ def test_contexts_were_drawn(folder):
     assert {len(ids) for ids in contexts["example_ids"]} == {2}
     frozen = pd.read_parquet(folder / "results/mine/contexts/home/eval.parquet")
     assert {"low", "medium", "high"} <= set(frozen["bucket"])
+    assert check_task(folder / "results/mine", "home") > 0
 
 
 def test_a_damaged_file_stops_the_run_with_its_lines(folder):

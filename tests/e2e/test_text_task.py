@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from runner import make_checkout, run
 
 from contrastive_context.artifacts import read_json, sha256_file
+from frozen_contexts import check_task
+from runner import make_checkout, run
 from small_models import model, tokenizer
 
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -142,3 +143,7 @@ def test_no_test_target_or_arrival_was_trained_on(results):
     assert not sources["train"] & sources["test"]
     assert not sources["train"] & sources["arrivals"]
     assert not sources["arrivals"] & sources["test"]
+
+
+def test_no_context_gives_its_target_away(results):
+    assert check_task(results, "intents") > 0

@@ -93,6 +93,38 @@ def test_no_probes_is_an_empty_table():
     assert len(table) == 0 and "probe" in table.columns
 
 
+def in_series(frame, series):
+    return frame.assign(series=[[series]] * len(frame), prompt_id=frame["prompt_id"] + series)
+
+
+def test_every_series_has_its_rows_and_the_headline_knows_nothing_of_the_others():
+    frame = scores_frame(targets=30)
+    # In the sample of all targets ten targets have no prompt of high similarity.
+    few = frame["target_id"].isin([f"t{i}" for i in range(10)])
+    every = in_series(frame[~(few & (frame["bucket"] == "high"))], "all_targets")
+    table = tables.score_table(pd.concat([in_series(frame, "same_targets"), every]), STATISTICS)
+    headline = table[table["series"] == "same_targets"].drop(columns="series")
+    pd.testing.assert_frame_equal(headline.reset_index(drop=True), _score_table(frame))
+    base = table[(table["series"] == "all_targets") & (table["strategy"] == "base")].set_index(
+        ["composition", "bucket"]
+    )
+    assert base["n"].to_dict() == {
+        (composition, bucket): 20 if bucket == "high" else 30
+        for composition in ("one_graded", "top_k", "zero_context")
+        for bucket in ("low", "medium", "high")
+    }
+    # Easier targets in a bucket show in its own score without any example.
+    bare = frame[(frame["strategy"] == "base") & (frame["composition"] == "zero_context")]
+    assert base.loc[("zero_context", "high"), "value"] == pytest.approx(bare[~few]["value"].mean())
+    assert base.loc[("zero_context", "low"), "value"] == pytest.approx(bare["value"].mean())
+
+
+def test_scores_without_series_are_the_headlines():
+    table = tables.score_table(scores_frame(), STATISTICS)
+    assert set(table["series"]) == {"same_targets"}
+    pd.testing.assert_frame_equal(table.drop(columns="series"), _score_table(scores_frame()))
+
+
 def test_same_task_and_model_twice_is_refused(tmp_path):
     paths = write_scores(tmp_path / "a") + write_scores(tmp_path / "b")
     with pytest.raises(UserError, match="give each once"):

@@ -1,0 +1,59 @@
+"""What the evaluation's settings bring, and what they leave alone."""
+
+import copy
+
+import pytest
+from test_paraphrases import jobs
+
+from contrastive_context.config.stages import Stages
+from contrastive_context.config.study import load_study
+
+EVAL = "results/quickstart/contexts/intents/eval.parquet"
+
+
+def test_without_an_evaluation_paraphraser_nothing_is_paraphrased(checkout, tmp_path):
+    assert not {"paraphrase", "prepare_model"} & jobs(checkout, tmp_path, {}, EVAL).keys()
+
+
+def test_stand_ins_bring_their_paraphraser_and_those_trained_on(checkout, tmp_path):
+    overlay = {
+        "paraphrasers": {"small": {"kind": "language_model", "model": "smollm2-135m"}},
+        "tasks": {"intents": {"evaluation": {"paraphraser": "small"}}},
+    }
+    found = jobs(checkout, tmp_path, overlay, EVAL)
+    # Of the test pairs by the one, of the training pairs by the other: none of these may be shown.
+    assert found["paraphrase"] == "2" and found["prepare_model"] == "1"
+
+
+def test_another_encoder_rebuckets_without_generating_when_scores_are_there(checkout, tmp_path):
+    found = jobs(checkout, tmp_path, {}, "results/quickstart/rebucketed/lexicon/bm25/scores.csv")
+    assert found["rebucket"] == "1" and found["score"] == "4" and "build_tables" not in found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tasks": {"intents": {"metrics": ["exact_match", "bleu"], "bleu": {"tokenize": "char"}}}},
+        {"figures": {"dpi": 90}},
+        {"statistics": {"resamples": 500}},
+        {"title": "Another title"},
+    ],
+    ids=["metrics", "figures", "statistics", "title"],
+)
+def test_predictions_survive_a_change_of_metric_or_plot(study_config, repository, tmp_path, change):
+    from snakemake.utils import update_config
+
+    def settings(config):
+        stages = Stages(load_study(config), repository / "workflow_scripts", tmp_path / "versions.json")
+        pair = ("intents", "smollm2-135m")
+        return (
+            stages.freeze_eval_contexts("intents"),
+            stages.finetune(*pair, "zero", 0),
+            stages.generate(*pair),
+            stages.run_probes(*pair),
+        ), (stages.score(*pair), stages.build_tables(), stages.plot("plot_summary"), stages.build_report())
+
+    before = settings(copy.deepcopy(study_config))
+    update_config(study_config, change)
+    after = settings(study_config)
+    assert after[0] == before[0] and after[1] != before[1]
