@@ -108,7 +108,10 @@ def _remove_leftovers(path: Path) -> None:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk and missing permissions met in the block into a :class:`UserError` that names ``path``."""
+    """Turn what the disk refuses in the block into a :class:`UserError` that names ``path``.
+
+    That is: a full disk, missing permissions, a folder where a file should go or the other way round.
+    """
     try:
         yield
     except UserError:
@@ -120,6 +123,11 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise UserError(f"{path}: no space left on the disk; free some and run the same command again") from error
         if number in (13, 30):  # EACCES, EROFS
             raise UserError(f"{path}: can't be written ({error.strerror}); check the folder's permissions") from error
+        if number in (17, 20, 21):  # EEXIST, ENOTDIR, EISDIR
+            raise UserError(
+                f"{path}: can't be written, {error.filename2 or error.filename} is in the way ({error.strerror}); "
+                "remove it and run the same command again"
+            ) from error
         raise
 
 
@@ -157,7 +165,7 @@ def read_json(path: str | os.PathLike) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: can't be read as JSON ({error}); delete it and run again") from error
 
 
@@ -225,23 +233,28 @@ def write_folder_hashes(
 
 
 def check_folder(folder: str | os.PathLike, hashes: str | os.PathLike) -> dict[str, Any]:
-    """Check that every file named in a hash file is there with its recorded size; return the record.
+    """Check that every file named in a hash file is there with its recorded content; return the record.
 
-    Files of our own are written once. One that is a link belongs to the user, who may replace it: if its time is not
-    the recorded one, it is hashed again.
+    Files of our own are hashed: a wrong bit in weights would give wrong numbers. One that is a link belongs to the user
+    or to the hub's cache and may be many gigabytes; it is hashed only if its time is not the recorded one.
 
     Raises:
-        UserError: a file is missing, has another size, or is linked and has other content.
+        UserError: a file is missing or has other content, or ``hashes`` isn't what :func:`write_folder_hashes` writes.
     """
     record = read_json(hashes)
-    for name, entry in record["files"].items():
-        file = Path(folder) / name
-        altered = not file.is_file() or file.stat().st_size != entry["bytes"]
-        if not altered and file.is_symlink():
+    try:
+        files = {Path(folder) / name: (entry["bytes"], entry["sha256"]) for name, entry in record["files"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{hashes}: holds no hashes of files; delete it and run again") from error
+    for file, (size, digest) in files.items():
+        altered = not file.is_file() or file.stat().st_size != size
+        if not altered and not file.is_symlink():
+            altered = sha256_file(file) != digest
+        elif not altered:
             now = file.stat()
             # Whole seconds: not every file system keeps more.
             if int(now.st_mtime) != int(file.lstat().st_mtime):
-                altered = sha256_file(file) != entry["sha256"]
+                altered = sha256_file(file) != digest
                 if not altered:
                     _stamp(file, now)
         if altered:

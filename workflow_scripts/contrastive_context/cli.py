@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from contrastive_context.artifacts import disk_errors
 from contrastive_context.errors import UserError
-from contrastive_context.provenance import read_settings
+from contrastive_context.provenance import check_inputs, read_settings, step_name
 
 Settings = TypeVar("Settings")
 Item = TypeVar("Item")
@@ -60,6 +61,8 @@ def run(
 ) -> None:
     """Parse the command line, set up logging and call ``main``; a :class:`UserError` becomes one line and its status.
 
+    Files named on the command line that another step made are read only if they are as it left them.
+
     Unless ``online`` is set the Hugging Face libraries stay offline: a step computes from what was downloaded before.
 
     SIGTERM (Snakemake, SLURM before its time limit) ends the step as Ctrl-C does: temporary files are removed.
@@ -71,20 +74,21 @@ def run(
     gc.set_threshold(50_000, 20, 20)
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, which main does
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    if path := getattr(args, "log", None):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
+    # A disk too full for the log is told by what the step can't write; nobody needs the logging module's traceback.
+    logging.raiseExceptions = False
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     # The libraries' own chatter (weight-loading bars, HTTP requests) would bury ours.
     for name in ("httpx", "httpx2", "huggingface_hub", "sentence_transformers", "transformers", "datasets"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # peft calls names that transformers is about to rename; nobody who runs a step can act on it.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     output = vars(args).get("out") or vars(args).get("out_dir")
-    log.info("%s → %s", Path(sys.argv[0]).stem, " ".join(output) if isinstance(output, list) else output)
     try:
         with _sigterm_raises():
+            if path := getattr(args, "log", None):
+                _log_to(Path(path))
+            log.info("%s → %s", step_name(), " ".join(output) if isinstance(output, list) else output)
+            check_inputs(_existing_paths(args))
             main(args)
     except UserError as error:
         log.error("error: %s", error)
@@ -99,6 +103,21 @@ def run(
         # The traceback must be in the log file too: it is all that a cluster job leaves behind.
         log.exception("unexpected error; this is a bug in the step, not in your input")
         sys.exit(1)
+
+
+def _log_to(path: Path) -> None:
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger().addHandler(handler)
+
+
+def _existing_paths(args: argparse.Namespace) -> Iterator[str]:
+    for value in vars(args).values():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, (str, Path)) and os.path.exists(item):  # noqa: PTH110 (settings are no paths)
+                yield str(item)
 
 
 class _Terminated(KeyboardInterrupt):

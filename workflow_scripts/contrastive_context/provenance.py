@@ -1,18 +1,23 @@
-"""Sidecars that say what an artifact was made from. What they hold changes no artifact."""
+"""Sidecars that say what an artifact was made from, and by which a later step knows it again.
+
+What they hold changes no artifact.
+"""
 
 import contextlib
+import functools
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from contrastive_context import __version__
 from contrastive_context.artifacts import sha256_file, write_json
+from contrastive_context.errors import UserError
 
 
 def write_provenance(
@@ -37,10 +42,10 @@ def write_provenance(
     def describe(value: Any) -> Any:
         if isinstance(value, (list, tuple)):
             return [describe(item) for item in value]
-        return {"path": str(value), "sha256": sha256_file(value)}
+        return {"path": str(value), "sha256": _digest(value)}
 
     record = {
-        "step": Path(sys.argv[0]).stem,
+        "step": step_name(),
         "outputs": [describe(path) | {"bytes": Path(path).stat().st_size} for path in (output, *also)],
         "inputs": {name: describe(value) for name, value in inputs.items() if value},
         "settings": read_settings(settings) if isinstance(settings, str) else dict(settings),
@@ -53,6 +58,53 @@ def write_provenance(
         "seconds": round(time.time() - started, 2),
     }
     write_json(f"{output}.provenance.json", record)
+
+
+def check_inputs(paths: Iterable[str | os.PathLike]) -> None:
+    """Check that files are as the steps that made them left them, by the sidecars beside them.
+
+    No format tells: pages of Parquet, arrays and JSON lines have no checksums here, and one wrong bit may be a wrong
+    number. A file that no sidecar describes is a user's own and is taken as it is; so is what the running step made
+    before, since it is about to be replaced.
+
+    Raises:
+        UserError: a file was altered, or is a folder by now; or a sidecar can't be read.
+    """
+    described = functools.cache(_described)
+    for path in map(Path, paths):
+        step, digest = described(path.parent).get(path.name, ("", ""))
+        if not step or step == step_name():
+            continue
+        if not path.is_file() or _digest(path) != digest:
+            raise UserError(f"{path}: not as {step} left it; delete it and run the same command again")
+
+
+def step_name() -> str:
+    """Return the name of the running entry point."""
+    return Path(sys.argv[0]).stem
+
+
+def _described(folder: Path) -> dict[str, tuple[str, str]]:
+    """Return name → step that made it and SHA-256 of the files in a folder; a step's sidecar is beside its files."""
+    from contrastive_context.reruns.sidecars import SUFFIX, read_sidecar
+
+    sidecars = [read_sidecar(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    return {
+        Path(path).name: (sidecar.step, entry["sha256"])
+        for sidecar in sidecars
+        for path, entry in sidecar.outputs.items()
+    }
+
+
+def _digest(path: str | os.PathLike) -> str:
+    state = Path(path).stat()
+    return _digest_of(str(path), state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@functools.cache
+def _digest_of(path: str, *state: int) -> str:
+    """Hash a file once per process: inputs are hashed before they are read, and named in the sidecar at the end."""
+    return sha256_file(path)
 
 
 def read_settings(text: str) -> dict[str, Any]:

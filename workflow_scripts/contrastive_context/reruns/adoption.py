@@ -8,10 +8,12 @@ a record made from the sidecar; from then on Snakemake compares parameters and i
 from pathlib import Path
 from typing import Any
 
+from contrastive_context import artifacts
 from contrastive_context.errors import UserError
 from contrastive_context.reruns.sidecars import SUFFIX, Sidecar, altered, files_of, read_sidecar
 
 _SHOWN = 5
+_ALWAYS_HASHED = 1 << 20  # bytes
 
 
 def adopt(results: str | Path, folder: str | Path = ".snakemake") -> int:
@@ -22,17 +24,30 @@ def adopt(results: str | Path, folder: str | Path = ".snakemake") -> int:
         folder: Snakemake's own folder.
 
     Raises:
-        UserError: names files that are not what their sidecar says, and files that nothing describes.
+        UserError: names files that are not what their sidecar says, whether Snakemake knows them or not, and files that
+            nothing describes.
     """
     results = Path(results)
     if not results.is_dir():
         return 0
     records = store(folder)
     files = list(files_of(results))
-    # Every parse comes here: a sidecar whose first output Snakemake knows is not even opened.
     paths = [path for path in files if path.name.endswith(SUFFIX)]
     fresh = [path for path in paths if not _known(records, str(path).removesuffix(SUFFIX))]
     unknown = [sidecar for path in fresh if _exists(sidecar := read_sidecar(path))]
+    # A step that failed or was killed will run again: what it left doesn't count.
+    known = [read_sidecar(path) for path in set(paths) - set(fresh) if Path(str(path).removesuffix(SUFFIX)).exists()]
+    unfinished = set(records._filter_incomplete_keys([path for sidecar in known for path in sidecar.outputs]))
+    _refuse(
+        "not as the step that made them left them; delete them to make them again",
+        [
+            path
+            for sidecar in known
+            if not unfinished & sidecar.outputs.keys()
+            for path in sidecar.outputs
+            if _looks_altered(sidecar, path)
+        ],
+    )
     if not unknown:
         return 0
     _refuse(
@@ -58,6 +73,21 @@ def adopt(results: str | Path, folder: str | Path = ".snakemake") -> int:
                 records._write_record(path, _record(sidecar))
                 count += 1
     return count
+
+
+def _looks_altered(sidecar: Sidecar, path: str) -> bool:
+    """Whether an output that Snakemake knows is another than its step left.
+
+    Snakemake would go on from it, or call it finished. Large files whose size and time say nothing are not hashed here:
+    a step that reads them does that.
+    """
+    file, entry = Path(path), sidecar.outputs[path]
+    if not file.exists():
+        return False
+    if not file.is_file() or file.stat().st_size != entry["bytes"]:
+        return True
+    suspicious = file.stat().st_mtime > sidecar.path.stat().st_mtime or entry["bytes"] <= _ALWAYS_HASHED
+    return suspicious and artifacts.sha256_file(file) != entry["sha256"]
 
 
 def _exists(sidecar: Sidecar) -> bool:

@@ -53,9 +53,18 @@ def read_sidecar(path: Path) -> Sidecar:
         UserError: it can't be read, or was written by an older version.
     """
     record = artifacts.read_json(path)
-    if not isinstance(record, dict) or not {"step", "outputs", "inputs", "settings"} <= record.keys():
+    try:
+        sidecar = Sidecar(path, record)
+        texts = [sidecar.step, *sidecar.inputs, *sidecar.inputs.values(), *sidecar.outputs]
+        texts += [entry["sha256"] for entry in sidecar.outputs.values()]
+        sizes = [entry["bytes"] for entry in sidecar.outputs.values()]
+        whole = all(isinstance(text, str) for text in texts) and all(isinstance(size, int) for size in sizes)
+        whole = whole and isinstance(record["settings"], dict)
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
         raise UserError(f"{path}: not a sidecar of this version; delete it and what it describes, and run again")
-    return Sidecar(path, record)
+    return sidecar
 
 
 def altered(sidecar: Sidecar) -> list[str]:

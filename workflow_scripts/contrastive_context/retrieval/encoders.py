@@ -1,9 +1,12 @@
 """Encoders: texts to the vectors by which the whole study measures similarity.
 
 Embedding a corpus may take hours, so it goes on where it was interrupted: rows are written to a memory-mapped file
-beside the artifact, which takes the artifact's name when it is complete; a journal notes what is on the disk.
+beside the artifact, which takes the artifact's name when it is complete; a journal notes what is on the disk, and its
+hash.
 """
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +61,13 @@ def load_encoder(settings: Encoder, folder: str | Path | None, statistics: str |
         UserError: no GPU is visible for ``cuda``; the folder is missing, is not a sentence-transformers model, or holds
             a file that could run code.
     """
+    encode = _load(settings, folder, statistics)
+    if (until := getattr(settings, "until", None)) is None:
+        return encode
+    return lambda texts: encode([text.partition(until)[0] for text in texts])
+
+
+def _load(settings: Encoder, folder: str | Path | None, statistics: str | Path | None) -> Encode:
     if settings.kind in ENCODERS:
         return ENCODERS[settings.kind]
     if isinstance(settings, BM25Encoder):
@@ -187,27 +197,59 @@ def embed_to_file(
         if not partial.is_file():
             journal.unlink(missing_ok=True)
         done = Journal(journal)
-        rows = np.load(partial, mmap_mode="r+") if done else None
-        for section in range(0, len(texts), _SECTION):
-            held = texts.slice(section, _SECTION).to_pylist()
-            for chunk in _chunks(held, section, batch_size):
-                step = str(chunk[0])
-                if step not in done:
-                    chosen = [held[index - section] for index in chunk]
-                    vectors = _unit(encode(chosen), chosen)
-                    if rows is None:
-                        shape = (len(texts), vectors.shape[1])
-                        rows = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
-                    rows[chunk] = vectors
-                    rows.flush()
-                    done.add({step: len(chunk)})
-                bar.update(len(chunk))
+        rows, digests = _resume(partial, len(texts)) if done else None, dict(done)
+        computed = True
+        while computed:  # the last pass only looks: a second job on the same corpus may have begun the file anew
+            computed = False
+            bar.reset()
+            for section in range(0, len(texts), _SECTION):
+                held = texts.slice(section, _SECTION).to_pylist()
+                for chunk in _chunks(held, section, batch_size):
+                    step = str(chunk[0])
+                    if rows is None or digests.get(step) != _digest(rows[chunk]):
+                        chosen = [held[index - section] for index in chunk]
+                        vectors = _unit(encode(chosen), chosen)
+                        if rows is None:
+                            shape = (len(texts), vectors.shape[1])
+                            rows = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
+                            _reserve(partial)
+                        rows[chunk] = vectors
+                        rows.flush()
+                        digests[step] = _digest(vectors)
+                        done.add({step: digests[step]})
+                        computed = True
+                    bar.update(len(chunk))
         shape = rows.shape
         del rows
-        if partial.exists() or not path.exists():  # else a second job on the same corpus was first
+        try:
             partial.replace(path)
+        except FileNotFoundError:
+            if not path.exists():  # else a second job on the same corpus was first
+                raise
         done.remove()
     return shape
+
+
+def _resume(partial: Path, count: int) -> "np.ndarray | None":
+    """Map what an interrupted job left; None if that is not an array of so many rows."""
+    import numpy as np
+
+    try:
+        rows = np.load(partial, mmap_mode="r+")
+    except (OSError, ValueError):
+        return None
+    return rows if rows.dtype == np.float32 and rows.ndim == 2 and len(rows) == count else None
+
+
+def _reserve(file: Path) -> None:
+    """Take a file's space on the disk: a mapped page that finds none kills the process without a word."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+
+
+def _digest(vectors: "np.ndarray") -> str:
+    return hashlib.sha256(vectors.tobytes()).hexdigest()[:16]
 
 
 def _chunks(texts: Sequence[str], first: int, batch_size: int) -> list[list[int]]:
