@@ -23,6 +23,17 @@ def repository() -> Path:
     return REPOSITORY
 
 
+@pytest.fixture(scope="session")
+def tiny_study(repository: Path, tmp_path_factory) -> Path:
+    """A checkout in which the tiny grid ran undisturbed; tests that change something copy it."""
+    from runner import make_checkout, run
+
+    grid = repository / "tests/e2e/tiny.yaml"
+    folder = make_checkout(repository, tmp_path_factory.mktemp("tiny") / "undisturbed", grid)
+    run(folder)
+    return folder
+
+
 @pytest.fixture
 def study_config(repository: Path) -> dict:
     """config.yaml with the quickstart overlay, merged as Snakemake merges them; free to change."""
