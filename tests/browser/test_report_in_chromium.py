@@ -30,6 +30,7 @@ def write_examples(path, count):
             {
                 "prompt_id": f"p{place}", "target_id": f"{place // 4:016x}", "task": "lexicon", "metric": "chrf++",
                 "model": ("llama", "qwen3")[place % 2], "test_set": "in_domain", "composition": "top_k",
+                "series": [("same_targets", "stand_ins")[place % 2]],
                 "bucket": ("low", "medium", "high", "none")[place % 4],
                 "source": f"{text} number {place}", "gold": text,
                 "context": [{"source": "x" * 300, "target": text, "similarity": 0.5}] * (place % 4),
