@@ -90,9 +90,8 @@ def _draw(cells: "Any", settings: FigureSettings, measure: str, without: Sequenc
         for probe in present:
             for start in range(0, len(models), style.MAX_COLUMNS):
                 chunk = models[start : start + style.MAX_COLUMNS]
-                row = style.Row(
-                    f"{header} · {PROBES.get(probe, probe)}", [settings.title("models", name) for name in chunk]
-                )
+                titles = [settings.title("models", name) for name in chunk]
+                row = style.Row(f"{header} · {PROBES.get(probe, probe)}", titles, axis=task)  # tasks differ in steps
                 plan.append((row, [(task, probe, model) for model in chunk]))
     headline = style.headline_seed(probes)
     runs = style.seeds_in_words(headline)

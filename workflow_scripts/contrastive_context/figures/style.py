@@ -249,10 +249,14 @@ def counts_in_words(counts: Sequence[int]) -> str:
 
 @dataclass
 class Row:
-    """One row of panels: a header over it and a title over each panel (empty: none)."""
+    """One row of panels: a header over it and a title over each panel (empty: none).
+
+    Rows with the same titles and ``axis`` may share the tick labels of the lowest one.
+    """
 
     header: str
     titles: list[str]
+    axis: str = ""
 
 
 class Grid:
@@ -372,7 +376,7 @@ def _space(rows: Sequence[Row], place: int, dense: bool) -> tuple[float, float, 
         return points(_ROW_HEADER) + points(_PANEL_TITLE), PANEL_HEIGHT, points(_ROW_FOOTER)
     titles = [row.titles for row in rows]
     first = place == 0 or titles[place] != titles[place - 1]
-    last = place == len(rows) - 1 or titles[place] != titles[place + 1]
+    last = place == len(rows) - 1 or titles[place] != titles[place + 1] or rows[place].axis != rows[place + 1].axis
     header = points(_ROW_HEADER) + (points(_PANEL_TITLE) if first else 0)
     return header, DENSE_PANEL_HEIGHT, points(_ROW_FOOTER) if last else _DENSE_FOOTER
 
