@@ -121,6 +121,15 @@ def test_a_folder_in_place_of_an_output_was_a_traceback(tmp_path):
     assert file.read_text() == "a file"
 
 
+def test_a_full_disk_that_shows_only_in_the_first_of_two_errors(tmp_path):
+    """matplotlib's PDF writer fails a second time as it closes the file."""
+    with pytest.raises(UserError, match="no space left on the disk"), artifacts.atomic_path(tmp_path / "fig.pdf"):
+        try:
+            raise OSError(28, "No space left on device")
+        finally:
+            raise ValueError("inconsistent stream state")
+
+
 def test_a_wrong_bit_in_weights_of_the_same_size_was_not_noticed(tmp_path):
     folder, hashes = tmp_path / "model", tmp_path / "model.json"
     folder.mkdir()

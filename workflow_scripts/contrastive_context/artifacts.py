@@ -118,8 +118,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
-        # safetensors and others wrap the system's error, numpy tells only how much it wrote.
-        if number in (28, 122) or _DISK_FULL.search(str(error)):  # ENOSPC, EDQUOT
+        # safetensors and others wrap the system's error, numpy tells only how much it wrote; and what matplotlib's PDF
+        # writer raises as it closes the file comes after it.
+        if any(getattr(one, "errno", None) in (28, 122) or _DISK_FULL.search(str(one)) for one in _chain(error)):
             raise UserError(f"{path}: no space left on the disk; free some and run the same command again") from error
         if number in (13, 30):  # EACCES, EROFS
             raise UserError(f"{path}: can't be written ({error.strerror}); check the folder's permissions") from error
@@ -129,6 +130,12 @@ def disk_errors(path: Path) -> Iterator[None]:
                 "remove it and run the same command again"
             ) from error
         raise
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _sync(path: Path) -> None:

@@ -54,8 +54,9 @@ def read_embeddings(
         UserError: the file is missing or something else, or its rows are not those of ``corpus``.
     """
     try:
-        array = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+        # Reads nothing but .npy; np.load would open archives too.
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, SyntaxError, OverflowError) as error:
         raise UserError(f"{path}: can't be read as embeddings ({error}); delete it and run again") from error
     lexical = array.dtype == LEXICAL and array.ndim == 1
     if not lexical and (array.dtype != np.float32 or array.ndim != 2):

@@ -1,6 +1,7 @@
 """Pinned packages, wheels and Debian's, downloaded once into a cache and verified."""
 
 import http.client
+import re
 import shutil
 import subprocess
 import sys
@@ -130,7 +131,8 @@ def _with_apt(package: Package, folder: Path) -> Path:
 
 
 def _last_error(text: str, mark: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # An index or a proxy may be configured with credentials in its URL.
+    lines = [re.sub(r"://[^/\s@]+@", "://***@", line.strip()) for line in text.splitlines() if line.strip()]
     return next((line for line in reversed(lines) if line.startswith(mark)), "".join(lines[-1:]))
 
 

@@ -310,12 +310,15 @@ def stored(record: Path) -> tuple[dict[str, Any], Path]:
         The record, and the folder that its file names are relative to.
 
     Raises:
-        UserError: a file is missing or has another size.
+        UserError: a file is missing, has another size, or a name that leads out of its folder.
     """
     import huggingface_hub
     from huggingface_hub import constants
 
     content = read_json(record)
+    for name in content["files"]:
+        if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+            raise UserError(f"{record}: refused, {name!r} is not a plain relative path")
     files = {
         name: huggingface_hub.try_to_load_from_cache(
             content["repository"], name, revision=content["revision"], repo_type=content["type"]
