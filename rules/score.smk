@@ -1,7 +1,7 @@
 # Learned metrics run in an environment of their own; text files lie between the two environments.
 segment_scores = lambda task, scored: [
     f"{R}/segment_scores/{task}/{scored}.{metric}.jsonl"
-    for metric in stages.learned_metrics(task)
+    for metric in stages.scored_apart(task)
 ]
 
 
@@ -51,6 +51,26 @@ rule score_comet:
         "python workflow_scripts/score_comet.py --settings {params.settings:q} --log {log}"
         " --segments {input.segments} --model {input.model} --encoder {input.encoder}"
         f" --state-dir {R}/.state/score_comet/{{wildcards.task}} --out {{output}}"
+
+
+# Queries run in a process of their own, each within limits.
+rule score_execution:
+    input:
+        segments=f"{R}/segments/{{task}}/{{scored}}.jsonl",
+        test=f"{R}/corpus/{{task}}/test.parquet",
+    output:
+        f"{R}/segment_scores/{{task}}/{{scored}}.bird_execution_accuracy.jsonl",
+    log:
+        f"{R}/logs/score_execution/{{task}}.{{scored}}.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        **stages.resources("score_execution"),
+    params:
+        settings=lambda wc: stages.score_execution(wc.task),
+    shell:
+        "python workflow_scripts/score_execution.py --settings {params.settings:q} --log {log}"
+        " --segments {input.segments} --test {input.test} --out {output}"
 
 
 rule score:

@@ -239,7 +239,7 @@ def record(tmp_path_factory):
     wheel = folder / "home_assistant_intents-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as opened:
         opened.writestr("home_assistant_intents/data/en.json", json.dumps(GRAMMAR))
-        opened.writestr("home_assistant_intents/data/xx.json", json.dumps({"intents": {}}))
+        opened.writestr("home_assistant_intents/data/de.json", json.dumps({"intents": {}}))
     write_json(folder / "r.json", {"package": "p", "path": str(wheel), "sha256": sha256_file(wheel)})
     return folder / "r.json"
 
@@ -301,7 +301,9 @@ def test_intents_give_fewer_rows_when_exhausted(record):
 
 
 def test_intents_language_errors(record):
-    with pytest.raises(UserError, match=r"no file home_assistant_intents/data/zz\.json"):
+    with pytest.raises(UserError, match="no names of devices and rooms for language 'zz'"):
         home_assistant_intents.build(intents(language="zz"), record)
+    with pytest.raises(UserError, match=r"no file home_assistant_intents/data/lt\.json"):
+        home_assistant_intents.build(intents(language="lt"), record)
     with pytest.raises(UserError, match="no 'lists' in it"):
-        home_assistant_intents.build(intents(language="xx"), record)
+        home_assistant_intents.build(intents(language="de"), record)

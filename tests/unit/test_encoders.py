@@ -299,3 +299,13 @@ def test_embed_corpus_command(tmp_path, monkeypatch):
     cli.run(embed_corpus.main, embed_corpus.arguments())
     np.testing.assert_array_equal(np.load(options["out"]), load_encoder(POSITIONAL, None)(sources))
     assert read_json(f"{options['out']}.provenance.json")["inputs"]["encoder"]["sha256"]
+
+
+def test_only_what_stands_before_a_mark_is_compared(monkeypatch):
+    from contrastive_context.config.sources import SentenceTransformerEncoder
+    from contrastive_context.retrieval import encoders
+
+    settings = SentenceTransformerEncoder(kind="sentence_transformer", folder="x", until=" | ")
+    monkeypatch.setattr(encoders, "_load_sentence_transformer", lambda folder, settings: list)
+    encode = encoders.load_encoder(settings, "x")
+    assert encode(["how many? | item(id)", "how many?", "a | b | c"]) == ["how many?", "how many?", "a"]

@@ -31,6 +31,7 @@ _LOADED_BY_NAME = {
         (f"{PACKAGE}.corpora.catalogues", "corpus.in_domain.format"),
         (f"{PACKAGE}.corpora.catalogues", "corpus.out_of_domain.format"),
     ),
+    "score_execution": ((f"{PACKAGE}.corpora", "corpus.kind"),),
 }
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 

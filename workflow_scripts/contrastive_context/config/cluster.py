@@ -15,6 +15,7 @@ CpuStage = Literal[
     "freeze_eval_contexts",
     "freeze_probes",
     "score",
+    "score_execution",
     "rebucket",
 ]
 ModelStage = Literal["prepare_model", "finetune", "generate", "run_probes"]

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from contrastive_context.config.base import Model
+from contrastive_context.config.parses import MtopCorpus
+from contrastive_context.config.sql import GeneratedSqlCorpus, TextToSqlCorpus
 from contrastive_context.config.text import CataloguesCorpus, Cleaning, FilesCorpus
 
 
@@ -139,7 +141,15 @@ class HubCorpus(Model):
 
 
 Corpus = Annotated[
-    LexiconCorpus | IdiomCorpus | HomeAssistantIntentsCorpus | HubCorpus | CataloguesCorpus | FilesCorpus,
+    LexiconCorpus
+    | IdiomCorpus
+    | HomeAssistantIntentsCorpus
+    | HubCorpus
+    | CataloguesCorpus
+    | FilesCorpus
+    | TextToSqlCorpus
+    | GeneratedSqlCorpus
+    | MtopCorpus,
     Field(discriminator="kind"),
 ]
 
@@ -167,6 +177,9 @@ class SentenceTransformerEncoder(Model):
     revision: str = Field("main", description="of the hub: branch, tag or commit hash")
     licence: str = Field("not stated", description="for the report")
     prefix: str = Field("", description='put before every text where a model asks for it, for instance "query: "')
+    until: str | None = Field(
+        None, min_length=1, description="only what stands before this is compared, as a question before its schema"
+    )
     batch_size: int = Field(32, ge=1)
     device: Literal["cpu", "cuda"] = Field("cpu", description="vectors differ slightly between devices")
 

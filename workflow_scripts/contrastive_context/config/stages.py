@@ -17,6 +17,7 @@ from contrastive_context.config.base import Model, canonical_json
 from contrastive_context.config.cluster import ModelStage, Needs
 from contrastive_context.config.hub import HubEntry, hub_entries
 from contrastive_context.config.study import GridEntry, Study
+from contrastive_context.config.tasks import EXECUTED
 from contrastive_context.errors import UserError
 from contrastive_context.reruns.progress import ANSWERS, PROBES, Unfinished, unfinished
 
@@ -50,6 +51,10 @@ class Stages:
         # Which revision of the hub was downloaded is in the record, whatever name it was asked for by.
         return self.study.encoders[encoder].model_dump(mode="json", exclude={"licence", "revision"})
 
+    def _corpus(self, task: str) -> dict[str, Any]:
+        # How a source is called in the report doesn't change its text.
+        return self.study.tasks[task].corpus.model_dump(mode="json", exclude={"licence", "origin"})
+
     def _recipe_of(self, task: str, model: str, strategy: str) -> Any:
         recipe = self.recipe(task, model)
         if not self.study.strategies[strategy].token_matched:
@@ -82,10 +87,8 @@ class Stages:
 
     def build_corpus(self, task: str) -> str:
         entry = self.study.tasks[task]
-        # How a source is called in the report doesn't change its text.
-        corpus = entry.corpus.model_dump(mode="json", exclude={"licence", "origin"})
         return self._settings(
-            "build_corpus", task=task, corpus=corpus, test_sets=entry.test_sets, stop=entry.template.stop
+            "build_corpus", task=task, corpus=self._corpus(task), test_sets=entry.test_sets, stop=entry.template.stop
         )
 
     def embed_corpus(self, task: str) -> str:
@@ -201,6 +204,9 @@ class Stages:
         return self._settings(
             "score_comet", metric=metric, model=leaves, encoder=self.study.metric_encoders[model.encoder]
         )
+
+    def score_execution(self, task: str) -> str:
+        return self._settings("score_execution", task=task, corpus=self._corpus(task))
 
     def simulate_minimal_model(self) -> str:
         return self._settings("simulate_minimal_model", **self.study.minimal_model.model_dump(mode="json"))
@@ -496,6 +502,11 @@ class Stages:
     def learned_metrics(self, task: str) -> list[str]:
         """Return the metrics of a task that a model computes, in an environment of its own."""
         return [metric for metric in self.study.tasks[task].metrics if metric in self.study.metrics]
+
+    def scored_apart(self, task: str) -> list[str]:
+        """Return the metrics of a task whose segments a step of their own scores."""
+        executed = [metric for metric in self.study.tasks[task].metrics if metric in EXECUTED]
+        return [*self.learned_metrics(task), *executed]
 
     @property
     def safeguards(self) -> str:

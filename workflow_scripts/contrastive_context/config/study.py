@@ -20,7 +20,7 @@ from contrastive_context.config.secrets import find_secrets
 from contrastive_context.config.sources import DataSet, Encoder, Package
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
-from contrastive_context.config.tasks import Task
+from contrastive_context.config.tasks import EXECUTED, Task
 from contrastive_context.config.text import CataloguesCorpus
 from contrastive_context.errors import UserError
 
@@ -227,6 +227,8 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
             if (task.corpus.kind == kind) != (encoder.kind == own):
                 yield f"tasks.{name}.encoder: kind {own} goes with corpora of kind {kind}, and only with them"
     for metric in task.metrics:
+        if metric in EXECUTED and not hasattr(task.corpus, "query_limits"):
+            yield f"tasks.{name}.metrics: {metric} runs queries; it goes with corpora of Text-to-SQL only"
         if metric in get_args(LearnedMetric) and metric not in study.metrics:
             yield f"tasks.{name}.metrics: {metric} is a learned metric; say under metrics.{metric} which model it is"
     if encoder is not None and encoder.kind == "bm25" and task.index.kind == "hnswlib":

@@ -8,7 +8,13 @@ from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Corpus
 from contrastive_context.config.templates import Template
 
-Metric = Literal["token_accuracy", "exact_match", "intent_match", "chrf++", "bleu", "comet", "comet_qe"]
+Metric = Literal[
+    "token_accuracy", "exact_match", "intent_match", "tree_match", "slot_f1", "bird_execution_accuracy", "chrf++",
+    "bleu", "comet", "comet_qe",
+]  # fmt: skip
+EXECUTED = ("bird_execution_accuracy",)
+"""Metrics for which queries are run, in a sandbox."""
+
 Agreement = Literal["token_accuracy", "exact_match", "chrf"]
 Composition = Literal["one_graded", "top_k"]
 ProbeMeasure = Literal["generation", "likelihood"]

@@ -122,13 +122,14 @@ def _count_read(readings: Iterable[Reading], max_rejected: float, where: str) ->
     Raises:
         UserError: nothing was read, or the share of malformed rows is above ``max_rejected``.
     """
-    rejected, skipped = Counter[str](), Counter[str]()
+    rejected, skipped, noted = Counter[str](), Counter[str](), Counter[str]()
     read, places = 0, []
     for reading in readings:
         rejected += reading.rejected
         skipped += reading.skipped
+        noted += reading.noted
         read += reading.read
-        places += reading.listed[:_SHOWN]
+        places += [place for place in reading.listed if not place.reason.startswith("kept: ")][:_SHOWN]
     if rejected.total() > max_rejected * read:
         shown = "; ".join(f"{place.file}, {place.line}: {place.reason}" for place in places[:_SHOWN])
         raise UserError(
@@ -136,7 +137,8 @@ def _count_read(readings: Iterable[Reading], max_rejected: float, where: str) ->
             f"by max_rejected. The first: {shown}. Mend them, or raise max_rejected"
         )
     dropped = {f"malformed: {reason}": n for reason, n in sorted(rejected.items())} | dict(sorted(skipped.items()))
-    return {"generated": read, "dropped": dropped, "kept": read - sum(dropped.values())}
+    counts = {"generated": read, "dropped": dropped, "kept": read - sum(dropped.values())}
+    return counts | ({"noted": dict(sorted(noted.items()))} if noted else {})
 
 
 def _clean(

@@ -42,13 +42,15 @@ class Reading:
         read: rows looked at.
         rejected: malformed rows by reason.
         skipped: rows left out on purpose, by reason.
-        listed: the malformed rows by place, at most ``MAX_LISTED``.
+        noted: rows that are kept, but not quite as they were, by reason.
+        listed: the malformed and the noted rows by place, at most ``MAX_LISTED``.
     """
 
     def __init__(self) -> None:
         self.read = 0
         self.rejected: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
+        self.noted: Counter[str] = Counter()
         self.listed: list[Listed] = []
         self._rows: dict[str, list[tuple[str, ...]]] = defaultdict(list)
 
@@ -83,6 +85,12 @@ class Reading:
         self.rejected[reason] += rows
         if len(self.listed) < MAX_LISTED:
             self.listed.append(Listed(split, place.file, place.line, reason, excerpt(text)))
+
+    def note(self, place: Place, reason: str, text: Any = "", *, split: str = "") -> None:
+        """Count a row that is kept, but not quite as it was, and list it."""
+        self.noted[reason] += 1
+        if len(self.listed) < MAX_LISTED:
+            self.listed.append(Listed(split, place.file, place.line, f"kept: {reason}", excerpt(text)))
 
     def skip(self, reason: str, rows: int = 1) -> None:
         """Count rows that are sound but no pairs of text, such as strings without a translation."""

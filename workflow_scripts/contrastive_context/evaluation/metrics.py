@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from contrastive_context.errors import UserError
-from contrastive_context.evaluation import agreement
+from contrastive_context.evaluation import agreement, parses
 
 
 class Segment(NamedTuple):
@@ -101,6 +101,45 @@ class _Learned(_Mean):
 
     def segment(self, hypothesis: str, reference: str) -> Segment:
         raise NotImplementedError(f"{self.name}: segments are scored by score_comet.py")
+
+
+class _Executed(_Learned):
+    """Share of queries that give the same set of rows as gold: BIRD's execution accuracy (Li et al. 2023).
+
+    Scored in a step of its own, where queries run in a sandbox (:mod:`contrastive_context.evaluation.execution`).
+    """
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return 0.0, self.maximum
+
+
+class _SlotF1(Metric):
+    """Micro-averaged F1 of slots; an output that is no parse has none. Without any slot on either side it is 1.
+
+    Statistics: slots in both, slots of the output, slots of the reference.
+    """
+
+    name, title, maximum = "slot_f1", "Slot F1", 1.0
+
+    def segment(self, hypothesis: str, reference: str) -> Segment:
+        gold = parses.slots(parses.parse(reference))
+        try:
+            found = parses.slots(parses.parse(hypothesis))
+        except parses.ParseError:
+            found = gold - gold
+        stats = [float((found & gold).total()), float(found.total()), float(gold.total())]
+        value = float(self.from_sums(np.array([*stats, 1.0])))
+        return Segment(value, stats)
+
+    def matrix(self, values: Sequence[float], stats: Sequence[Sequence[float]]) -> np.ndarray:
+        counts = np.array([np.asarray(row, dtype=np.float64) for row in stats]).reshape(len(values), 3)
+        return np.concatenate([counts, np.ones((len(values), 1))], axis=-1)
+
+    def from_sums(self, sums: np.ndarray) -> np.ndarray:
+        both, found, gold, count = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
+        score = np.divide(2 * both, found + gold, out=np.ones_like(both), where=found + gold > 0)
+        return np.where(count > 0, score, np.nan)
 
 
 class _ChrfPlusPlus(Metric):
@@ -202,8 +241,8 @@ def _sacrebleu_bleu(tokenizer: str):
 
 
 def intent_match(output: str, reference: str) -> float:
-    """1 if the text before the first "(" is equal (after trimming), else 0; slots are not looked at."""
-    return float(output.split("(", 1)[0].strip() == reference.split("(", 1)[0].strip())
+    """1 if the outermost intents are equal (``Name(…)`` or ``[IN:NAME …]``), else 0; slots are not looked at."""
+    return float(parses.intent(output) == parses.intent(reference))
 
 
 _REGISTRY: dict[str, Metric] = {
@@ -212,6 +251,9 @@ _REGISTRY: dict[str, Metric] = {
         _Mean("token_accuracy", "Token accuracy", agreement.token_accuracy),
         _Mean("exact_match", "Exact match", agreement.exact_match),
         _Mean("intent_match", "Intent match", intent_match),
+        _Mean("tree_match", "Exact tree match", parses.tree_match),
+        _SlotF1(),
+        _Executed("bird_execution_accuracy", "Execution accuracy"),
         _ChrfPlusPlus(),
         _Bleu(),
         _Learned("comet", "COMET"),

@@ -42,7 +42,7 @@ def licences(config: Mapping[str, Any], records: Mapping[tuple[str, str], Mappin
     rows += _of_hub(config, records)
     for name, task in (config.get("tasks") or {}).items():
         corpus = task.get("corpus") or {}
-        if corpus.get("kind") == "files":
+        if "licence" in corpus:
             rows.append(Licence(name, "", corpus["licence"], f"text of the task: {corpus['origin']}"))
     return rows
 

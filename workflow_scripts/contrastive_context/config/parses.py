@@ -1,0 +1,35 @@
+"""Corpora of utterances and their parses."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from contrastive_context.config.base import Model
+from contrastive_context.config.text import Cleaning
+
+
+class MtopCorpus(Model):
+    """One language of MTOP. Train and eval are split as published, arrivals are eval's, test targets are test's.
+
+    Cluster: the tree without its words.
+    """
+
+    kind: Literal["mtop"]
+    path: str = Field(description="the archive mtop.zip, or the folder that it unpacks to")
+    language: str = Field(pattern=r"^[a-z]{2,3}$", description="name of the language's folder: de, es, fr, …")
+    seed: int = 0
+    dev: float = Field(0.02, ge=0, lt=1, description="share of training rows set aside for dev, by cluster")
+    cleaning: Cleaning | None = Field(None, description="absent: nothing is dropped for its content")
+    max_rejected: float = Field(0.01, ge=0, le=1, description="share of malformed rows above which the stage fails")
+    licence: str = Field("CC-BY-SA-4.0", description="for the report")
+    origin: str = Field("MTOP (Li et al. 2021)", description="for the report")
+
+    @property
+    def paths(self) -> list[str]:
+        """What the corpus is read from."""
+        return [self.path]
+
+    @property
+    def test_sets(self) -> list[str]:
+        """Names of the test sets that the corpus has."""
+        return ["in_domain"]

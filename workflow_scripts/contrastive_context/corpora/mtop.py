@@ -1,0 +1,99 @@
+"""MTOP: utterances to assistants in six languages and their parses.
+
+Origin: Li et al. 2021, https://aclanthology.org/2021.eacl-main.257; licence CC BY-SA 4.0; published as ``mtop.zip`` at
+https://fb.me/mtop_dataset, which is not downloaded here. Files are ``<language>/{train,eval,test}.txt``, tab-separated
+without names: id, intent, slots, utterance, domain, locale, decoupled form, tokens (JSON). A target is the parse in
+decoupled form, ``[IN:GET_WEATHER [SL:LOCATION Berlin ] ]``.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from contrastive_context.config.parses import MtopCorpus
+from contrastive_context.corpora.dividing import uniform
+from contrastive_context.corpora.reading import Place, Reading
+from contrastive_context.corpora.rows import RAW_COLUMNS
+from contrastive_context.errors import UserError
+from contrastive_context.evaluation.parses import Node, ParseError, parse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = 8
+_SPLITS = {"train": "train", "eval": "arrivals", "test": "test.in_domain"}
+
+
+def build(settings: MtopCorpus) -> "tuple[dict[str, pd.DataFrame], list[Reading]]":
+    """Read the three files of a language.
+
+    Returns:
+        Frames ``train``, ``dev``, ``arrivals`` and ``test.in_domain`` with the raw columns; and the reading.
+
+    Raises:
+        UserError: a file is missing or can't be read.
+    """
+    import pandas as pd
+
+    reading = Reading()
+    for name, split in _SPLITS.items():
+        with _opened(settings, name) as (place, file):
+            for number, raw in enumerate(file, start=1):
+                _add(reading, Place(place, str(number)), raw, split)
+    frames = reading.frames()
+    frames = {split: frames.get(split, pd.DataFrame(columns=list(RAW_COLUMNS))) for split in _SPLITS.values()}
+    train = frames["train"]
+    is_dev = train["cluster"].map(lambda name: uniform(f"{settings.seed}/dev/{name}") < settings.dev).astype(bool)
+    return {**frames, "train": train[~is_dev], "dev": train[is_dev]}, [reading]
+
+
+@contextmanager
+def _opened(settings: MtopCorpus, name: str) -> Iterator[tuple[str, BinaryIO]]:
+    path, member = Path(settings.path), f"{settings.language}/{name}.txt"
+    try:
+        if path.is_dir():
+            with (path / member).open("rb") as file:
+                yield str(path / member), file
+            return
+        with zipfile.ZipFile(path) as archive:
+            inside = [entry for entry in archive.namelist() if f"/{entry}".endswith(f"/{member}")]
+            if len(inside) != 1:
+                raise UserError(f"{path}: no file {member} in it, or several; is it MTOP's archive?")
+            with archive.open(inside[0]) as file:
+                yield f"{path}:{inside[0]}", io.BufferedReader(file)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: {member} can't be read ({error})") from error
+
+
+def _add(reading: Reading, place: Place, raw: bytes, split: str) -> None:
+    try:
+        line = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        reading.reject(place, "broken UTF-8", raw, split=split)
+        return
+    fields = line.split("\t")
+    if len(fields) != _COLUMNS:
+        reading.reject(place, f"not {_COLUMNS} columns", line, split=split)
+        return
+    id_, intent, _, utterance, domain, _, form, _ = fields
+    try:
+        tree = parse(form)
+        if not form.lstrip().startswith("["):
+            raise ParseError("not in decoupled form")
+    except ParseError as error:
+        reading.reject(place, f"malformed tree: {error}", form, split=split)
+        return
+    if tree.label != intent:
+        reading.reject(place, "intent is not the tree's", f"{intent}: {form}", split=split)
+        return
+    meta = {"id": id_, "intent": intent}
+    reading.add(place, utterance, form, split=split, cluster=_skeleton(tree), domain=domain or "in", meta=meta)
+
+
+def _skeleton(node: Node) -> str:
+    children = " ".join(map(_skeleton, node.children))
+    return re.sub(" +", " ", f"[{node.label} {children}]")

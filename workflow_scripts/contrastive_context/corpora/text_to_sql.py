@@ -1,0 +1,198 @@
+"""Text-to-SQL: questions on SQLite databases, from local folders in the layout of BIRD or Spider.
+
+Origins, none of which is downloaded here: BIRD (Li et al. 2023, https://bird-bench.github.io, CC BY-SA 4.0; questions
+in ``train.json`` and ``dev.json``, databases in ``train_databases`` and ``dev_databases``) and Spider (Yu et al. 2018,
+https://yale-lily.github.io/spider, CC BY-SA 4.0; ``train_spider.json`` and ``dev.json``, databases in ``database``).
+
+A source is the question, `` | `` and the schema of its database; encoders with ``until: " | "`` compare questions
+alone. A target is the gold query in one line. At test time a query is judged by what it returns, so the gold queries
+of arrivals and test targets are run here, and one that fails is a malformed row.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from contrastive_context.config.sql import Questions, TextToSqlCorpus
+from contrastive_context.corpora import databases
+from contrastive_context.corpora.dividing import divide, halve, uniform
+from contrastive_context.corpora.reading import Place, Reading, fault, tidy
+from contrastive_context.errors import UserError
+from contrastive_context.sql.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATOR = " | "
+TRUNCATED = "its prompt lacks tables of the schema"
+MENDED = "line breaks in it became blanks"
+
+
+class Record(NamedTuple):
+    """One question: ``value`` is the JSON object, or ``fault`` says why not; ``line``: its first, from 1."""
+
+    line: int
+    value: Any
+    fault: str = ""
+
+
+def build(settings: TextToSqlCorpus) -> "tuple[dict[str, pd.DataFrame], list[Reading]]":
+    """Read questions, look at their databases and run the gold queries of those for test time.
+
+    Args:
+        settings: files, folders, columns and limits.
+
+    Returns:
+        Frames ``train``, ``dev``, ``arrivals`` and ``test.in_domain`` with the raw columns; and the reading. ``meta``
+        has the question's file, line and id, its database with the file's hash, and the tables its prompt lacks.
+
+    Raises:
+        UserError: a file of questions is missing or is no JSON at all.
+    """
+    reading = Reading()
+    with closing(Sandbox(settings.query_limits)) as sandbox:
+        _read(settings, settings.train, "train", reading, sandbox if settings.test is None else None)
+        if settings.test is not None:
+            _read(settings, settings.test, "test", reading, sandbox)
+    frames = reading.frames()
+    train = frames.get("train", _nothing())
+    if settings.test is None:
+        parts = divide(train, settings.shares, settings.seed)
+    else:
+        part = settings.shares.dev
+        is_dev = train["cluster"].map(lambda name: uniform(f"{settings.seed}/dev/{name}") < part).astype(bool)
+        parts = {"train": train[~is_dev], "dev": train[is_dev]}
+        parts |= halve(frames.get("test", _nothing()), settings.shares, settings.seed)
+    parts["test.in_domain"] = parts.pop("test")
+    return parts, [reading]
+
+
+def _nothing() -> "pd.DataFrame":
+    import pandas as pd
+
+    from contrastive_context.corpora.rows import RAW_COLUMNS
+
+    return pd.DataFrame(columns=list(RAW_COLUMNS))
+
+
+def database_file(settings: TextToSqlCorpus, name: str, folder: Path) -> Path:
+    """Return the file of a database of test time; ``folder`` is for kinds that make theirs."""
+    return _file((settings.test or settings.train).databases, name)
+
+
+def _file(folder: str, name: str) -> Path:
+    return Path(folder) / name / f"{name}.sqlite"
+
+
+def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Reading, sandbox: Sandbox | None) -> None:
+    """Add the rows of one part; those whose gold query is to be run come with a sandbox."""
+    columns = settings.columns
+
+    @cache
+    def schema(name: str) -> databases.Schema | str:
+        try:
+            return databases.schema_text(
+                databases.read_tables(_file(part.databases, name)), settings.schema_text.characters
+            )
+        except databases.DatabaseError as error:
+            return str(error)
+
+    @cache
+    def hash_of(name: str) -> str:
+        return databases.fingerprint(_file(part.databases, name))
+
+    for path in part.files:
+        for record in records(Path(path), settings.max_line_bytes):
+            place = Place(path, str(record.line))
+
+            def reject(reason: str, text: Any, place: Place = place) -> None:
+                reading.reject(place, reason, text, split=split)
+
+            if record.fault:
+                reject(record.fault, record.value)
+                continue
+            row = record.value
+            wanted = {columns.question, columns.query, columns.database} | {columns.evidence, columns.id} - {None}
+            if missing := sorted(name for name in wanted if not isinstance(row, dict) or name not in row):
+                reject(f"no key {missing[0]}", row)
+                continue
+            question, query, name = row[columns.question], row[columns.query], row[columns.database]
+            if reason := fault(question) or fault(query):
+                reject(f"{reason} {'source' if fault(question) else 'target'}", question if fault(question) else query)
+                continue
+            # A name is a folder's: nothing that leads out of it.
+            if not isinstance(name, str) or Path(name).name != name or not (Path(part.databases) / name).is_dir():
+                reject("unknown database", name)
+                continue
+            found = schema(name)
+            if isinstance(found, str):
+                reject(found, name)
+                continue
+            known = {"database": name, "tables_left_out": found.left_out}
+            if columns.id:
+                known["id"] = str(row[columns.id])
+            if sandbox is not None:
+                outcome = sandbox.run(_file(part.databases, name), tidy(query))
+                if outcome.status != "rows":
+                    reject(f"gold query fails: {outcome.status}", f"{known.get('id', '')} {outcome.message}: {query}")
+                    continue
+                known["database_hash"] = hash_of(name)
+            evidence = row[columns.evidence] if columns.evidence else None
+            asked = f"{question} ({evidence})" if evidence else question
+            if found.left_out:
+                reading.note(place, TRUNCATED, f"{name}: {found.left_out} tables", split=split)
+            if len(f"{question}{query}".splitlines()) > 1:
+                reading.note(place, MENDED, question, split=split)
+            reading.add(place, f"{asked}{SEPARATOR}{found.text}", query, split=split, cluster=name, meta=known)
+
+
+def records(path: Path, limit: int) -> Iterator[Record]:
+    """Yield the objects of a JSON array or of JSON Lines, with their lines.
+
+    Args:
+        path: a UTF-8 file.
+        limit: bytes above which a record is malformed.
+
+    Raises:
+        UserError: the file can't be read, or the array breaks off: behind a syntax error nothing can be told apart.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror or error})") from error
+    start = len(text) - len(text.lstrip())
+    is_array = text[start : start + 1] == "["
+    if is_array:
+        yield from _array(path, text, start + 1, limit)
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        if len(line) > limit:
+            yield Record(number, line, "record too long")
+            continue
+        try:
+            yield Record(number, json.loads(line))
+        except (ValueError, RecursionError):
+            yield Record(number, line, "not JSON")
+
+
+def _array(path: Path, text: str, position: int, limit: int) -> Iterator[Record]:
+    decoder = json.JSONDecoder(strict=False)
+    line, counted = 1, 0
+    while True:
+        while position < len(text) and text[position] in " \t\r\n,":
+            position += 1
+        line, counted = line + text.count("\n", counted, position), position
+        if text[position : position + 1] == "]":
+            return
+        try:
+            value, end = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}, line {line}: the array of questions breaks off here ({error}); mend it") from None
+        too_long = end - position > limit
+        yield Record(line, text[position:end] if too_long else value, "record too long" if too_long else "")
+        position = end

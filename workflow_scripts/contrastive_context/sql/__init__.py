@@ -1,0 +1,1 @@
+"""Running SQL that a model wrote."""

@@ -1,0 +1,33 @@
+"""Score segments by running their SQL: 1 where output and gold give the same set of rows."""
+
+import argparse
+
+from contrastive_context import artifacts, cli, provenance
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--segments", required=True, help="distinct triples (JSON lines)")
+    parser.add_argument("--test", required=True, help="corpus file of the targets (Parquet)")
+    parser.add_argument("--out", required=True, help="segment scores (JSON lines)")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.evaluation import execution, segments
+
+    settings = cli.load_settings(args.settings, execution.Settings)
+    test = artifacts.read_parquet(args.test, ("id", "source", "meta"))
+    scores = execution.score(segments.read_segments(args.segments), test, settings)
+    segments.write_scores(args.out, scores)
+    cli.log.info("%d distinct outputs run, %d right", len(scores), sum(scores.values()))
+    provenance.write_provenance(
+        args.out,
+        inputs={"segments": args.segments, "test": args.test},
+        settings=args.settings,
+        started=args.started,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, arguments())
