@@ -1,7 +1,9 @@
 """A real SLURM on loopback, without systemd: its daemons are children of the test process and end with it."""
 
+import contextlib
 import getpass
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -44,7 +46,7 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 SlurmdTimeout=10
 KillWait=3
-MinJobAge=600
+MinJobAge=3600
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
@@ -64,6 +66,7 @@ _NODE = (
 _GPU = "NodeName={name} Name=gpu File=/dev/null"
 # Jobs must find this cluster, not one of the machine's own, also where Snakemake removes SLURM's variables from the
 # environment: its job-step plugin does before it calls srun.
+_FIELD = re.compile(r"(\S+?)=(\S*)")
 _SRUN = '#!/bin/sh\nSLURM_CONF={configuration} exec {srun} "$@"\n'
 
 
@@ -94,12 +97,12 @@ class Cluster:
 
     Args:
         folder: for configuration, state and logs; its path must be short, since a socket lies there.
-        nodes: how many.
-        cpus: of each node; may be more than the machine has.
+        nodes: how many; more than the machine's cores are fine.
+        cpus: of each node.
         memory_mb: of each node.
     """
 
-    def __init__(self, folder: Path, nodes: int = 2, cpus: int = 8, memory_mb: int = 32000) -> None:
+    def __init__(self, folder: Path, nodes: int, cpus: int = 1, memory_mb: int = 4000) -> None:
         self.folder = folder
         self.nodes = [f"n{number}" for number in range(1, nodes + 1)]
         self.environment = {
@@ -179,8 +182,9 @@ class Cluster:
     def stop(self) -> None:
         """End all jobs and daemons, and whatever processes they leave."""
         if "slurmctld" in self._daemons:
-            self.run("scancel", "--user", getpass.getuser(), check=False)
-            wait_until(lambda: not self.run("squeue", "--noheader", check=False), "end of all jobs", seconds=30)
+            with contextlib.suppress(TimeoutError, subprocess.TimeoutExpired):  # what is left is killed at the end
+                self.run("scancel", "--user", getpass.getuser(), check=False)
+                wait_until(lambda: not self.run("squeue", "--noheader", check=False), "end of all jobs", seconds=30)
         for name, daemon in reversed(list(self._daemons.items())):
             daemon.terminate()
             try:
@@ -190,19 +194,23 @@ class Cluster:
                 daemon.wait()
             del self._daemons[name]
         for process in self._processes():
-            process.kill()
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
-    def _processes(self, job: str | None = None) -> list[psutil.Process]:
-        """Return the processes that belong to this cluster's jobs, or to one of them."""
+    def _processes(self) -> list[psutil.Process]:
+        """Return the processes that were started with this cluster's environment."""
         found = []
         for process in psutil.process_iter():
-            try:
-                environment = process.environ()
-            except psutil.Error:
-                continue
-            if environment.get("SLURM_CONF") == self.environment["SLURM_CONF"] and process.pid != os.getpid():
-                found += [process] if job is None or environment.get("SLURM_JOB_ID") == job else []
-        return found
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("SLURM_CONF") == self.environment["SLURM_CONF"]:
+                    found.append(process)
+        return [process for process in found if process.pid != os.getpid()]
+
+    def jobs(self) -> list[dict[str, str]]:
+        """Return the fields that ``scontrol show job`` has for every job, finished ones too, by number."""
+        shown = self.run("scontrol", "--oneliner", "show", "job").splitlines()
+        jobs = [dict(_FIELD.findall(line)) for line in shown if "JobId=" in line]
+        return sorted(jobs, key=lambda job: int(job["JobId"]))
 
     def run(self, *command: str, check: bool = True) -> str:
         """Run one of SLURM's commands and return its output.
