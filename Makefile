@@ -4,11 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COMET_VENV := .venv-comet
+BENCH_VENV := .venv-bench
+BENCH := orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth
 # snakemake calls `python` by name: the environment's must come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart laptop-study test test-all lint format clean clean-state comet-env
+.PHONY: help setup quickstart laptop-study test test-all lint format clean clean-state comet-env bench bench-env
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -49,9 +51,10 @@ laptop-study: $(VENV)/.core ## run four tiny families on two synthetic tasks, th
 	@for f in results/laptop-study/figures/*.png; do echo "figure:  $(CURDIR)/$$f"; done
 
 test: $(VENV)/.dev ## all tests that need only pip
-	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q -m "not slurm" tests
 
-test-all: comet-env test ## every test
+test-all: comet-env $(VENV)/.dev ## every test; those on a real SLURM need its Debian packages and root
+	$(BIN)/python -m pytest -q tests
 
 lint: $(VENV)/.dev ## ruff, ruff format, snakefmt, snakemake --lint
 	$(BIN)/ruff check workflow_scripts tests
@@ -64,8 +67,21 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 	$(BIN)/ruff format workflow_scripts tests
 	$(BIN)/snakefmt Snakefile rules
 
+bench-env: $(BENCH_VENV)/.done ## make .venv-bench, which has what the benchmarks compare with
+
+$(BENCH_VENV)/.done: envs/bench.txt envs/core.txt
+	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	@echo "installing the locked environment of the benchmarks into $(BENCH_VENV); this takes 2 to 4 minutes"
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r envs/bench.txt
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+bench: $(BENCH_VENV)/.done ## measure against what one would use instead; one alone: make bench BENCH=finetuning
+	@export PATH=$(CURDIR)/$(BENCH_VENV)/bin:$$PATH; set -e; for name in $(BENCH); do \
+	  echo "== $$name"; python benchmarks/$$name.py; done
+
 clean-state: ## free the disk of what fine-tuning resumes from (no job may run); added checkpoints then train anew
 	rm -rf results/*/.state/finetune
 
 clean: ## remove the environments; results and Snakemake's metadata belong together and stay
-	rm -rf $(VENV) $(COMET_VENV)
+	rm -rf $(VENV) $(COMET_VENV) $(BENCH_VENV)
