@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from runner import make_checkout, run, start
 
+from frozen_contexts import check_task
+from runner import make_checkout, run, start
 from contrastive_context.artifacts import read_json
 
 GRID = "tests/e2e/tiny.yaml"
@@ -61,6 +63,10 @@ def test_tables_are_tidy_and_csv_says_the_same(results):
 
 
 def test_every_compared_cell_has_the_same_targets(results):
+def test_no_context_gives_its_target_away(results):
+    assert check_task(results, "lexicon") > 0
+
+
     scores = pd.read_parquet(results / "tables/scores.parquet")
     assert scores.n.nunique() == 1
 
