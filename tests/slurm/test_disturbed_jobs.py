@@ -47,12 +47,15 @@ def _disturb(grid: FineTuningGrid) -> None:
 
     def wait_for(condition, what: str) -> None:
         def look() -> bool:
-            # Training that knows of two minutes stops twelve seconds before they are over.
-            if tunings[early].jobs and _seconds(job(early)["RunTime"]) >= 110:
-                tunings[early].go_on()
+            # Training that knows of two minutes stops twelve seconds before they are over. Then it has enough of them.
+            for found in tunings[early].jobs[:1]:
+                if found["Restarts"] != "0" and found["TimeLimit"] == "00:02:00":
+                    set_limit(early, 60)
+                elif _seconds(found["RunTime"]) >= 110:
+                    tunings[early].go_on()
             return condition()
 
-        wait_until(look, what, seconds=300, every=0.3)
+        wait_until(look, what, seconds=600, every=0.3)
 
     def done(tuning: FineTuning) -> bool:
         return {job["JobState"] for job in tuning.jobs} <= ENDS and tuning.jobs[-1]["JobState"] == "COMPLETED"
