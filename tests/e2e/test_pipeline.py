@@ -10,23 +10,19 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from runner import make_checkout, run, start
 
+from contrastive_context.artifacts import read_json
 from frozen_contexts import check_task
 from runner import make_checkout, run, start
-from contrastive_context.artifacts import read_json
 
 GRID = "tests/e2e/tiny.yaml"
 TABLE = ["task", "test_set", "model", "strategy", "seed", "step", "composition"]
 VALUES = ["metric", "value", "ci_low", "ci_high", "n"]
 
 
-@pytest.fixture(scope="module")
-def finished(repository, tmp_path_factory) -> Path:
-    """A checkout in which the tiny grid ran undisturbed."""
-    folder = make_checkout(repository, tmp_path_factory.mktemp("e2e") / "undisturbed", repository / GRID)
-    run(folder)
-    return folder
+@pytest.fixture
+def finished(tiny_study) -> Path:
+    return tiny_study
 
 
 @pytest.fixture
@@ -63,12 +59,12 @@ def test_tables_are_tidy_and_csv_says_the_same(results):
 
 
 def test_every_compared_cell_has_the_same_targets(results):
-def test_no_context_gives_its_target_away(results):
-    assert check_task(results, "lexicon") > 0
-
-
     scores = pd.read_parquet(results / "tables/scores.parquet")
     assert scores.n.nunique() == 1
+
+
+def test_no_context_gives_its_target_away(results):
+    assert check_task(results, "lexicon") > 0
 
 
 def test_adapters_are_kept_at_the_listed_steps(results):
