@@ -13,6 +13,7 @@ from snakemake.persistence import MetadataRecord
 
 from contrastive_context import artifacts, provenance
 from contrastive_context.errors import UserError
+from contrastive_context.models.adapters import read_checkpoints
 from contrastive_context.reruns.adoption import adopt, store
 from contrastive_context.retrieval.encoders import embed_to_file
 
@@ -139,6 +140,20 @@ def test_a_wrong_bit_in_weights_of_the_same_size_was_not_noticed(tmp_path):
     flip(folder / "weights")
     with pytest.raises(UserError, match="weights: missing or altered"):
         artifacts.check_folder(folder, hashes)
+
+
+def test_an_altered_factor_of_an_adapter_was_not_noticed(tmp_path):
+    folder = tmp_path / "step-000004"
+    folder.mkdir()
+    entry = {"folder": folder.name}
+    for key, name in (("sha256", "adapter_model.safetensors"), ("config_sha256", "adapter_config.json")):
+        (folder / name).write_text('{"lora_alpha": 16}')
+        entry[key] = artifacts.sha256_file(folder / name)
+    artifacts.write_json(tmp_path / "adapters.json", {"base_sha256": "b", "steps": {"4": entry}})
+    assert read_checkpoints(tmp_path / "adapters.json", "b") == {4: folder}
+    (folder / "adapter_config.json").write_text('{"lora_alpha": 17}')
+    with pytest.raises(UserError, match=r"adapter_config\.json: missing or altered"):
+        read_checkpoints(tmp_path / "adapters.json", "b")
 
 
 class TestEmbedding:

@@ -158,7 +158,9 @@ def test_publishing(state, folder, tmp_path, monkeypatch, links):
     record = state.publish(tmp_path / "out", "b")
     assert record == json.loads((tmp_path / "out/adapters.json").read_text())
     weights = tmp_path / "out/step-000010" / FILES[0]
-    assert record["steps"]["10"] == {"folder": "step-000010", "sha256": artifacts.sha256_file(weights)}
+    config = weights.with_name("adapter_config.json")
+    hashes = {"sha256": artifacts.sha256_file(weights), "config_sha256": artifacts.sha256_file(config)}
+    assert record["steps"]["10"] == {"folder": "step-000010", **hashes}
     assert (weights.stat().st_nlink == 2) == links
     assert sorted(path.name for path in weights.parent.iterdir()) == sorted(FILES[:2])
     assert (tmp_path / "out/trainer_log.jsonl").read_text() == "trainer_log.jsonl of step 10\n"

@@ -176,18 +176,29 @@ def read_checkpoints(adapters: str | Path, base_sha256: str) -> dict[int, Path]:
         base_sha256: SHA-256 of the hash file of the base model in use.
 
     Raises:
-        UserError: the adapters were trained on another base, or a weights file is missing or altered.
+        UserError: the adapters were trained on another base, or a file is missing, altered or no such list.
     """
     adapters = Path(adapters)
     record = artifacts.read_json(adapters)
+    try:
+        listed = sorted((int(step), entry["folder"], entry["sha256"]) for step, entry in record["steps"].items())
+        whole = (
+            bool(listed) and isinstance(record["base_sha256"], str) and all(isinstance(f, str) for _, f, _ in listed)
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{adapters}: lists no adapters; delete it and run again")
     if record["base_sha256"] != base_sha256:
         raise UserError(f"{adapters}: trained on another base model than the one given; fine-tune again")
     folders = {}
     for step, entry in sorted(record["steps"].items(), key=lambda item: int(item[0])):
-        weights = adapters.parent / entry["folder"] / WEIGHTS
-        if not weights.is_file() or artifacts.sha256_file(weights) != entry["sha256"]:
-            raise UserError(f"{weights}: missing or altered (see {adapters}); delete {adapters} and run again")
-        folders[int(step)] = weights.parent
+        folder = adapters.parent / entry["folder"]
+        # The configuration has the factor by which the weights are multiplied.
+        for file, digest in ((folder / WEIGHTS, entry["sha256"]), (folder / CONFIG, entry.get("config_sha256"))):
+            if digest is not None and (not file.is_file() or artifacts.sha256_file(file) != digest):
+                raise UserError(f"{file}: missing or altered (see {adapters}); delete {adapters} and run again")
+        folders[int(step)] = folder
     return folders
 
 

@@ -62,7 +62,10 @@ def _weights(hashes: Path) -> Iterator[Problem]:
         expected = {folder / name: entry["sha256"] for name, entry in record["files"].items()}
     elif hashes.name == "adapters.json":
         for entry in record["steps"].values():
-            expected[hashes.parent / entry["folder"] / "adapter_model.safetensors"] = entry["sha256"]
+            folder = hashes.parent / entry["folder"]
+            expected[folder / "adapter_model.safetensors"] = entry["sha256"]
+            if "config_sha256" in entry:
+                expected[folder / "adapter_config.json"] = entry["config_sha256"]
     for path, digest in expected.items():
         if not path.is_file():
             yield Problem("missing", str(path), f"named in {hashes}")

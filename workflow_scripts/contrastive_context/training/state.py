@@ -116,7 +116,8 @@ class RunState:
             target.mkdir(parents=True, exist_ok=True)
             for name in (_WEIGHTS, _CONFIG):
                 _link(source / name, target / name)
-            steps[str(step)] = {"folder": target.name, "sha256": _read_seal(source)[_WEIGHTS]}
+            seal = _read_seal(source)
+            steps[str(step)] = {"folder": target.name, "sha256": seal[_WEIGHTS], "config_sha256": seal[_CONFIG]}
         shutil.copyfile(self.path(self.checkpoints[-1]) / LOG, folder / LOG)
         record = {"base_sha256": base_sha256, "steps": steps}
         artifacts.write_json(folder / "adapters.json", record)
