@@ -1,0 +1,83 @@
+"""Embedding of a corpus against sentence-transformers' own encode of the same sentences."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import measuring
+from inputs import make, stages
+
+ENCODER = "minilm-package"
+
+
+def sentences(folder: Path, rows: int) -> Any:
+    """Return real sentences, over and over if need be."""
+    import pyarrow as pa
+
+    from contrastive_context.columnar import read_columns
+
+    texts = read_columns(folder / "corpus/home-assistant/train.parquet", ["source"])["source"].to_pylist()
+    return pa.chunked_array([[f"{texts[i % len(texts)]}{'' if i < len(texts) else i}" for i in range(rows)]])
+
+
+def ours(turn: Any, folder: Path, rows: int, threads: int) -> None:
+    """Embed as the step does, to a file."""
+    import torch
+
+    from contrastive_context.retrieval.encoders import batch_size, embed_to_file, load_encoder
+
+    torch.set_num_threads(threads)
+    settings = stages().study.encoders[ENCODER]
+    encode, texts = load_encoder(settings, folder / "encoders" / ENCODER), sentences(folder, rows)
+    with tempfile.TemporaryDirectory() as scratch:
+        while True:
+            turn()
+            embed_to_file(Path(scratch) / "vectors.npy", texts, encode, batch_size(settings), "key")
+
+
+def sentence_transformers(turn: Any, folder: Path, rows: int, threads: int) -> None:
+    """Embed with encode() and save the array."""
+    import numpy as np
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    torch.set_num_threads(threads)
+    model = SentenceTransformer(str(folder / "encoders" / ENCODER), device="cpu", local_files_only=True)
+    texts = sentences(folder, rows).to_pylist()
+    with tempfile.TemporaryDirectory() as scratch:
+        while True:
+            turn()
+            np.save(Path(scratch) / "vectors.npy", model.encode(texts, normalize_embeddings=True))
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = measuring.parser(__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="pairs that count, after one to warm up")
+    parser.add_argument("--rows", type=int, default=2000, help="sentences")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--growth", type=int, nargs="*", default=[500, 1000, 2000, 4000], help="sizes for the plot")
+    args = measuring.parse(parser)
+    folder = make(f"encoders/{ENCODER}.json", "corpus/home-assistant/train.parquet")
+    arguments = (folder, args.rows, args.threads)
+    contestants = {"ours": (ours, arguments), "encode": (sentence_transformers, arguments)}
+    courses = measuring.compare(contestants, args.rounds)
+    mine, other = courses["ours"], courses["encode"]
+    curve: dict[str, list[float]] = {"rows": [], "seconds": [], "peak_mb": []}
+    for size in sorted(args.growth):
+        course = measuring.compare({"ours": (ours, (folder, size, args.threads))}, 3)["ours"]
+        for column, value in zip(curve.values(), (size, course.median, course.peak_mb), strict=True):
+            column.append(value)
+    rows = [
+        measuring.Row("sentences/s, ours / encode", measuring.ratio(other.seconds, mine.seconds), "×", "≥ 1.0"),
+        measuring.Row("ours", args.rows / mine.median, "sentences/s"),
+        measuring.Row("encode", args.rows / other.median, "sentences/s"),
+        measuring.Row("ours, peak", mine.peak_mb, "MiB"),
+        measuring.Row("encode, peak", other.peak_mb, "MiB"),
+    ]
+    details = {name: vars(course) for name, course in courses.items()}
+    measuring.record(args, rows, {"embedding against sentences": curve}, details)
+
+
+if __name__ == "__main__":
+    main()

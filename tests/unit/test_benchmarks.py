@@ -1,0 +1,124 @@
+"""The benchmarks' own arithmetic, and that each explains itself."""
+
+import argparse
+import csv
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("measuring", "inputs"))
+
+
+@pytest.fixture
+def module(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def load(name):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return importlib.import_module(name)
+
+    return load
+
+
+def test_the_makefile_runs_every_benchmark():
+    line = next(line for line in (FOLDER.parent / "Makefile").read_text().splitlines() if line.startswith("BENCH :="))
+    assert sorted(line.split()[2:]) == SCRIPTS
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_each_explains_itself_without_heavy_imports(name):
+    code = f"import sys; sys.argv[1:] = ['--help']; sys.path.insert(0, {str(FOLDER)!r})\n"
+    code += f"import {name}\ntry:\n    {name}.main()\nfinally:\n    assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--results" in done.stdout
+
+
+def test_rows_are_recorded_with_machine_and_date(module, tmp_path, monkeypatch, capsys):
+    measuring = module("measuring")
+    monkeypatch.setattr(sys, "argv", ["benchmarks/some.py"])
+    rows = [
+        measuring.Row("speed", 1.6, "×", "≥ 1.5"),
+        measuring.Row("memory", 0.6, "×", "≤ 0.5"),
+        measuring.Row("x", 1),
+    ]
+    for _ in range(2):
+        measuring.record(argparse.Namespace(results=tmp_path, rounds=5), rows)
+    written = json.loads((tmp_path / "some.json").read_text())
+    assert [row["met"] for row in written["rows"]] == [True, False, None]
+    assert written["machine"]["cores"] >= 1 and written["options"] == {"rounds": "5"}
+    with (tmp_path / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert [row["measure"] for row in history] == ["speed", "memory", "x"] * 2
+    assert all(row["date"] == written["date"] and row["cpu"] for row in history)
+    assert "(≤ 0.5: NO)" in capsys.readouterr().out
+
+
+def counting(turn, start):
+    """A contestant whose result is how many rounds it has made."""
+    while True:
+        turn(start)
+        start += 1
+
+
+def failing(turn):
+    turn()
+    raise SystemExit("no")
+
+
+def test_contestants_take_turns(module):
+    measuring = module("measuring")
+    courses = measuring.compare({"a": (counting, (0,)), "b": (counting, (10,))}, rounds=3, warmup=2)
+    # The first two of five rounds warm up.
+    assert courses["a"].values == [3, 4, 5] and courses["b"].values == [13, 14, 15]
+    assert len(courses["a"].seconds) == 3 and courses["a"].peak_mb > 1
+
+
+def test_a_contestant_that_fails_is_named(module, capfd):
+    with pytest.raises(RuntimeError, match=r"^b failed"):
+        module("measuring").compare({"a": (counting, (0,)), "b": (failing, ())}, rounds=1)
+
+
+def test_functions_alternate(module):
+    calls = []
+    measures = {name: lambda name=name: calls.append(name) or len(calls) for name in "ab"}
+    found = module("measuring").alternate(measures, rounds=2)
+    assert calls == ["a", "b", "b", "a", "a", "b"] and found == {"a": [4, 5], "b": [3, 6]}
+
+
+def test_ratios_are_of_pairs(module):
+    assert module("measuring").ratio([2, 30, 4], [1, 10, 4]) == 2
+
+
+def test_a_command_is_measured(module):
+    measuring = module("measuring")
+    small = measuring.run([sys.executable, "-c", "pass"])
+    large = measuring.run([sys.executable, "-c", "x = bytearray(b'1' * 80_000_000); sum(range(10**6))"])
+    assert large.peak_mb > small.peak_mb + 60 and large.seconds > 0
+    with pytest.raises(RuntimeError, match="ouch"):
+        measuring.run([sys.executable, "-c", "raise SystemExit('ouch')"])
+
+
+def test_processor_time_leaves_waiting_out(module, monkeypatch):
+    measuring = module("measuring")
+    command = [sys.executable, "-c", "import select; select.select([], [], [], 0.5)"]
+    assert measuring.run(command).seconds > 0.5
+    monkeypatch.setattr(sys, "argv", ["some", "--clock", "cpu"])
+    monkeypatch.setenv("CONTRASTIVE_CONTEXT_BENCHMARK_CLOCK", "wall")  # restored afterwards
+    measuring.parse(measuring.parser("some"))
+    assert measuring.run(command).seconds < 0.5
+
+
+def test_where_two_curves_cross(module):
+    crossing = module("retrieval").crossing
+    assert crossing([100, 10_000], [1, 100], [10, 10]) == pytest.approx(1000)
+    assert crossing([100, 1000], [1, 2], [10, 20]) is None
+
+
+def test_exponents(module):
+    assert module("growth").exponent([1, 10, 100], [5, 1, 100]) == pytest.approx(2)
