@@ -4,13 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COMET_VENV := .venv-comet
+# What plan, verify and accept are about.
+PROFILE ?= quickstart
+RUN ?= $(PROFILE)
 BENCH_VENV := .venv-bench
 BENCH := orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth
 # snakemake calls `python` by name: the environment's must come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart laptop-study test test-all lint format clean clean-state comet-env bench bench-env
+.PHONY: help setup quickstart laptop-study plan verify accept test test-all lint format clean clean-state comet-env bench bench-env
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -49,6 +52,18 @@ laptop-study: $(VENV)/.core ## run four tiny families on two synthetic tasks, th
 	@echo
 	@echo "report:  $(CURDIR)/results/laptop-study/report.html"
 	@for f in results/laptop-study/figures/*.png; do echo "figure:  $(CURDIR)/$$f"; done
+
+plan: $(VENV)/.core ## what would run, and because of which key: make plan PROFILE=quickstart
+	@test -f envs/profiles/$(PROFILE)/config.yaml || \
+	  { echo "no profile '$(PROFILE)'; PROFILE= one of: $$(ls envs/profiles | xargs)"; exit 2; }
+	@python -m contrastive_context.reruns plan --profile envs/profiles/$(PROFILE)
+
+verify: $(VENV)/.core ## check every hash of a run's results: make verify RUN=quickstart
+	@python -m contrastive_context.reruns verify "$(RUN)"
+
+accept: $(VENV)/.core ## let results stand although a step's code changed: make accept STAGE=score RUN=quickstart
+	@test -n "$(STAGE)" || { echo "name the step whose results stand: make accept STAGE=score RUN=$(RUN)"; exit 2; }
+	@python -m contrastive_context.reruns accept "$(RUN)" "$(STAGE)"
 
 test: $(VENV)/.dev ## all tests that need only pip
 	$(BIN)/python -m pytest -q -m "not slurm" tests

@@ -113,7 +113,7 @@ class Stages:
             paraphraser_name=paraphraser,
             paraphraser=chosen,
             models={name: {"dtype": model.dtype, "device": model.device} for name, model in models.items()},
-            corpus=entry.corpus,
+            corpus=entry.corpus.model_dump(mode="json", exclude={"licence", "origin"}),
             encoder=self._encoder(entry.encoder),
         )
 
@@ -133,7 +133,8 @@ class Stages:
             neighbours=entry.index.neighbours if chosen.without else None,
             draws=entry.draws,
             seed=entry.context_seed,
-            buckets=self.study.buckets,
+            # Other edges of the evaluation train nothing again: the table's own column keeps the paper's.
+            buckets=self.study.buckets if chosen.without else Study.model_fields["buckets"].default,
         )
 
     def finetune(self, task: str, model: str, strategy: str, seed: str | int) -> str:
