@@ -72,14 +72,14 @@ test-all: comet-env $(VENV)/.dev ## every test; those on a real SLURM need its D
 	$(BIN)/python -m pytest -q tests
 
 lint: $(VENV)/.dev ## ruff, ruff format, snakefmt, snakemake --lint
-	$(BIN)/ruff check workflow_scripts tests
-	$(BIN)/ruff format --check workflow_scripts tests
+	$(BIN)/ruff check workflow_scripts tests benchmarks
+	$(BIN)/ruff format --check workflow_scripts tests benchmarks
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint --configfile config.yaml envs/overlays/quickstart.yaml
 
 format: $(VENV)/.dev ## rewrite the code in the project's format
-	$(BIN)/ruff check --fix workflow_scripts tests
-	$(BIN)/ruff format workflow_scripts tests
+	$(BIN)/ruff check --fix workflow_scripts tests benchmarks
+	$(BIN)/ruff format workflow_scripts tests benchmarks
 	$(BIN)/snakefmt Snakefile rules
 
 bench-env: $(BENCH_VENV)/.done ## make .venv-bench, which has what the benchmarks compare with
