@@ -148,5 +148,6 @@ class FineTuning:
 
     @property
     def log(self) -> str:
-        """What its jobs wrote."""
-        return "".join(Path(job["StdOut"]).read_text() for job in self.jobs)
+        """What its jobs have written."""
+        files = [Path(job["StdOut"]) for job in self.jobs]
+        return "".join(file.read_text() for file in files if file.exists())
