@@ -1,6 +1,7 @@
 """JSON Schema of the configuration, for editors.
 
-``python -m contrastive_context.config.schema > docs/config.schema.json`` writes it anew. It is made from the typed model; cross-checks between entries are not in it.
+``python -m contrastive_context.config.schema > docs/config.schema.json`` writes it anew. It is made
+from the typed model; cross-checks between entries are not in it.
 """
 
 import json
