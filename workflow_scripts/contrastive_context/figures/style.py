@@ -278,7 +278,7 @@ class Grid:
         from matplotlib.figure import Figure
 
         columns = max(len(row.titles) for row in rows)
-        width = {1: 3.6, 2: 5.2}.get(columns, 7.1)
+        width = _width(columns)
         self.panel_width = (width - points(_LEFT) - _RIGHT - gap * (columns - 1)) / columns
         lines = _legend_lines(list(legend.values()), width)
         legend_height = len(lines) * points(_LEGEND_LINE)
@@ -289,10 +289,11 @@ class Grid:
         self.figure = Figure(figsize=(width, height))
         self.axes: list[list[Any]] = []
         y = height - top
-        for row, (header, panel, footer) in zip(rows, spaces, strict=True):
-            self.figure.text(0.08 / width, (y - 0.02) / height, row.header, ha="left", va="top", weight="bold")
+        for place, (row, (header, panel, footer)) in enumerate(zip(rows, spaces, strict=True)):
+            words = "\n".join(_header_lines(row, width))
+            self.figure.text(0.08 / width, (y - 0.02) / height, words, ha="left", va="top", weight="bold")
             y -= header + panel
-            titled = header > points(_ROW_HEADER)
+            titled = _has_titles(rows, place, dense)
             axes = []
             for column, title in enumerate(row.titles):
                 x = points(_LEFT) + column * (self.panel_width + gap)
@@ -370,14 +371,28 @@ class Pages:
         self.figures = [grid.figure for grid in self.grids]
 
 
+def _width(columns: int) -> float:
+    """Return the width of a page in inches: one column of a paper, or up to two."""
+    return {1: 3.6, 2: 5.2}.get(columns, 7.1)
+
+
+def _header_lines(row: Row, width: float) -> list[str]:
+    """Break a row's header at the width of its page, in inches."""
+    return textwrap.wrap(row.header, int(width / points(0.067)))
+
+
+def _has_titles(rows: Sequence[Row], place: int, dense: bool) -> bool:
+    return not dense or place == 0 or rows[place].titles != rows[place - 1].titles
+
+
 def _space(rows: Sequence[Row], place: int, dense: bool) -> tuple[float, float, float]:
     """Return the heights, in inches, of a row's header with titles, of its panels, and of what is below them."""
+    row = rows[place]
+    lines = len(_header_lines(row, _width(max(len(each.titles) for each in rows))))
+    header = points(_ROW_HEADER) * lines + (points(_PANEL_TITLE) if _has_titles(rows, place, dense) else 0)
     if not dense:
-        return points(_ROW_HEADER) + points(_PANEL_TITLE), PANEL_HEIGHT, points(_ROW_FOOTER)
-    titles = [row.titles for row in rows]
-    first = place == 0 or titles[place] != titles[place - 1]
-    last = place == len(rows) - 1 or titles[place] != titles[place + 1] or rows[place].axis != rows[place + 1].axis
-    header = points(_ROW_HEADER) + (points(_PANEL_TITLE) if first else 0)
+        return header, PANEL_HEIGHT, points(_ROW_FOOTER)
+    last = place == len(rows) - 1 or (row.titles, row.axis) != (rows[place + 1].titles, rows[place + 1].axis)
     return header, DENSE_PANEL_HEIGHT, points(_ROW_FOOTER) if last else _DENSE_FOOTER
 
 
