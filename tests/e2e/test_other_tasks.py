@@ -49,15 +49,14 @@ def results(repository, tmp_path_factory) -> Path:
         task["template"] |= {"max_new_tokens": 6, "max_prompt_tokens": 1500}
         task["evaluation"] |= {"targets": 4, "min_targets": 1}
         task["probes"] |= {"targets": 2}
-    tasks["intents-hi"]["corpus"] |= {"train": 60, "dev": 5, "arrivals": 120, "test": 20}
-    tasks["sql"]["corpus"] |= {"databases": 4}
+    tasks["intents-hi"]["corpus"] |= {"train": 60, "dev": 0, "arrivals": 120, "test": 20}
     grid = {
         "run": "others",
         "packages": {"home-assistant-intents": make_package(cache)},
         "models": {"random-gpt2": {"kind": "folder", "path": str(folder / "model")}},
         "tasks": tasks,
         "finetuning": {"few": overlay["finetuning"]["smollm2-few"] | {"steps": 1, "checkpoints": [0, 1]}},
-        "strategies": overlay["strategies"],
+        "strategies": {"contrastive": {"paraphrasers": dict.fromkeys(tasks, "rules")}},
         "statistics": {"resamples": 100},
         "minimal_model": {"seeds": [0], "steps": 100, "probe_targets": 100},
         "grid": [
