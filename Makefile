@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COMET_VENV := .venv-comet
+AUDIT_VENV := .venv-audit
+LOCK ?= core
 # What plan, verify and accept are about.
 PROFILE ?= quickstart
 RUN ?= $(PROFILE)
@@ -13,7 +15,8 @@ BENCH := orchestration scoring contexts embedding finetuning finetuning_gpu gene
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart laptop-study plan verify accept test test-all lint format clean clean-state comet-env bench bench-env
+.PHONY: help setup quickstart laptop-study plan verify accept test test-all lint format clean clean-state comet-env bench bench-env \
+  test-faults lock audit licences
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -71,6 +74,24 @@ test: $(VENV)/.dev ## all tests that need only pip
 test-all: comet-env $(VENV)/.dev ## every test; those on a real SLURM need its Debian packages and root
 	$(BIN)/python -m pytest -q tests
 
+test-faults: $(VENV)/.dev ## disturb stages and workflows, start them again: make test-faults TRIALS=2000 PIPELINE_TRIALS=40
+	FAULT_TRIALS=$(or $(TRIALS),220) PIPELINE_TRIALS=$(or $(PIPELINE_TRIALS),12) $(BIN)/python -m pytest -q tests/faults
+
+lock: $(VENV)/.core ## let packages of a lock change, or check it: make lock LOCK=core UPGRADE="pandas requests"
+	@$(BIN)/python -m contrastive_context.environments.update envs/$(LOCK).txt $(UPGRADE)
+
+audit: $(AUDIT_VENV)/.done ## ask pypi.org which pinned versions have known vulnerabilities
+	@$(BIN)/python -m contrastive_context.environments.audit envs/core.txt envs/dev.txt envs/comet.txt \
+	  --command $(AUDIT_VENV)/bin/pip-audit
+
+$(AUDIT_VENV)/.done: $(VENV)/.core
+	@test -x $(AUDIT_VENV)/bin/python || $(PYTHON) -m venv $(AUDIT_VENV)
+	$(AUDIT_VENV)/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@touch $@
+
+licences: $(VENV)/.core ## list the licences of models, data and packages: make licences CONFIG="config.yaml mine.yaml"
+	@$(BIN)/python -m contrastive_context.environments.licences $(or $(CONFIG),config.yaml) --locks envs/core.txt
+
 lint: $(VENV)/.dev ## ruff, ruff format, snakefmt, snakemake --lint
 	$(BIN)/ruff check workflow_scripts tests benchmarks
 	$(BIN)/ruff format --check workflow_scripts tests benchmarks
@@ -99,4 +120,4 @@ clean-state: ## free the disk of what fine-tuning resumes from (no job may run);
 	rm -rf results/*/.state/finetune
 
 clean: ## remove the environments; results and Snakemake's metadata belong together and stay
-	rm -rf $(VENV) $(COMET_VENV) $(BENCH_VENV)
+	rm -rf $(VENV) $(COMET_VENV) $(AUDIT_VENV) $(BENCH_VENV)
