@@ -1,0 +1,197 @@
+"""What an edit of the configuration reruns: what depends on it, and nothing else."""
+
+import copy
+import shutil
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from edits import EDITS, ELSEWHERE
+from kept_results import CONFIGURATION, copy_checkout, dry_run, make_results
+from pydantic import BaseModel
+from snakemake.utils import update_config
+
+from contrastive_context.config.study import Study, load_study
+from contrastive_context.reruns.planning import Job
+
+RESULTS = "results/wide/"
+
+
+@pytest.fixture(scope="module")
+def made(repository, tmp_path_factory) -> tuple[Path, list[Job]]:
+    """A checkout with all results of the wide grid, and the jobs that they are of."""
+    folder = copy_checkout(repository, tmp_path_factory.mktemp("edits") / "checkout")
+    shutil.copy(repository / "tests/dag/wide.yaml", folder)
+    return folder, make_results(folder)
+
+
+@pytest.fixture(scope="module")
+def config(repository) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for name in (*CONFIGURATION[:-1], "tests/dag/wide.yaml"):
+        update_config(merged, yaml.safe_load((repository / name).read_text()))
+    return merged
+
+
+def label(job: Job) -> str:
+    """The first output below the results folder; rules without any only name what they want."""
+    return job.outputs[0].removeprefix(RESULTS) if job.outputs else ""
+
+
+def labels(jobs: Iterable[Job]) -> set[str]:
+    return {label(job) for job in jobs} - {""}
+
+
+def and_after(patterns: str, jobs: list[Job]) -> set[str]:
+    """Labels of the jobs that match a pattern, and of all that are made from what these make."""
+    found = {job for job in jobs if any(fnmatch(label(job), pattern) for pattern in patterns.split())}
+    for pattern in patterns.split():
+        assert any(fnmatch(label(job), pattern) for job in jobs), f"no job makes {pattern}"
+    while True:
+        made = {path for job in found for path in job.outputs}
+        more = {job for job in jobs if made & set(job.inputs)} - found
+        if not more:
+            return labels(found)
+        found |= more
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    for key in reversed(path.split("/")):
+        value = {key: value}
+    return value
+
+
+def rerun(folder: Path, edit: dict[str, Any]) -> list[Job]:
+    (folder / "edit.yaml").write_text(yaml.safe_dump(edit))
+    return dry_run(folder, files=["edit.yaml"])
+
+
+@pytest.mark.parametrize(("path", "value", "heads"), [pytest.param(*row, id=row[0]) for row in EDITS])
+def test_an_edit_reruns_what_depends_on_it(made, path, value, heads):
+    folder, jobs = made
+    expected = set() if heads is None else and_after(f"{heads} report.html", jobs)
+    found = labels(rerun(folder, nested(path, value)))
+    before = labels(jobs)
+    assert sorted((found & before) - expected) == [], "these rerun and should not"
+    assert sorted(expected - found) == [], "these should rerun"
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
+
+
+def leaves(model: type[BaseModel]) -> Iterator[str]:
+    """``Model.field`` of everything that can be set below a configuration model."""
+    for name, field in model.model_fields.items():
+        if inner := list(models_in(field.annotation)):
+            for other in inner:
+                yield from leaves(other)
+        elif name not in ("kind", "format"):
+            yield f"{model.__qualname__}.{name}"
+
+
+def leaf_at(node: Any, path: list[str]) -> set[str]:
+    """The leaves that a key path of a validated configuration sets."""
+    found: set[str] = set()
+    for place, key in enumerate(path):
+        if isinstance(node, BaseModel) and key in type(node).model_fields:
+            field = type(node).model_fields[key]
+            if not list(models_in(field.annotation)):
+                return {f"{type(node).__qualname__}.{key}"}
+            node = getattr(node, key)
+        elif isinstance(node, dict):
+            node = node.get(key)
+        elif isinstance(node, list):
+            node = node[int(key)]
+        else:
+            raise AssertionError(f"{path[: place + 1]} is no key")
+    return found
+
+
+def test_every_leaf_is_in_the_table_or_says_why_not(config):
+    covered: set[str] = set()
+    for path, value, _ in EDITS:
+        edited = copy.deepcopy(config)
+        update_config(edited, nested(path, value))
+        covered |= leaf_at(load_study(edited), path.split("/"))
+    every = set(leaves(Study))
+    assert sorted(every - covered - ELSEWHERE.keys()) == [], "give these a row in edits.py, or a reason"
+    assert sorted(ELSEWHERE.keys() & covered) == [] and sorted(ELSEWHERE.keys() - every) == []
+
+
+def test_nothing_to_do_without_an_edit_nor_after_touching_files(made):
+    folder, _ = made
+    for path in (folder / "results").rglob("*.parquet"):
+        path.touch()
+    (folder / "own.tsv").touch()
+    assert labels(rerun(folder, {})) == set()
+
+
+def swapped(config: dict[str, Any]) -> dict[str, Any]:
+    return {"strategies": {"contrastive": {"p": 0.1, "epsilon": 0.5}}}
+
+
+def a_seed_added(config: dict[str, Any]) -> dict[str, Any]:
+    config["grid"][0]["seeds"] = [0, 1]
+    return {"grid": config["grid"]}
+
+
+def an_entry_removed(config: dict[str, Any]) -> dict[str, Any]:
+    return {"grid": config["grid"][:-1]}
+
+
+def strategies_reordered(config: dict[str, Any]) -> dict[str, Any]:
+    config["grid"][1]["models"] = config["grid"][1]["models"][::-1]
+    config["grid"][1]["seeds"] = config["grid"][1]["seeds"][::-1]
+    return {"grid": config["grid"]}
+
+
+def a_recipe_renamed(config: dict[str, Any]) -> dict[str, Any]:
+    config["grid"][0]["finetuning"] = "short"
+    return {"grid": config["grid"], "finetuning": {"short": config["finetuning"]["tiny"]}}
+
+
+def a_paraphraser_for_test_pairs_left_out(config: dict[str, Any]) -> dict[str, Any]:
+    return {"tasks": {"intents": {"evaluation": {"paraphraser": None}}}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "trained"),
+    [
+        (swapped, "*/contrastive-seed*"),
+        (a_seed_added, "lexicon/tiny-llama/*-seed1/*"),
+        (an_entry_removed, ""),
+        (strategies_reordered, ""),
+        (a_recipe_renamed, ""),
+        (a_paraphraser_for_test_pairs_left_out, ""),
+    ],
+)
+def test_what_trains_after_an_edit_of_the_structure(made, config, edit, trained):
+    folder, _ = made
+    found = rerun(folder, edit(copy.deepcopy(config)))
+    for job in found:
+        if job.rule == "finetune":
+            assert trained and fnmatch(label(job), f"finetune/{trained}*"), "this trains and should not"
+    assert bool(trained) == any(job.rule == "finetune" for job in found)
+    assert not {"build_corpus", "prepare_model", "embed_corpus"} & {job.rule for job in found}
+
+
+def test_comments_rerun_nothing_and_a_changed_function_what_imports_it(made):
+    folder, _ = made
+    module = folder / "workflow_scripts/contrastive_context/evaluation/agreement.py"
+    text = module.read_text()
+    try:
+        module.write_text(f"{text}# a remark\n")
+        assert labels(rerun(folder, {})) == set()
+        module.write_text(f"{text}ANOTHER = 1\n")
+        changed = {job.rule for job in rerun(folder, {})}
+        assert "freeze_eval_contexts" in changed
+        assert not {"finetune", "build_corpus", "sample_train_contexts", "prepare_model", "fig2"} & changed
+    finally:
+        module.write_text(text)
