@@ -92,7 +92,8 @@ ENDPOINT = {
 MINIMAL_MODEL = {
     "seeds": [7], "variants": ["gate"], "dimensions": 4, "features": 4, "length_scale_squared": 0.4,
     "learnable_variance": 0.4, "unlearnable_variance": 0.4, "noise_variance": 0.4, "k": 4, "steps": 4, "batch": 4,
-    "learning_rate_weights": 0.4, "learning_rate_theta": 0.4, "theta_gradient_limit": 0.4, "starts": {"gate": [1, 1, 1], "softmax": [1, 1, 1]},
+    "learning_rate_weights": 0.4, "learning_rate_theta": 0.4, "theta_gradient_limit": 0.4,
+    "starts": {"gate": [1, 1, 1], "softmax": [1, 1, 1]},
     "probe_every": 4, "probe_targets": 4,
     **{f"conditions/own/{key}": value for key, value in {
         "kind": "mixed", "k": 4, "p": 0.4, "grades": [0.4, 0.5], "paraphrase_grades": [0.4, 0.5],
