@@ -69,10 +69,10 @@ accept: $(VENV)/.core ## let results stand although a step's code changed: make 
 	@python -m contrastive_context.reruns accept "$(RUN)" "$(STAGE)"
 
 test: $(VENV)/.dev ## all tests that need only pip
-	$(BIN)/python -m pytest -q -m "not slurm" tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slurm" tests
 
-test-all: comet-env $(VENV)/.dev ## every test; those on a real SLURM need its Debian packages and root
-	$(BIN)/python -m pytest -q tests
+test-all: comet-env test ## every test; those on a real SLURM need its Debian packages and root
+	$(BIN)/python -m pytest -q tests/slurm
 
 test-faults: $(VENV)/.dev ## disturb stages and workflows, start them again: make test-faults TRIALS=2000 PIPELINE_TRIALS=40
 	FAULT_TRIALS=$(or $(TRIALS),220) PIPELINE_TRIALS=$(or $(PIPELINE_TRIALS),12) $(BIN)/python -m pytest -q tests/faults
