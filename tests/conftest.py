@@ -17,6 +17,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print what tests measured: their property "figures", which reaches the runner from every worker."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            if name == "figures":
+                terminalreporter.write_line(str(value))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The checkout under test."""

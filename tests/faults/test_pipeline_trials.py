@@ -183,13 +183,12 @@ def outcome(finished: Path, around: Path, number: int) -> Outcome:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_disturbed_workflows(tiny_study, tmp_path, capsys):
+def test_disturbed_workflows(tiny_study, tmp_path, record_property):
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(lambda number: outcome(tiny_study, tmp_path, number), range(TRIALS)))
-    with capsys.disabled():
-        print(summary("whole tiny workflow", outcomes))
-        if not can_mount():
-            print(f"NOT TRIED, root is needed to mount: {', '.join(NEED_ROOT)}")
+    record_property("figures", summary("whole tiny workflow", outcomes))
+    if not can_mount():
+        record_property("figures", f"NOT TRIED, root is needed to mount: {', '.join(NEED_ROOT)}")
     assert not [one for one in outcomes if one.verdict == WRONG]
     assert len(outcomes) == TRIALS
 

@@ -178,14 +178,13 @@ class Trial:
             require(file.is_file() and file.read_bytes() == expected, f"{path} is not what an undisturbed run leaves")
 
 
-def test_disturbed_stages(tiny_study, tmp_path, capsys):
+def test_disturbed_stages(tiny_study, tmp_path, record_property):
     bench = Bench(tiny_study, tmp_path)
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(bench.trial, range(TRIALS)))
-    with capsys.disabled():
-        print(summary("stages", outcomes))
-        if skipped := [fault for fault in NEED_ROOT if fault not in bench.faults]:
-            print(f"NOT TRIED, root is needed to mount: {', '.join(skipped)}")
+    record_property("figures", summary("stages", outcomes))
+    if skipped := [fault for fault in NEED_ROOT if fault not in bench.faults]:
+        record_property("figures", f"NOT TRIED, root is needed to mount: {', '.join(skipped)}")
     assert not [outcome for outcome in outcomes if outcome.verdict == WRONG]
     assert len(outcomes) == TRIALS
 

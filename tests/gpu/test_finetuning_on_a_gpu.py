@@ -106,7 +106,7 @@ def test_an_adapter_is_added_before_rounding(dtype):
     assert (got == expected).float().mean() > 0.95
 
 
-def test_speed(capsys):
+def test_speed(record_property):
     """Tokens per second, peak memory and utilisation of a model of a billion weights; only sanity is asserted."""
     from transformers import AutoModelForCausalLM, LlamaConfig
 
@@ -140,11 +140,11 @@ def test_speed(capsys):
     flops = training_flops(optimization.network, lengths, sum(len(completion) for _, completion in pairs)) / seconds
     gpu = torch.cuda.get_device_name()
     share = model_flops_utilisation(flops, gpu)
-    with capsys.disabled():
-        print(
-            f"\n{gpu}: {sum(lengths) / seconds:,.0f} tokens/s, {flops / 1e12:.0f} TFLOP/s, peak memory "
-            f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB, model FLOPs utilisation "
-            + (f"{share:.1%}" if share else "unknown (peak of this GPU not listed)")
-        )
+    utilisation = f"{share:.1%}" if share else "unknown (peak of this GPU not listed)"
+    record_property(
+        "figures",
+        f"{gpu}: {sum(lengths) / seconds:,.0f} tokens/s, {flops / 1e12:.0f} TFLOP/s, peak memory "
+        f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB, model FLOPs utilisation {utilisation}",
+    )
     assert np.isfinite(loss) and seconds > 0
     assert share is None or 0 < share < 1
