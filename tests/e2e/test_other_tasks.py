@@ -40,8 +40,10 @@ def results(repository, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("others")
     cache = folder / "cache"
     cache.mkdir()
-    model("gpt2").save_pretrained(folder / "model")
-    tokenizer("gpt2").save_pretrained(folder / "model")
+    llama = model("llama")
+    llama.config.max_position_embeddings = 2048  # for schemas; rotary positions have no weights
+    llama.save_pretrained(folder / "model")
+    tokenizer("llama").save_pretrained(folder / "model")
     overlay = yaml.safe_load((repository / "envs/overlays/other-tasks.yaml").read_text())
     tasks = {name: overlay["tasks"][name] for name in ("sql", "intents-hi")}
     for task in tasks.values():
@@ -53,14 +55,14 @@ def results(repository, tmp_path_factory) -> Path:
     grid = {
         "run": "others",
         "packages": {"home-assistant-intents": make_package(cache)},
-        "models": {"random-gpt2": {"kind": "folder", "path": str(folder / "model")}},
+        "models": {"random-llama": {"kind": "folder", "path": str(folder / "model")}},
         "tasks": tasks,
         "finetuning": {"few": overlay["finetuning"]["smollm2-few"] | {"steps": 1, "checkpoints": [0, 1]}},
         "strategies": {"contrastive": {"paraphrasers": dict.fromkeys(tasks, "rules")}},
         "statistics": {"resamples": 100},
         "minimal_model": {"seeds": [0], "steps": 100, "probe_targets": 100},
         "grid": [
-            {"task": task, "models": ["random-gpt2"], "strategies": ["contrastive"], "seeds": [0], "finetuning": "few"}
+            {"task": task, "models": ["random-llama"], "strategies": ["contrastive"], "seeds": [0], "finetuning": "few"}
             for task in tasks
         ],
     }
