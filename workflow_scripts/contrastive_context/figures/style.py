@@ -398,7 +398,7 @@ def _space(rows: Sequence[Row], place: int, dense: bool) -> tuple[float, float, 
 
 def limits(axes: Sequence["Any"], low: float, high: float, maximum: float = math.inf) -> None:
     """Give some panels one y range: some air, and on top the room that remarks take; no tick above ``maximum``."""
-    pad = 0.08 * (high - low) or 0.05 * max(abs(high), 1e-6)
+    pad = 0.08 * (high - low) or 0.05 * (abs(high) or 1.0)
     low, high = low - pad, high + 0.5 * pad
     for ax in axes:
         panel = ax.get_position().height * ax.figure.get_figheight()
