@@ -65,7 +65,8 @@ class Trial:
         if fault == "read-only disk":
             with read_only(self.folder / "results"):
                 status, said = self.finish(self.begin())
-            require(status != 0 and "can't be written" in said, f"no refusal: {said[-800:]}")
+            told = "can't be written" in said or "Write-protected" in said  # the step says so, or Snakemake
+            require(status != 0 and told, f"no refusal: {said[-800:]}")
             self.require_tables(some_missing=True)
             return self.goes_on(REFUSED)
         if fault == "two at once":

@@ -213,7 +213,9 @@ def test_a_debian_package_that_unpacks_without_end_is_refused(tmp_path, monkeypa
 def test_names_of_the_hub_lead_nowhere(tmp_path, name):
     """A server under another name (HF_ENDPOINT) may say anything."""
     record = tmp_path / "record.json"
-    artifacts.write_json(record, {"repository": "a/b", "type": "model", "revision": "0" * 40, "files": {name: {}}})
+    artifacts.write_json(
+        record, {"repository": "a/b", "type": "model", "revision": "0" * 40, "files": {name: {"bytes": 1}}}
+    )
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match=r"record\.json: refused, .* is not a plain relative path"):
         hub.link(record, tmp_path / "folder")

@@ -15,6 +15,12 @@ from typing import Any
 from contrastive_context.errors import UserError
 
 _CHUNK = 1 << 20
+#: Columns that are text in every artifact that has them.
+_TEXT = frozenset(
+    ("id", "source", "target", "task", "model", "strategy", "test_set", "composition", "bucket", "metric", "probe")
+)
+_NEVER_NULL = frozenset(("id", "source", "target", "target_id", "example_ids", "similarities"))
+_LISTS = frozenset(("example_ids", "similarities"))
 _TEMPORARY = ".tmp-"
 _LEFT_OVER_AFTER = 24 * 3600  # seconds
 _DISK_FULL = re.compile(
@@ -194,15 +200,25 @@ def read_parquet(path: str | os.PathLike, columns: Mapping[str, str] | tuple[str
     Raises:
         UserError: the file is missing, torn, not Parquet, or lacks a column; the message names the file.
     """
+    import numpy as np
     import pandas as pd
 
     try:
         frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:  # all of them pyarrow's
         raise UserError(f"{path}: can't be read as Parquet ({error}); delete it and run again") from error
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise UserError(f"{path}: column(s) {', '.join(missing)} missing; it was not written by this version")
+    for name in _TEXT.intersection(columns):
+        if (kind := pd.api.types.infer_dtype(frame[name], skipna=True)) not in ("string", "empty"):
+            raise UserError(f"{path}: column {name} holds {kind} values, not text; it was not written by this version")
+    for name in _NEVER_NULL.intersection(columns):
+        if frame[name].isna().any():
+            raise UserError(f"{path}: column {name} has no value in some rows; it was not written by this version")
+    for name in _LISTS.intersection(columns):
+        if not frame[name].map(np.ndim).eq(1).all():
+            raise UserError(f"{path}: column {name} holds no lists; it was not written by this version")
     return frame
 
 

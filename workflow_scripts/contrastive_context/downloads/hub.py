@@ -316,6 +316,15 @@ def stored(record: Path) -> tuple[dict[str, Any], Path]:
     from huggingface_hub import constants
 
     content = read_json(record)
+    try:
+        sizes = {name: entry["bytes"] for name, entry in content["files"].items()}
+        texts = [content[key] for key in ("repository", "revision", "type")]
+        whole = bool(sizes) and all(isinstance(text, str) for text in texts)
+        whole = whole and all(isinstance(size, int) for size in sizes.values())
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{record}: no record of a download; delete it and run `snakemake prefetch` again")
     for name in content["files"]:
         if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
             raise UserError(f"{record}: refused, {name!r} is not a plain relative path")

@@ -28,12 +28,15 @@ def open_verified(record: str | Path) -> Iterator[BinaryIO]:
         UserError: the record or the file is missing or altered.
     """
     entry = read_json(record)
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("path", "package", "sha256")):
+        raise UserError(f"{record}: no record of a package; delete it and run again")
     path = Path(entry["path"])
     hint = f"delete {path} and {record} and run again"
     try:
         file = path.open("rb")
-    except OSError as error:
-        raise UserError(f"packages.{entry['package']}: {path} can't be read ({error.strerror}); {hint}") from error
+    except (OSError, ValueError) as error:  # a NUL in the path is a ValueError
+        reason = getattr(error, "strerror", error)
+        raise UserError(f"{record}: packages.{entry['package']}: {path} can't be read ({reason}); {hint}") from error
     with file:
         digest = hashlib.sha256()
         while chunk := file.read(_CHUNK):

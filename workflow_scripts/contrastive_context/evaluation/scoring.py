@@ -67,7 +67,7 @@ def read_predictions(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
             for number, line in enumerate(file, start=1):
                 try:
                     record = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise UserError(
                         f"{path}:{number}: not a whole JSON line ({error}); delete the file and generate it again"
                     ) from error

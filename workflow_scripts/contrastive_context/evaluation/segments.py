@@ -60,7 +60,7 @@ def _lines(path: str | Path, fields: tuple[str, ...]) -> Iterable[dict]:
                 try:
                     line = json.loads(text)
                     missing = [name for name in fields if name not in line]
-                except (ValueError, TypeError) as error:
+                except (ValueError, TypeError, RecursionError) as error:
                     raise UserError(f"{path}:{number}: not a whole JSON line; delete the file and run again") from error
                 if missing:
                     raise UserError(f"{path}:{number}: field(s) {', '.join(missing)} missing")

@@ -6,6 +6,7 @@ from typing import Any
 
 from contrastive_context import artifacts
 from contrastive_context.config.base import Model
+from contrastive_context.errors import UserError
 from contrastive_context.evaluation.metrics import get_metric
 
 
@@ -42,11 +43,19 @@ def signature(metric: str, tokenize: str, learned: Mapping[str, Checkpoint], rev
 
 
 def read_revisions(records: Iterable[str | Path]) -> dict[str, str]:
-    """Return ``<registry>/<name>`` → revision of records of downloads, ``hub/<registry>/<name>.json``."""
-    return {
-        f"{path.parent.name}/{path.name.removesuffix('.json')}": artifacts.read_json(path)["revision"]
-        for path in map(Path, records)
-    }
+    """Return ``<registry>/<name>`` → revision of records of downloads, ``hub/<registry>/<name>.json``.
+
+    Raises:
+        UserError: a file is no such record.
+    """
+    found = {}
+    for path in map(Path, records):
+        record = artifacts.read_json(path)
+        revision = record.get("revision") if isinstance(record, dict) else None
+        if not isinstance(revision, str):
+            raise UserError(f"{path}: no record of a download; delete it and run `snakemake prefetch` again")
+        found[f"{path.parent.name}/{path.name.removesuffix('.json')}"] = revision
+    return found
 
 
 def table(

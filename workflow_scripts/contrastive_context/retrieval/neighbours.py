@@ -42,11 +42,18 @@ def build_hnsw(embeddings: np.ndarray, settings: Index) -> "object":
 
 
 def load_hnsw(path: str | Path, dim: int, ef: int) -> "object":
-    """Load an index saved by ``save_index``; ``ef`` is not saved with it and is set here."""
+    """Load an index saved by ``save_index``; ``ef`` is not saved with it and is set here.
+
+    Raises:
+        UserError: the file is missing, torn or no index of this many dimensions.
+    """
     import hnswlib
 
     index = hnswlib.Index(space="ip", dim=dim)
-    index.load_index(str(path))
+    try:
+        index.load_index(str(path))
+    except RuntimeError as error:
+        raise UserError(f"{path}: can't be read as an index ({error}); delete it and run again") from error
     index.set_num_threads(1)
     index.set_ef(ef)
     return index
@@ -213,6 +220,6 @@ def read_neighbours(path: str | Path, ids: Sequence[str], depth: int) -> Neighbo
             row = rows_of(batch["id"])
             found.rows[row, rank] = rows_of(batch["neighbour_id"])
             found.similarities[row, rank] = batch["similarity"].to_numpy()
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError, IndexError) as error:
         raise UserError(f"{path}: can't be read as a neighbour table ({error}); delete it and run again") from error
     return found
