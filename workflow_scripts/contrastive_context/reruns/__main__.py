@@ -86,7 +86,7 @@ def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
 def _folder(run: str) -> Path:
     folder = _RESULTS / run
     if not run or not folder.is_dir():
-        known = ", ".join(sorted(path.name for path in _RESULTS.iterdir() if path.is_dir())) or "none"
+        known = ", ".join(sorted(path.name for path in _RESULTS.glob("*") if path.is_dir())) or "none"
         raise UserError(f"no results of a run {run!r} here; known: {known}")
     return folder
 
