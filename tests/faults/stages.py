@@ -40,6 +40,11 @@ class Stage(NamedTuple):
     outputs: tuple[str, ...]
     command: tuple[str, ...]
 
+    @property
+    def described_inputs(self) -> list[str]:
+        """Inputs that another stage made."""
+        return [path for path in self.inputs if path.startswith("results/")]
+
 
 class End(NamedTuple):
     """How a child ended, and what it said."""
@@ -122,7 +127,7 @@ def _run(folder: Path, stage: Stage, at_touch: tuple[int, int] | None, said: str
 
 
 def _signal_at(folder: Path, count: int, number: int) -> None:
-    left, inside = [count], str(folder)
+    left, inside = [count], str(folder / "results")
 
     def hook(event: str, arguments: tuple) -> None:
         if event not in _TOUCHES or threading.current_thread() is not threading.main_thread():
