@@ -1,27 +1,32 @@
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from contrastive_context.config import files as config_files
+from contrastive_context.config.files import check_files
 from contrastive_context.config.stages import Stages
 from contrastive_context.config.study import load_study
+from contrastive_context.errors import UserError
 from contrastive_context.reruns.adoption import adopt
 
 min_version("9.0")
 
-with config_files.told_by_snakemake():
-    config_files.check_files(["config.yaml", *workflow.overwrite_configfiles])
+try:
+    check_files(["config.yaml", *workflow.overwrite_configfiles])
+except UserError as error:
+    raise WorkflowError(str(error)) from None
 
 
 configfile: "config.yaml"
 
 
-with config_files.told_by_snakemake():
+try:
     study = load_study(config)
     if workflow.is_main_process:
         adopt(f"results/{study.run}")
-    stages = Stages(
-        study, f"{workflow.basedir}/workflow_scripts", ".snakemake/code_versions.json"
-    )
+    scripts = f"{workflow.basedir}/workflow_scripts"
+    stages = Stages(study, scripts, ".snakemake/code_versions.json")
     stages.check_finished()
+except UserError as error:
+    raise WorkflowError(str(error)) from None
 
 
 include: "rules/common.smk"
@@ -40,12 +45,6 @@ include: "rules/rebucket.smk"
 include: "rules/minimal_model.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
-
-
-# Before the first job, not in a dry run, and by this process alone.
-onstart:
-    if not study.only_finished:
-        config_files.write_effective(study, f"{R}/config.yaml")
 
 
 rule all:

@@ -44,8 +44,8 @@ def test_the_reported_seeds_are_not_those_of_the_trials(laptop_config):
         ),
         (("grid", 0, "models"), ["idiom-neox"], "idiom-neox knows the language idiom only, but lexicon's corpus is of"),
         (("models", "tiny-llama", "language"), "idiom", "tiny-llama knows the language idiom only"),
-        (("models", "idiom-llama", "language"), "idioms", "models.idiom-llama.language: Input should be 'lexicon' or"),
-        (("models", "idiom-llama", "attempts"), 0, "models.idiom-llama.attempts: Input should be greater than"),
+        (("models", "idiom-llama", "language"), "idioms", "models.idiom-llama.language: must be 'lexicon' or"),
+        (("models", "idiom-llama", "attempts"), 0, "models.idiom-llama.attempts: must be at least 1"),
         (("tasks", "idiom", "encoder"), "positions", "kind word_set goes with corpora of kind idiom"),
         (("tasks", "lexicon", "encoder"), "word-set", "kind positional_words goes with corpora of kind lexicon"),
         (
@@ -53,7 +53,7 @@ def test_the_reported_seeds_are_not_those_of_the_trials(laptop_config):
             {"idiom": "lexicon", "lexicon": "lexicon"},
             "contrastive.paraph",
         ),
-        (("tasks", "idiom", "corpus", "exceptional"), 1.5, "tasks.idiom.corpus.exceptional: Input should be less than"),
+        (("tasks", "idiom", "corpus", "exceptional"), 1.5, "tasks.idiom.corpus.exceptional: must be "),
     ],
 )
 def test_what_does_not_fit_is_refused(laptop_config, path, value, message):

@@ -1,6 +1,5 @@
 """Configuration files: mistakes that no longer show once they are read, and the record that a run leaves."""
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -70,17 +69,6 @@ def _duplicates(node: yaml.Node, where: str, seen: set[int]) -> Iterator[str]:
             yield f":{line}: {where}{name} stands twice, before in line {lines[name]}; YAML would keep only the last"
         lines[name] = line
         yield from _duplicates(value, f"{where}{name}.", seen)
-
-
-@contextlib.contextmanager
-def told_by_snakemake() -> Iterator[None]:
-    """Raise what the user can mend as Snakemake's own error, which it prints without a traceback."""
-    from snakemake.exceptions import WorkflowError
-
-    try:
-        yield
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
 
 
 def write_effective(study: Study, path: str | Path) -> None:

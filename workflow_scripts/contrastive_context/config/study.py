@@ -1,6 +1,5 @@
 """The whole study: registries, grid, and the checks that concern more than one entry."""
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, get_args
@@ -11,6 +10,7 @@ from contrastive_context.config.base import Model
 from contrastive_context.config.cluster import Cluster
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.finetuning import FineTuning
+from contrastive_context.config.messages import message, suggest
 from contrastive_context.config.metrics import CometModel, LearnedMetric, MetricEncoder
 from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.models import LanguageModel
@@ -96,7 +96,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
             _report(f"{key}: looks like a secret; keep it in an environment variable and name that" for key in secrets)
         )
     try:
-        study = Study(**config)
+        study = Study.model_validate(dict(config))
     except ValidationError as error:
         raise UserError(_report(_describe(item, config) for item in error.errors())) from None
     if problems := list(_cross_check(study)):
@@ -123,12 +123,8 @@ def _describe(error: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         path.append(part)
     key = ".".join(map(str, path)) or "(top level)"
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key{_suggest(str(error['loc'][-1]), _known_keys(error['loc']))}"
-    if error["type"] == "missing":
-        return f"{key}: this key is required"
-    message = error["msg"].removeprefix("Value error, ")
-    shown = error.get("input")
-    return f"{key}: {message}" + (f" (found {shown!r})" if isinstance(shown, (str, int, float, bool)) else "")
+        return f"{key}: unknown key{suggest(str(error['loc'][-1]), _known_keys(error['loc']))}"
+    return f"{key}: {message(error)}"
 
 
 def _known_keys(location: tuple) -> set[str]:
@@ -146,11 +142,6 @@ def _models_in(annotation: Any) -> Iterator[type[Model]]:
         yield annotation
     for argument in getattr(annotation, "__args__", ()):
         yield from _models_in(argument)
-
-
-def _suggest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _cross_check(study: Study) -> Iterator[str]:
@@ -212,7 +203,7 @@ def _check_names(study: Study) -> Iterator[str]:
 def _check_reference(where: str, name: str, registry: Mapping[str, Any], kind: str) -> Iterator[str]:
     if name not in registry:
         known = ", ".join(registry) or "none"
-        yield f"{where}: {name!r} is not in {kind}{_suggest(name, registry)} (known: {known})"
+        yield f"{where}: {name!r} is not in {kind}{suggest(name, registry)} (known: {known})"
 
 
 def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
@@ -246,7 +237,7 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
     known = set(own)
     for test_set in task.test_sets:
         if test_set not in known:
-            yield f"tasks.{name}.test_sets: the corpus has no test set {test_set!r}{_suggest(test_set, known)}"
+            yield f"tasks.{name}.test_sets: the corpus has no test set {test_set!r}{suggest(test_set, known)}"
 
 
 def _check_catalogues(where: str, corpus: CataloguesCorpus, study: Study) -> Iterator[str]:

@@ -1,0 +1,107 @@
+"""Typical mistakes in a configuration, as a new user writes them, and the message that is read for each."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from contrastive_context.config.study import load_study
+from contrastive_context.errors import UserError
+
+GRID = "task: lexicon, models: [tiny-llama], strategies: [zero], finetuning: tiny"
+
+MISTAKES = {
+    "a section's name": ("task: {mine: {k: 3}}", "task: unknown key; did you mean 'tasks'?"),
+    "a key of a list entry": (
+        "grid: [{task: lexicon, model: [tiny-llama], strategies: [zero], seeds: [0], finetuning: tiny}]",
+        "grid.0.model: unknown key; did you mean 'models'?",
+    ),
+    "a key of the cluster": ("cluster: {partitions: gpu}", "unknown key; did you mean 'partition'?"),
+    "a number as a key": ("2026: mine", "2026: keys must be text; put them in quotes"),
+    "a list for a mapping": ("tasks: [lexicon, intents]", "tasks: must be a mapping, with lines of 'key: value'"),
+    "a value for a mapping": ("finetuning: {tiny: {lora: 16}}", "finetuning.tiny.lora: must be a mapping, with lines"),
+    "an entry without content": ("models: {tiny-llama: }", "models.tiny-llama: must be a mapping"),
+    "a mapping for a list": (f"grid: {{{GRID}, seeds: [0]}}", "grid: must be a list, as in [a, b]"),
+    "text for a list": (
+        "tasks: {lexicon: {metrics: chrf++}}",
+        "tasks.lexicon.metrics: must be a list, as in [a, b] (found 'chrf++')",
+    ),
+    "a number for a list": (f"grid: [{{{GRID}, seeds: 3}}]", "grid.0.seeds: must be a list, as in [a, b] (found 3)"),
+    "a number for text": ("run: 2026", "run: must be text; put it in quotes (found 2026)"),
+    "text for a number": ("figures: {dpi: high}", "figures.dpi: must be a whole number, without a unit (found 'high')"),
+    "a fraction": ("tasks: {lexicon: {k: 3.5}}", "tasks.lexicon.k: must be a whole number, without a unit (found 3.5)"),
+    "a decimal comma": (
+        "finetuning: {tiny: {learning_rate: '0,001'}}",
+        "learning_rate: must be a number, without a unit and with a decimal point (found '0,001')",
+    ),
+    "a unit": ("models: {tiny-llama: {mem_mb: 8GB}}", "mem_mb: must be a whole number, without a unit (found '8GB')"),
+    "percent for a share": ("strategies: {contrastive: {p: 50}}", "contrastive.p: must be at most 1.0 (found 50)"),
+    "percent for a level": ("statistics: {confidence: 95}", "statistics.confidence: must be below 1.0 (found 95)"),
+    "percent for edges": ("buckets: {low: 0, medium: 33, high: 67}", "buckets: lower edges must start at 0, ascend"),
+    "edges out of order": ("buckets: {medium: 0.8}", "buckets: lower edges must start at 0, ascend and stay below 1"),
+    "a negative number": ("tasks: {lexicon: {k: -1}}", "tasks.lexicon.k: must be at least 1 (found -1)"),
+    "a negative step": ("finetuning: {tiny: {checkpoints: [-1, 200]}}", "[-1] not within 0 and steps (200)"),
+    "fewer steps, the same checkpoints": (
+        "finetuning: {tiny: {steps: 100, warmup_steps: 150}}",
+        "finetuning.tiny.warmup_steps: 150 is more than steps (100)",
+    ),
+    "neither true nor false": ("only_finished: maybe", "only_finished: must be true or false (found 'maybe')"),
+    "a metric's near name": ("tasks: {lexicon: {metrics: [chrf]}}", "did you mean 'chrf++'? (found 'chrf')"),
+    "an unknown metric": ("tasks: {lexicon: {metrics: [rouge]}}", "tasks.lexicon.metrics.0: must be 'token_accuracy',"),
+    "a kind's near name": (
+        "tasks: {lexicon: {corpus: {kind: lexikon}}}",
+        "tasks.lexicon.corpus: kind 'lexikon' is unknown; did you mean 'lexicon'? (known: lexicon, idiom, ",
+    ),
+    "no kind": ("models: {mine: {name: a/b}}", "models.mine: the key 'kind' is required"),
+    "half an entry": ("models: {mine: {kind: hub}}", "models.mine.name: this key is required"),
+    "a seed twice": (f"grid: [{{{GRID}, seeds: [0, 0]}}]", "grid.0.seeds: 0 is listed twice"),
+    "no seeds": (f"grid: [{{{GRID}}}]", "grid.0.seeds: this key is required"),
+    "a paraphraser for a task that isn't there": (
+        "strategies: {contrastive: {paraphrasers: {lexikon: lexicon}}}",
+        "strategies.contrastive.paraphrasers: 'lexikon' is not in tasks; did you mean 'lexicon'?",
+    ),
+    "an ablation without a paraphraser": (
+        "strategies: {p0.9: {kind: contrastive, p: 0.9, epsilon: 0.1}}\n"
+        "grid: [{task: lexicon, models: [tiny-llama], strategies: [p0.9], seeds: [0], finetuning: tiny}]",
+        "strategies.p0.9.paraphrasers: none for task 'lexicon', which grid.0 trains",
+    ),
+    "a setting of another strategy": (
+        "strategies: {random: {epsilon: 0.1}}",
+        "strategies.random: epsilon belongs to kind contrastive, not to random",
+    ),
+    "two sources": ("encoders: {minilm: {folder: x}}", "encoders.minilm: give exactly one of package, folder and hub"),
+    "a blank in a name": ("run: my run", "run: 'my run' can't be used as a name"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), [pytest.param(*row, id=name) for name, row in MISTAKES.items()])
+def test_a_mistake_is_told_in_plain_words(study_config, text, message):
+    config: dict = {}
+    update_config(config, study_config)
+    update_config(config, yaml.safe_load(text))
+    with pytest.raises(UserError) as caught:
+        load_study(config)
+    assert message in str(caught.value)
+    assert "Input should" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("run: mine\ntasks:\n\tlexicon: {k: 3}\n", "config.yaml:3: not valid YAML: found"),
+        ("run: mine\nrun: yours\n", "config.yaml:2: run stands twice, before in line 1"),
+        ("run: mine\n", "grid: this key is required"),
+    ],
+)
+def test_snakemake_stops_with_the_message_alone(checkout, text, message):
+    (checkout / "config.yaml").unlink()
+    (checkout / "config.yaml").write_text(text)
+    command = [sys.executable, "-m", "snakemake", "-n"]
+    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=300)
+    assert result.returncode != 0
+    output = result.stdout + result.stderr
+    assert message in output
+    assert "Traceback" not in output
+    assert not (checkout / "results").exists()

@@ -1,0 +1,68 @@
+"""What pydantic finds wrong with a value, in the words of a person who writes YAML."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_MAPPING = "must be a mapping, with lines of 'key: value' below it"
+_WHOLE = "must be a whole number, without a unit"
+_NUMBER = "must be a number, without a unit and with a decimal point"
+_SWITCH = "must be true or false"
+# Type of pydantic's error → message; names in braces are of the error's context.
+_MESSAGES = {
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "list_type": "must be a list, as in [a, b]",
+    "tuple_type": "must be a list, as in [a, b]",
+    "too_short": "must have {min_length} or more entries",
+    "too_long": "must have {max_length} entries or fewer",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must match {pattern}",
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": "must be a finite number",
+    "bool_type": _SWITCH,
+    "bool_parsing": _SWITCH,
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "invalid_key": "keys must be text; put them in quotes",
+    "union_tag_not_found": "the key 'kind' is required; it says which keys can stand beside it",
+    "union_tag_invalid": "kind {tag!r} is unknown",
+    "missing": "this key is required",
+}
+
+
+def message(error: Mapping[str, Any]) -> str:
+    """Say what is wrong with one value, what was found, and what may have been meant.
+
+    Args:
+        error: an item of pydantic's ``ValidationError.errors()``; its place is told by the caller.
+    """
+    kind, found, context = error["type"], error.get("input"), error.get("ctx", {})
+    own = error["msg"].removeprefix("Value error, ")
+    text = _MESSAGES.get(kind, "").format(**context) or own
+    if kind == "union_tag_invalid":
+        known = re.findall(r"'([^']*)'", context["expected_tags"])
+        return f"{text}{suggest(context['tag'], known)} (known: {', '.join(known)})"
+    if kind == "missing" or not isinstance(found, (str, int, float, bool)):
+        return f"{text} (found nothing)" if found is None and kind.endswith("_type") else text
+    if kind == "string_type":
+        text += "; put it in quotes"
+    if kind == "literal_error":
+        text += suggest(str(found), re.findall(r"'([^']*)'", context["expected"]))
+    return f"{text} (found {found!r})"
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean …?" if a known name is close to ``name``, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
