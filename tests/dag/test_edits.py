@@ -142,6 +142,25 @@ def a_seed_added(config: dict[str, Any]) -> dict[str, Any]:
     return {"grid": config["grid"]}
 
 
+def a_model_added(config: dict[str, Any]) -> dict[str, Any]:
+    config["grid"][0]["models"].append("my-model")
+    return {"grid": config["grid"]}
+
+
+def a_strategy_added(config: dict[str, Any]) -> dict[str, Any]:
+    config["grid"][0]["strategies"].append("mixed")
+    return {"grid": config["grid"]}
+
+
+def another_task(config: dict[str, Any]) -> dict[str, Any]:
+    config["grid"][-1]["task"] = "own"
+    return {"grid": config["grid"]}
+
+
+def another_encoder_of_a_metric(config: dict[str, Any]) -> dict[str, Any]:
+    return {"metric_encoders": {"other": {"hub": "a/b"}}, "metrics": {"comet": {"encoder": "other"}}}
+
+
 def an_entry_removed(config: dict[str, Any]) -> dict[str, Any]:
     return {"grid": config["grid"][:-1]}
 
@@ -166,6 +185,10 @@ def a_paraphraser_for_test_pairs_left_out(config: dict[str, Any]) -> dict[str, A
     [
         (swapped, "*/contrastive-seed*"),
         (a_seed_added, "lexicon/tiny-llama/*-seed1/*"),
+        (a_model_added, "lexicon/my-model/*"),
+        (a_strategy_added, "lexicon/tiny-llama/mixed-seed0/*"),
+        (another_task, "own/my-model/zero-seed0/*"),
+        (another_encoder_of_a_metric, ""),
         (an_entry_removed, ""),
         (strategies_reordered, ""),
         (a_recipe_renamed, ""),
@@ -180,6 +203,23 @@ def test_what_trains_after_an_edit_of_the_structure(made, config, edit, trained)
             assert trained and fnmatch(label(job), f"finetune/{trained}*"), "this trains and should not"
     assert bool(trained) == any(job.rule == "finetune" for job in found)
     assert not {"build_corpus", "prepare_model", "embed_corpus"} & {job.rule for job in found}
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "value"),
+    [
+        ('strategies={"contrastive": {"p": 0.4}}', "strategies/contrastive/p", 0.4),
+        ("strategies={contrastive: {p: 0.4}}", "strategies/contrastive/p", 0.4),
+        ("finetuning={tiny: {checkpoints: [0, 60, 150], lora: {r: 4}}}", "finetuning/tiny",
+         {"checkpoints": [0, 60, 150], "lora": {"r": 4}}),
+        ("statistics={min_effects: {chrf++: 2.0}}", "statistics/min_effects/chrf++", 2.0),
+    ],
+)  # fmt: skip
+def test_on_the_command_line_a_nested_key_is_merged_as_from_a_file(made, option, path, value):
+    folder, _ = made
+    expected = labels(rerun(folder, nested(path, value)))
+    assert expected
+    assert labels(dry_run(folder, "--config", option)) == expected
 
 
 def test_comments_rerun_nothing_and_a_changed_function_what_imports_it(made):
