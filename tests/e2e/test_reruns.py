@@ -1,0 +1,106 @@
+"""One edit of a finished study, on the command line: what was planned runs, from kept state, and nothing beside it."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from contrastive_context.artifacts import read_json
+from contrastive_context.reruns.planning import Job, parse_dry_run
+from runner import make_checkout, run, start
+
+GRID = "tests/e2e/tiny.yaml"
+EDIT = ("--config", 'finetuning={"tiny": {"checkpoints": [0, 2, 3, 4]}}')
+TRAINED = "lexicon/tiny-llama/contrastive-seed0"
+
+
+class Rerun(NamedTuple):
+    """What was said before, during and after the rerun in ``folder``."""
+
+    folder: Path
+    plan: str
+    listed: str
+    second: tuple[int, str]
+    output: str
+
+
+@pytest.fixture(scope="module")
+def rerun(repository, tiny_study, tmp_path_factory) -> Rerun:
+    """The finished results beside a fresh clone after a checkpoint was added; a second Snakemake tried to join in."""
+    folder = make_checkout(repository, tmp_path_factory.mktemp("rerun") / "clone", repository / GRID)
+    shutil.copytree(tiny_study / "results", folder / "results")
+    options = ["--rerun-triggers", "mtime", "params", "input"]
+    options += ["--configfile", "config.yaml", "envs/overlays/quickstart.yaml", "grid.yaml", *EDIT]
+    command = [sys.executable, "-m", "contrastive_context.reruns", "plan", *options]
+    plan = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert plan.returncode == 0, plan.stderr
+    listed = run(folder, "--dry-run", *EDIT)
+    first = start(folder, *EDIT)
+    output = ""
+    for line in first.stdout:
+        output += line
+        if line.startswith("finetune →"):
+            break
+    second = start(folder, *EDIT)
+    refusal, _ = second.communicate(timeout=600)
+    output += first.communicate(timeout=600)[0]
+    assert first.returncode == 0, output
+    return Rerun(folder, plan.stdout, listed, (second.returncode, refusal), output)
+
+
+def names(jobs: list[Job]) -> Counter:
+    return Counter((job.rule, job.outputs) for job in jobs)
+
+
+def test_the_plan_is_the_list_of_jobs_that_run(rerun):
+    ran = names(parse_dry_run(rerun.output))
+    assert ran == names(parse_dry_run(rerun.listed))
+    counts = Counter(rule for rule, outputs in ran if outputs)
+    assert counts["finetune"] == 2 and not counts.keys() & {"build_corpus", "prepare_model", "sample_train_contexts"}
+    planned = {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)\b", rerun.plan, flags=re.MULTILINE)}
+    assert planned.pop("total") == sum(counts.values())
+    assert planned == counts
+    assert re.search(r"^finetune .* recipe\.checkpoints: \[0,2,4\] → \[0,2,3,4\]$", rerun.plan, flags=re.MULTILINE)
+
+
+def test_an_added_checkpoint_is_reached_from_the_state_before_it(rerun, tiny_study):
+    before, results = tiny_study / "results/tiny", rerun.folder / "results/tiny"
+    log = (results / f"logs/finetune/{TRAINED.replace('/', '.')}.log").read_text()
+    assert re.findall(r"going on after step (\d+) of 4", log) == ["2"]
+    # One step is trained: those before it are in its state as they were, seconds included, and the end is published
+    # as it was.
+    whole = (before / "finetune" / TRAINED / "trainer_log.jsonl").read_text()
+    assert (results / "finetune" / TRAINED / "trainer_log.jsonl").read_text() == whole
+    (state,) = (results / ".state/finetune" / TRAINED).glob("*/step-000003/trainer_log.jsonl")
+    steps = [json.loads(line) for line in whole.splitlines()]
+    *kept, trained = [json.loads(line) for line in state.read_text().splitlines()]
+    assert kept == steps[:2]
+    assert trained["loss"] == steps[2]["loss"] and trained != steps[2]
+    adapters = [read_json(folder / "finetune" / TRAINED / "adapters.json")["steps"] for folder in (before, results)]
+    assert sorted(adapters[1]) == ["0", "2", "3", "4"]
+    assert {step: entry["sha256"] for step, entry in adapters[0].items()} == {
+        step: adapters[1][step]["sha256"] for step in ("0", "2", "4")
+    }
+
+
+def test_a_second_snakemake_is_refused_with_a_sentence(rerun):
+    status, said = rerun.second
+    assert status != 0
+    assert "Directory cannot be locked" in said and "no other Snakemake process" in said
+    assert "Traceback" not in said
+
+
+def test_the_run_leaves_its_configuration_with_the_edit_merged_in(rerun, tiny_study):
+    path = "results/tiny/config.yaml"
+    before, after = (yaml.safe_load((folder / path).read_text()) for folder in (tiny_study, rerun.folder))
+    assert before["finetuning"]["tiny"]["checkpoints"] == [0, 2, 4]
+    before["finetuning"]["tiny"]["checkpoints"] = [0, 2, 3, 4]
+    assert after == before
+    assert "Nothing to be done" in run(rerun.folder, "--dry-run", "--configfile", path)
