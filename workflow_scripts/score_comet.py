@@ -1,7 +1,7 @@
 """Score segments with COMET, in its own environment: envs/comet.yaml, or .venv-comet (`make comet-env`)."""
 
 import argparse
-import importlib.util
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    if importlib.util.find_spec("comet") is None:
+    if not list(importlib.metadata.distributions(name="unbabel-comet")):
         if not PYTHON.is_file():
             raise UserError("COMET isn't installed: run `make comet-env` once, or snakemake with --sdm conda")
         # The same process goes on, so that signals and resources stay the job's.

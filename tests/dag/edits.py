@@ -53,7 +53,7 @@ MODELS = [
     ("smollm2-135m", "prepare", {"path_in_package": "x.gguf"}),
     ("my-model", "prepare", {"path": "other"}),
     ("tiny-neox", "use", {"dtype": "bfloat16", "device": "cuda"}),
-    ("smollm2-135m", "use", {"dtype": "bfloat16", "device": "cuda"}),
+    ("smollm2-135m", "paraphrase", {"dtype": "bfloat16", "device": "cuda"}),
     ("my-model", "use", {"dtype": "bfloat16", "device": "cuda"}),
     ("qwen2.5-3b", "use", {"dtype": "float32", "device": "cpu"}),
     *((model, "train", {"target_modules": ["a"], "gradient_checkpointing": True})
@@ -66,6 +66,7 @@ MODELS = [
 MODEL_HEADS = {
     "prepare": lambda model: f"models/{model}.json",
     "use": lambda model: uses(model=model),
+    "paraphrase": lambda model: f"{uses(model=model)} paraphrases/*/small.parquet",
     "train": lambda model: trains(model=model),
     "draw": lambda model: DRAWN,
     "report": lambda model: "",
