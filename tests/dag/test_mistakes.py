@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -87,6 +88,16 @@ def test_a_mistake_is_told_in_plain_words(study_config, text, message):
     assert "Input should" not in str(caught.value)
 
 
+def refused(checkout: Path, *options: str) -> str:
+    """Return what Snakemake says when it refuses to plan."""
+    command = [sys.executable, "-m", "snakemake", "-n", *options]
+    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=300)
+    output = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "Traceback" not in output
+    return output
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -98,10 +109,21 @@ def test_a_mistake_is_told_in_plain_words(study_config, text, message):
 def test_snakemake_stops_with_the_message_alone(checkout, text, message):
     (checkout / "config.yaml").unlink()
     (checkout / "config.yaml").write_text(text)
-    command = [sys.executable, "-m", "snakemake", "-n"]
-    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=300)
-    assert result.returncode != 0
-    output = result.stdout + result.stderr
-    assert message in output
-    assert "Traceback" not in output
+    assert message in refused(checkout)
     assert not (checkout / "results").exists()
+
+
+def test_a_file_that_is_not_there_is_named(checkout):
+    (checkout / "mine.yaml").write_text("""
+tasks:
+  own:
+    corpus: {kind: files, files: not-there.tsv, cleaning: {target_script: Latin}}
+    template: {target_prefix: "=>", stop: ";"}
+    encoder: bm25
+    metrics: [chrf++]
+    agreement: chrf
+    probes: {anchors: shared_words, source_nonces: [zorvex, blimtar], label_nonces: [mirvoth, teskall]}
+grid: [{task: own, models: [smollm2-135m], strategies: [zero], seeds: [0], finetuning: smollm2}]
+""")
+    output = refused(checkout, "--configfile", "config.yaml", "envs/overlays/quickstart.yaml", "mine.yaml")
+    assert "Missing input files for rule build_corpus" in output and "not-there.tsv" in output
