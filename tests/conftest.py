@@ -48,7 +48,8 @@ def study_config(repository: Path) -> dict:
     import yaml
     from snakemake.utils import update_config
 
-    config = yaml.safe_load((repository / "config.yaml").read_text())
+    config: dict = {}
+    update_config(config, yaml.safe_load((repository / "config.yaml").read_text()))
     update_config(config, yaml.safe_load((repository / "envs/overlays/quickstart.yaml").read_text()))
     return config
 
