@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from contrastive_context.artifacts import read_json
+from contrastive_context.reruns import tokens
 from contrastive_context.reruns.planning import Job, parse_dry_run
 from runner import make_checkout, run, start
 
@@ -104,3 +105,20 @@ def test_the_run_leaves_its_configuration_with_the_edit_merged_in(rerun, tiny_st
     before["finetuning"]["tiny"]["checkpoints"] = [0, 2, 3, 4]
     assert after == before
     assert "Nothing to be done" in run(rerun.folder, "--dry-run", "--configfile", path)
+
+
+def test_tokens_are_counted_in_the_prompts_as_the_jobs_count_them(tiny_study, monkeypatch):
+    monkeypatch.chdir(tiny_study)
+    jobs = parse_dry_run(run(tiny_study, "--dry-run", "--forceall", "--printshellcmds"))
+    trained = [job for job in jobs if job.rule == "finetune"]
+    generated = [job for job in jobs if job.rule == "generate"]
+    assert trained and generated
+    for job in trained:
+        last = json.loads(Path(job.outputs[1]).read_text().splitlines()[-1])
+        assert tokens.count(job.rule, job.settings, job.options) == last["input_tokens"]
+    for job in generated:
+        answers = [json.loads(line) for line in Path(job.outputs[0]).read_text().splitlines()]
+        assert tokens.count(job.rule, job.settings, job.options) == sum(answer["prompt_tokens"] for answer in answers)
+    missing = {**trained[0].options, "contexts": "results/tiny/contexts/none.parquet"}
+    assert tokens.count("finetune", trained[0].settings, missing) is None
+    assert tokens.count("score", {}, {}) is None

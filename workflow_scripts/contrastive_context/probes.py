@@ -76,7 +76,7 @@ def probe_model(
 
     rows = list(probe_rows[list(COLUMNS)].itertuples(index=False))
     check_rows(rows)
-    encoder = PromptEncoder(tokenizer, template, max_positions(model))
+    encoder = PromptEncoder(tokenizer, template, max_positions(model.config))
     agree = agreements.get_agreement(agreement) if isinstance(agreement, str) else agreement
     records: list[tuple] = []
     if "generation" in measures:

@@ -216,9 +216,9 @@ class PromptEncoder:
         return self.tokenizer.decode(list(map(int, ids)), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
-def max_positions(model: Any) -> int | None:
-    """Return how many positions a transformers model has, or None where its configuration sets no limit."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+def max_positions(config: Any) -> int | None:
+    """Return how many positions a model has by its transformers configuration, or None where that sets no limit."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def _find(ids: np.ndarray, part: np.ndarray) -> int:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from contrastive_context.contexts.series import series_of
 from contrastive_context.errors import UserError
 from contrastive_context.journal import Journal
 from contrastive_context.models.settings import InferenceSettings
-from contrastive_context.prompts import PromptEncoder
+from contrastive_context.prompts import Prompt, PromptEncoder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Settings(InferenceSettings):
@@ -155,6 +158,47 @@ def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
     return sorted(set(found))
 
 
+def read_prompts(
+    encoder: PromptEncoder,
+    arrivals: str | Path,
+    test: str | Path,
+    contexts: str | Path,
+    paraphrases: str | Path | None = None,
+) -> "tuple[pd.DataFrame, list[Prompt]]":
+    """Return the rows of frozen evaluation contexts and the prompt of each; the files are those of :func:`predict`.
+
+    Raises:
+        UserError: a context names an id that its corpus lacks.
+    """
+    columns = ("id", "source", "target")
+    examples = artifacts.read_parquet(arrivals, columns).set_index("id")
+    pairs = dict(zip(examples.index, zip(examples["source"], examples["target"], strict=True), strict=True))
+    if paraphrases is not None:
+        texts = artifacts.read_parquet(paraphrases, (*columns, "accepted"))
+        texts = texts.loc[texts["accepted"], list(columns)]
+        pairs |= {name: (source, target) for name, source, target in texts.itertuples(index=False)}
+    encoder.add((source for source, _ in pairs.values()), (target for _, target in pairs.values()))
+    wanted = ("prompt_id", "target_id", "test_set", "composition", "bucket", "example_ids", "similarities")
+    frozen = artifacts.read_parquet(contexts, wanted)
+    sources = artifacts.read_parquet(test, columns).set_index("id")["source"].to_dict()
+    encoder.add(sources[target] for target in frozen["target_id"] if target in sources)
+    prompts = []
+    for row in frozen.itertuples(index=False):
+        unknown = [i for i in row.example_ids if i not in pairs]
+        unknown += [row.target_id] * (row.target_id not in sources)
+        if unknown:
+            raise UserError(f"{contexts}: id {unknown[0]} is in neither {arrivals} nor {test}; make it again")
+        prompts.append(
+            encoder.encode(
+                [pairs[i] for i in row.example_ids],
+                sources[row.target_id],
+                similarities=row.similarities,
+                name=row.target_id,
+            )
+        )
+    return frozen, prompts
+
+
 def predict(
     model: Any,
     tokenizer: Any,
@@ -192,35 +236,9 @@ def predict(
     """
     from contrastive_context.prompts import max_positions
 
-    columns = ("id", "source", "target")
-    examples = artifacts.read_parquet(arrivals, columns).set_index("id")
-    pairs = dict(zip(examples.index, zip(examples["source"], examples["target"], strict=True), strict=True))
-    if paraphrases is not None:
-        texts = artifacts.read_parquet(paraphrases, (*columns, "accepted"))
-        texts = texts.loc[texts["accepted"], list(columns)]
-        pairs |= {name: (source, target) for name, source, target in texts.itertuples(index=False)}
-    encoder = PromptEncoder(tokenizer, template, max_positions(model), task)
-    encoder.add((source for source, _ in pairs.values()), (target for _, target in pairs.values()))
-    wanted = ("prompt_id", "target_id", "test_set", "composition", "bucket", "example_ids", "similarities")
-    frozen = artifacts.read_parquet(contexts, wanted)
+    encoder = PromptEncoder(tokenizer, template, max_positions(model.config), task)
+    frozen, prompts = read_prompts(encoder, arrivals, test, contexts, paraphrases)
     series = [series_of(row) for row in frozen.to_dict("records")]
-    frozen = frozen[list(wanted)]
-    sources = artifacts.read_parquet(test, columns).set_index("id")["source"].to_dict()
-    encoder.add(sources[target] for target in frozen["target_id"] if target in sources)
-    prompts = []
-    for row in frozen.itertuples(index=False):
-        unknown = [i for i in row.example_ids if i not in pairs]
-        unknown += [row.target_id] * (row.target_id not in sources)
-        if unknown:
-            raise UserError(f"{contexts}: id {unknown[0]} is in neither {arrivals} nor {test}; make it again")
-        prompts.append(
-            encoder.encode(
-                [pairs[i] for i in row.example_ids],
-                sources[row.target_id],
-                similarities=row.similarities,
-                name=row.target_id,
-            )
-        )
     names = frozen["prompt_id"].to_list()
     known = {} if journal is None else journal
     pending = [i for i, name in enumerate(names) if name not in known]

@@ -27,7 +27,7 @@ def reword(settings: Settings, texts: list[str], folders: Mapping[str, Path]) ->
     set_up_torch(use.device, threads=1)
     model, tokenizer = load_model(folder, use.dtype, use.device), load_tokenizer(folder)
     try:
-        encoder = PromptEncoder(tokenizer, entry.template, max_positions(model))
+        encoder = PromptEncoder(tokenizer, entry.template, max_positions(model.config))
     except UserError as error:
         raise UserError(f"paraphrasers.{settings.paraphraser_name}.{error}") from error
     prompts = {}

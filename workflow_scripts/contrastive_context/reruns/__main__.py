@@ -51,7 +51,10 @@ def _plan(_: argparse.Namespace, options: list[str]) -> int:
         for cause in others:
             print(f"{'':56} {cause}")
     print(f"{'total':24} {sum(stage.jobs for stage in stages):6}")
-    print("tokens and MB: as in the last run of the same jobs, or of others for the same task and model; ? if none ran")
+    print(
+        "tokens: counted where the contexts exist (answers are not); else, as MB always, of the jobs' last run or "
+        "of others for the same task and model; ? if none ran"
+    )
     return 0
 
 

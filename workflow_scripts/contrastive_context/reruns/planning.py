@@ -1,19 +1,21 @@
 """What a run would do and why, from a dry run and the sidecars of what is there."""
 
+import itertools
 import json
 import re
 import shlex
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from contrastive_context.config.base import canonical_json
 from contrastive_context.errors import UserError
 from contrastive_context.reruns.sidecars import SUFFIX, Sidecar, files_of, read_sidecar
+from contrastive_context.reruns.tokens import count
 
 _LINE = re.compile(r"    (input|output|reason): (.*)")
 _FIRST = "not made yet"
@@ -21,13 +23,19 @@ _FIRST = "not made yet"
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One job of a dry run. ``settings`` is None where the rule calls no entry point."""
+    """One job of a dry run.
+
+    Attributes:
+        settings: what its entry point is told; None where the rule calls none.
+        options: the entry point's other options, without dashes; those that are given a value.
+    """
 
     rule: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     reason: str
     settings: dict[str, Any] | None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class Change(NamedTuple):
@@ -74,21 +82,29 @@ def parse_dry_run(text: str) -> list[Job]:
         rule = re.match(r"(?:local)?rule (\w+):", block)[1]
         fields = dict(_LINE.findall(block))
         command = re.search(r"^Shell command: (.*)$", block, flags=re.MULTILINE)
+        options = _options(command[1]) if command else {}
+        settings = json.loads(options.pop("settings")) if "settings" in options else None
         jobs.append(
             Job(
                 rule,
                 tuple(filter(None, fields.get("input", "").split(", "))),
                 tuple(filter(None, fields.get("output", "").split(", "))),
                 fields.get("reason", ""),
-                _settings(command[1]) if command else None,
+                settings,
+                options,
             )
         )
     return jobs
 
 
-def _settings(command: str) -> dict[str, Any] | None:
+def _options(command: str) -> dict[str, str]:
+    """Return the options of a command that have a value, by name."""
     words = shlex.split(command)
-    return json.loads(words[words.index("--settings") + 1]) if "--settings" in words else None
+    return {
+        name.removeprefix("--"): value
+        for name, value in itertools.pairwise(words)
+        if name.startswith("--") and not value.startswith("--")
+    }
 
 
 def causes(jobs: Iterable[Job], sidecars: Iterable[Sidecar]) -> dict[Job, frozenset[str]]:
@@ -134,8 +150,12 @@ def changes(old: Any, new: Any, key: str = "") -> list[Change]:
 def plan(jobs: Sequence[Job], sidecars: Sequence[Sidecar]) -> list[Stage]:
     """Sum a dry run up by rule: jobs, causes, tokens that a model will read and write, and bytes.
 
-    Tokens and bytes of a job are those of its last run, else the mean of the rule's other jobs for the same task and
-    model; None where nothing of the kind ran yet.
+    Tokens are counted in the prompts where the contexts exist; then only answers that generation will write are left
+    out. Else they are, as bytes always are, those of the job's last run, or the mean of the rule's other jobs for the
+    same task and model; None where nothing of the kind ran yet.
+
+    Raises:
+        UserError: contexts that exist can't be read.
     """
     reasons = causes(jobs, sidecars)
     made = {path: sidecar for sidecar in sidecars for path in sidecar.outputs}
@@ -146,13 +166,17 @@ def plan(jobs: Sequence[Job], sidecars: Sequence[Sidecar]) -> list[Stage]:
     for job in jobs:
         if job.settings is not None:
             stages[job.rule].append(job)
+    produced = {path for job in jobs for path in job.outputs}
     result = []
     for rule, members in stages.items():
         counted = Counter(cause for job in members for cause in reasons[job])
         tokens, size = [], []
         for job in members:
             own = [made[job.outputs[0]]] if job.outputs[0] in made else alike.get(_kind(rule, job.settings), [])
-            tokens.append(_mean([sidecar.record["tokens"] for sidecar in own if sidecar.record.get("tokens")]))
+            # Contexts that the plan makes again are not those that will be read.
+            counted_tokens = None if produced & set(job.inputs) else count(rule, job.settings, job.options)
+            earlier = _mean([sidecar.record["tokens"] for sidecar in own if sidecar.record.get("tokens")])
+            tokens.append(earlier if counted_tokens is None else counted_tokens)
             size.append(_mean([sum(entry["bytes"] for entry in sidecar.outputs.values()) for sidecar in own]))
         result.append(Stage(rule, len(members), counted, _total(tokens), _total(size)))
     return result

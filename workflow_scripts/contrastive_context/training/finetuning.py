@@ -75,8 +75,8 @@ def fine_tune(
     recipe = settings.recipe
     safeguards, interruptions = safeguards or Safeguards(), interruptions or Interruptions()
     _refuse_a_known_end(state, safeguards)
-    encoder = PromptEncoder(tokenizer, settings.template, max_positions(model), settings.task)
-    encoder.add((source for source, _ in data.texts.values()), (answer for _, answer in data.texts.values()))
+    encoder = PromptEncoder(tokenizer, settings.template, max_positions(model.config), settings.task)
+    _add_texts(encoder, data)
     for name in sorted({data.contexts[pair].trained_id for rows in data.schedule for pair in rows}):
         encoder.completion(data.texts[name][1], name)  # better refused now than in the middle of training
     optimization = Optimization(model, recipe, settings.seed, settings.model_name, settings.gradient_checkpointing)
@@ -229,6 +229,21 @@ def _refuse_a_known_end(state: RunState, safeguards: Safeguards) -> None:
 
 def _json_line(value: dict[str, Any]) -> str:
     return json.dumps(value) + "\n"
+
+
+def count_tokens(encoder: Any, data: TrainingData) -> int:
+    """Return how many tokens a run of ``data`` reads, prompts and completions, by a ``PromptEncoder``.
+
+    Raises:
+        UserError: a row doesn't fit the template's limits.
+    """
+    _add_texts(encoder, data)
+    pairs = (pair for rows in data.schedule for pair in _encode(encoder, data, rows)[0])
+    return sum(len(prompt) + len(completion) for prompt, completion in pairs)
+
+
+def _add_texts(encoder: Any, data: TrainingData) -> None:
+    encoder.add((source for source, _ in data.texts.values()), (answer for _, answer in data.texts.values()))
 
 
 def _encode(encoder: Any, data: TrainingData, rows: Sequence[tuple[str, int]]) -> tuple[list[tuple], int]:
