@@ -80,7 +80,7 @@ test-faults: $(VENV)/.dev ## disturb stages and workflows, start them again: mak
 lock: $(VENV)/.core ## let packages of a lock change, or check it: make lock LOCK=core UPGRADE="pandas requests"
 	@$(BIN)/python -m contrastive_context.environments.update envs/$(LOCK).txt $(UPGRADE)
 
-audit: $(AUDIT_VENV)/.done ## ask pypi.org which pinned versions have known vulnerabilities
+audit: $(AUDIT_VENV)/.done ## ask the public package index which pinned versions have known vulnerabilities
 	@$(BIN)/python -m contrastive_context.environments.audit envs/core.txt envs/dev.txt envs/comet.txt \
 	  --command $(AUDIT_VENV)/bin/pip-audit
 

@@ -22,7 +22,7 @@ class Package(Model):
         None, pattern=r"^[a-z0-9][a-z0-9./+-]*$", description="of a .deb: folder in Debian's pool, as main/c/chromium"
     )
     snapshot: str | None = Field(
-        None, pattern=r"^\d{8}T\d{6}Z$", description="of a .deb: a time at which snapshot.debian.org has it"
+        None, pattern=r"^\d{8}T\d{6}Z$", description="of a .deb: a time at which the archive of snapshots has it"
     )
     licence: str
     origin: str = Field("", description="who made it, or where it is developed, for the report")

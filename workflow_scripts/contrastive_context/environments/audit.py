@@ -49,14 +49,14 @@ def audit(path: str | Path, command: str = "pip-audit") -> list[str]:
     except ValueError as error:
         said = (result.stderr.strip().splitlines() or ["nothing"])[-1]
         raise UserError(
-            f"{path}: NOT audited, the advisory service of pypi.org gave no answer; run this where it can be reached. "
+            f"{path}: NOT audited, the advisory service gave no answer; run this where it can be reached. "
             f"pip-audit says: {said[:300]}"
         ) from error
     known = [package for package in found["dependencies"] if "skip_reason" not in package]
     if not known:
         raise UserError(
-            f"{path}: NOT audited, the index that answers here has no advisories (a mirror?); run this where pypi.org "
-            "itself can be reached"
+            f"{path}: NOT audited, the index that answers here has no advisories (a mirror?); run this where the "
+            "public one can be reached"
         )
     print(f"{path}: {len(known)} packages audited, {len(pins)} pinned in this file")
     return findings(found)
