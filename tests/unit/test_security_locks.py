@@ -94,7 +94,7 @@ def test_advisories_are_listed(locks):
 
 
 def test_without_the_service_nothing_passes_for_audited(locks):
-    with pytest.raises(UserError, match=r"NOT audited, the advisory service .* gave no answer"):
+    with pytest.raises(UserError, match=r"NOT audited, the advisory service gave no answer"):
         audit.audit(locks / "core.txt", fake_audit(locks, "", "ConnectionError: no route"))
     mirror = {"dependencies": [{"name": "torch", "skip_reason": "Dependency not found on PyPI"}]}
     with pytest.raises(UserError, match=r"NOT audited, the index .* has no advisories"):
