@@ -141,17 +141,17 @@ class Finished(NamedTuple):
 def run(command: Sequence[str], cwd: str | Path | None = None, threads: int = 1) -> Finished:
     """Run a command in a fresh process and measure it.
 
+    Its peak memory is at least what the calling process uses at the start: Linux counts that as the command's own.
+
     Raises:
         RuntimeError: it failed; the message ends with its last output.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     started = time.perf_counter()
-    # By way of a small process: Linux counts the memory of the one that starts a command as the command's own.
     process = subprocess.Popen(
-        ["/bin/sh", "-c", '"$@"; exit $?', "sh", *map(str, command)],
-        cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
