@@ -4,7 +4,12 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A busy machine is no failure of what is tested.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # Tests compare numbers across runs and run two at a time: one thread each, and never the network.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
