@@ -123,7 +123,7 @@ def test_open_wheel_reads_and_verifies(tmp_path, wheel):
 def test_not_a_wheel(tmp_path):
     text = tmp_path / NAME
     text.write_text("plain text")
-    with pytest.raises(UserError, match="not a wheel"), open_wheel(record_of(tmp_path, text)):
+    with pytest.raises(UserError, match="can't be read as a wheel"), open_wheel(record_of(tmp_path, text)):
         pass
 
 

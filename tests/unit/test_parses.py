@@ -128,6 +128,15 @@ def test_malformed_rows_are_counted_and_located(mtop):
     assert len(built.frames["test/in_domain"]) == 20
 
 
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+def test_an_answer_nested_deeply_matches_nothing(depth):
+    """Comparing deep trees ran into Python's limit of recursion, and ended scoring with a traceback."""
+    answer = "[IN:A [SL:B " * depth + "] ] " * depth
+    assert tree_match(answer, "[IN:A [SL:B x ] ]") == 0
+    with pytest.raises(ParseError, match="nested too deeply"):
+        parse(answer)
+
+
 def test_a_missing_file_is_named(mtop):
     with pytest.raises(UserError, match=r"fr/train\.txt"):
         build(settings(mtop, language="fr"), {})

@@ -35,7 +35,7 @@ def halve(frame: "pd.DataFrame", shares: Shares, seed: int) -> "dict[str, pd.Dat
 
 def uniform(name: str) -> float:
     """Return a number in [0, 1) that depends on a name alone."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest(), "big") / 2**56
+    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big") / 2**56
 
 
 def _part(name: str, *shares: float) -> int:

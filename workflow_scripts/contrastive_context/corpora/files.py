@@ -278,29 +278,52 @@ def _parquet(path: Path, columns: Sequence[str], limit: int) -> Iterator[Row]:
                 number += 1
                 row = _nested(number, raw, columns, "")
                 yield row if row.values is None else _decoded(number, row.values, limit)
-    except pa.ArrowException as error:
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        OverflowError,
+    ) as error:  # the last two: times that Python can't hold
         raise UserError(f"{path}: can't be read as Parquet ({error})") from error
 
 
 def _as_bytes(batch: Any) -> Any:
-    """Turn top-level texts into bytes, so that one broken text doesn't stop a batch."""
+    """Turn texts into bytes, nested ones too, so that one broken text doesn't stop a batch."""
     import pyarrow as pa
 
-    arrays = [
-        column.cast(pa.large_binary()) if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-        else column
-        for column in batch.columns
-    ]  # fmt: skip
+    arrays = [column.cast(_in_bytes(column.type)) for column in batch.columns]
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
+def _in_bytes(kind: Any) -> Any:
+    """Return an Arrow type with bytes in the place of texts."""
+    import pyarrow as pa
+
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pa.large_binary()
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_in_bytes(field.type)) for field in kind])
+    return pa.list_(_in_bytes(kind.value_type)) if pa.types.is_list(kind) else kind
+
+
 def _decoded(number: int, values: dict[str, Any], limit: int) -> Row:
-    for name, value in values.items():
+    def decode(value: Any) -> Any:
         if isinstance(value, bytes):
             if len(value) > limit:
-                return Row(number, None, "line too long", value)
+                raise _Malformed("line too long", value)
             try:
-                values[name] = value.decode("utf-8")
+                return value.decode("utf-8")
             except UnicodeDecodeError:
-                return Row(number, None, "broken UTF-8", value)
-    return Row(number, values)
+                raise _Malformed("broken UTF-8", value) from None
+        if isinstance(value, dict):
+            return {key: decode(item) for key, item in value.items()}
+        return [decode(item) for item in value] if isinstance(value, list) else value
+
+    try:
+        return Row(number, decode(values))
+    except _Malformed as malformed:
+        return Row(number, None, *malformed.args)
+
+
+class _Malformed(Exception):
+    """What is wrong with a text, and the text."""

@@ -77,9 +77,19 @@ def build(settings: HomeAssistantIntentsCorpus, record: Path) -> "dict[str, pd.D
     Raises:
         UserError: the package has no such language, or its format is not the expected one.
     """
+    data = _load(record, settings.language)
+    try:
+        return _expand(data, settings)
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise UserError(
+            f"home-assistant-intents, {settings.language}: not of the expected form ({type(error).__name__}: {error}); "
+            "use the pinned version"
+        ) from error
+
+
+def _expand(data: dict[str, Any], settings: HomeAssistantIntentsCorpus) -> "dict[str, pd.DataFrame]":
     import pandas as pd
 
-    data = _load(record, settings.language)
     expander = _Expander(data, settings)
     held_out, training = _split(
         expander.templates, settings.arrivals + settings.test, settings.train + settings.dev, settings.seed
@@ -114,8 +124,12 @@ def _load(record: Path, language: str) -> dict[str, Any]:
         )
     with open_wheel(record) as wheel:
         content = read_member(wheel, f"home_assistant_intents/data/{language}.json")
-    data = json.loads(content)
-    if missing := [key for key in ("intents", "lists", "expansion_rules") if key not in data]:
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"home-assistant-intents, {language}: can't be read as JSON ({error}); get it again") from error
+    known = data if isinstance(data, dict) else {}
+    if missing := [key for key in ("intents", "lists", "expansion_rules") if key not in known]:
         raise UserError(f"home-assistant-intents, {language}: no {missing[0]!r} in it; use the pinned version")
     return data
 

@@ -18,6 +18,7 @@ from contrastive_context.config.parses import MtopCorpus
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.reading import Place, Reading
 from contrastive_context.corpora.rows import RAW_COLUMNS
+from contrastive_context.downloads.packages import read_member, zip_errors
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.parses import Node, ParseError, parse
 
@@ -59,13 +60,13 @@ def _opened(settings: MtopCorpus, name: str) -> Iterator[tuple[str, BinaryIO]]:
             with (path / member).open("rb") as file:
                 yield str(path / member), file
             return
-        with zipfile.ZipFile(path) as archive:
+        with zip_errors(path), zipfile.ZipFile(path) as archive:
             inside = [entry for entry in archive.namelist() if f"/{entry}".endswith(f"/{member}")]
             if len(inside) != 1:
                 raise UserError(f"{path}: no file {member} in it, or several; is it MTOP's archive?")
-            with archive.open(inside[0]) as file:
-                yield f"{path}:{inside[0]}", io.BufferedReader(file)
-    except (OSError, zipfile.BadZipFile) as error:
+            content = read_member(archive, inside[0])
+        yield f"{path}:{inside[0]}", io.BytesIO(content)
+    except OSError as error:
         raise UserError(f"{path}: {member} can't be read ({error})") from error
 
 

@@ -14,6 +14,8 @@ MAX_LISTED = 10_000
 """Rows listed by place; beyond it they are only counted."""
 
 _EXCERPT = 80
+# Half of a pair: JSON can escape it, no file can hold it.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # Control characters but tab and line ends, direction overrides, lone surrogates, and what bad decoding leaves.
 _FAULT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffd]")
 
@@ -65,7 +67,7 @@ class Reading:
         domain: str = "in",
         meta: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add a row, or reject it if a side is no text, is empty or holds characters that no text has.
+        """Add a row, or reject it if a side is no text, is empty or holds characters that no text has, or no file can.
 
         Runs of white space become single spaces, since a line break could be a template's stop; byte order marks go.
         """
@@ -75,8 +77,11 @@ class Reading:
                 self.reject(place, f"{reason} {side}", value, split=split)
                 return
             texts.append(tidy(value))
-        self.read += 1
         known = meta_text({"file": place.file, "line": place.line, **(meta or {})})
+        if _SURROGATE.search(f"{cluster}{domain}{known}"):
+            self.reject(place, "lone surrogate in a name", split=split)
+            return
+        self.read += 1
         self._rows[split].append((*texts, cluster or f"{place.file}:{place.line}", domain, known))
 
     def reject(self, place: Place, reason: str, text: Any = "", *, rows: int = 1, split: str = "") -> None:
@@ -84,7 +89,7 @@ class Reading:
         self.read += rows
         self.rejected[reason] += rows
         if len(self.listed) < MAX_LISTED:
-            self.listed.append(Listed(split, place.file, place.line, reason, excerpt(text)))
+            self.listed.append(Listed(split, place.file, _printable(place.line), reason, excerpt(text)))
 
     def note(self, place: Place, reason: str, text: Any = "", *, split: str = "") -> None:
         """Count a row that is kept, but not quite as it was, and list it."""
@@ -133,5 +138,8 @@ def excerpt(value: Any) -> str:
         text = value[: 4 * _EXCERPT].decode("utf-8", "backslashreplace")
     else:
         text = str(value)[:_EXCERPT]
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown[:_EXCERPT]
+    return _printable(text)[:_EXCERPT]
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

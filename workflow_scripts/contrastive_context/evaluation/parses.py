@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 _PIECES = re.compile(r"\[(?:IN|SL):[^\s\[\]]+|\]|[^\s\[\]]+|\[")
 _CALL = re.compile(r"(\w+)\((.*)\)")
+_MAX_DEPTH = 100  # of brackets; trees are compared and walked by recursion, and answers of a model may hold anything
 _ARGUMENT = re.compile(r"\s*(\w+)='(.*?)'\s*(?:,(?=\s*\w+=')|$)")
 
 
@@ -30,7 +31,8 @@ def parse(text: str) -> Node:
     """Read a parse into its normal form: NFC, single blanks, the slots of an intent sorted.
 
     Raises:
-        ParseError: brackets don't match, an intent and a slot don't alternate, or it is neither notation.
+        ParseError: brackets don't match or are nested too deeply, an intent and a slot don't alternate, or it is
+            neither notation.
     """
     text = " ".join(unicodedata.normalize("NFC", text).split())
     return _brackets(text) if text.startswith("[") else _call(text)
@@ -57,6 +59,8 @@ def _brackets(text: str) -> Node:
             raise ParseError("text behind the tree")
         if piece == "[":
             raise ParseError("a bracket without IN: or SL:")
+        if len(open_nodes) > _MAX_DEPTH:
+            raise ParseError("nested too deeply")
         if piece[0] == "[":
             label = piece[1:]
             wanted = "SL:" if open_nodes and open_nodes[-1][0].startswith("IN:") else "IN:"
