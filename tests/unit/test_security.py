@@ -188,12 +188,15 @@ def test_a_zip_that_lies_about_its_sizes_writes_no_more_than_it_says(tmp_path):
     assert sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) <= 10
 
 
-def test_a_debian_package_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("where", ["before", "last", "header"])
+def test_a_debian_package_that_unpacks_without_end_is_refused(tmp_path, monkeypatch, where):
+    """The last entry's size used not to count."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:xz") as archive:
-        for name in ("a", "b", "wanted"):
+        for name in ("a", "b", "wanted") if where == "before" else ("wanted",):
             entry = tarfile.TarInfo(name)
-            entry.size = 1 << 20
+            entry.size = 1 << 20 if name == "wanted" or where != "header" else 0
+            entry.pax_headers = {"comment": "x" * (1 << 20)} if where == "header" else {}
             archive.addfile(entry, io.BytesIO(bytes(1 << 20)))
     members = b"".join(
         f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(body):<10}`\n".encode() + body + b"\n" * (len(body) % 2)

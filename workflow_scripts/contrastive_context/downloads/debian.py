@@ -4,7 +4,11 @@ A package is an ``ar`` archive (deb(5)) of ``debian-binary``, ``control.tar.*`` 
 it, so neither dpkg nor Debian is needed.
 """
 
+import bz2
+import gzip
+import lzma
 import tarfile
+import zlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +25,7 @@ MAX_ARCHIVE_BYTES = 4 << 30
 
 _MAGIC = b"!<arch>\n"
 _HEADER_SIZE = 60
-_COMPRESSIONS = {"data.tar": "", "data.tar.gz": "gz", "data.tar.xz": "xz", "data.tar.bz2": "bz2"}
+_OPENERS = {"data.tar": lambda file: file, "data.tar.gz": gzip.open, "data.tar.xz": lzma.open, "data.tar.bz2": bz2.open}
 
 
 def read_files(record: str | Path, wanted: Collection[str] | Callable[[str], bool]) -> dict[str, bytes]:
@@ -39,14 +43,11 @@ def read_files(record: str | Path, wanted: Collection[str] | Callable[[str], boo
     files: dict[str, bytes] = {}
     with open_verified(record) as file:
         name = Path(file.name).name
-        compression, section = _data(file, name)
         try:
             # A stream: entries are read in their order, once.
-            with tarfile.open(fileobj=section, mode=f"r|{compression}") as archive:
+            with tarfile.open(fileobj=_Limited(_data(file, name), name), mode="r|") as archive:
                 total = 0
                 for entry in archive:
-                    if entry.offset_data > MAX_ARCHIVE_BYTES:
-                        raise UserError(f"{name}: refused, it unpacks to more than {MAX_ARCHIVE_BYTES} bytes")
                     path = entry.name.removeprefix("./")
                     if entry.isdir() or not is_wanted(path):
                         continue
@@ -58,7 +59,7 @@ def read_files(record: str | Path, wanted: Collection[str] | Callable[[str], boo
                     if entry.size > MAX_FILE_BYTES or total > MAX_TOTAL_BYTES:
                         raise UserError(f"{name}: refused, {path!r} exceeds the {MAX_FILE_BYTES} bytes of a file")
                     files[path] = archive.extractfile(entry).read()
-        except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError) as error:
             raise UserError(f"{name}: can't be read as a Debian package ({error}); delete {file.name}") from error
     return files
 
@@ -75,8 +76,22 @@ class _Section:
         return content
 
 
-def _data(file: BinaryIO, name: str) -> tuple[str, _Section]:
-    """Find the member with the package's files; return its compression and its bytes."""
+class _Limited:
+    """An uncompressed archive, which is refused when it goes on for too long: a header's name may be the bomb too."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file, self._name, self._left = file, name, MAX_ARCHIVE_BYTES
+
+    def read(self, size: int) -> bytes:
+        content = self._file.read(size)
+        self._left -= len(content)
+        if self._left < 0:
+            raise UserError(f"{self._name}: refused, it unpacks to more than {MAX_ARCHIVE_BYTES} bytes")
+        return content
+
+
+def _data(file: BinaryIO, name: str) -> BinaryIO:
+    """Find the member with the package's files; return what it unpacks to."""
     if file.read(len(_MAGIC)) != _MAGIC:
         raise UserError(f"{name} is not a Debian package")
     while len(header := file.read(_HEADER_SIZE)) == _HEADER_SIZE:
@@ -85,8 +100,8 @@ def _data(file: BinaryIO, name: str) -> tuple[str, _Section]:
         if header[58:] != b"`\n" or not digits.isdigit():
             break
         size = int(digits)
-        if member in _COMPRESSIONS:
-            return _COMPRESSIONS[member], _Section(file, size)
+        if member in _OPENERS:
+            return _OPENERS[member](_Section(file, size))
         if member.startswith("data.tar"):
             raise UserError(f"{name}: {member} is compressed in a way that this version can't read")
         file.seek(size + size % 2, 1)  # members begin at even places
