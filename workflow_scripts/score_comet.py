@@ -27,8 +27,10 @@ def main(args: argparse.Namespace) -> None:
     if not list(importlib.metadata.distributions(name="unbabel-comet")):
         if not PYTHON.is_file():
             raise UserError("COMET isn't installed: run `make comet-env` once, or snakemake with --sdm conda")
-        # The same process goes on, so that signals and resources stay the job's.
-        os.execv(PYTHON, [str(PYTHON), *sys.argv])
+        # The same process goes on, so that signals and resources stay the job's. Where the user's PYTHONPATH leads,
+        # there may be other versions of what COMET needs.
+        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        os.execve(PYTHON, [str(PYTHON), *sys.argv], environment)
 
     from contrastive_context import devices
     from contrastive_context.evaluation import comet, segments

@@ -1,6 +1,7 @@
 """COMET's real code, offline, on a checkpoint built here: the step gives COMET's own scores and repeats nothing."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,10 @@ def model(request, tmp_path_factory) -> tuple[str, Path]:
 
 
 def run(folder: Path, model: tuple[str, Path], triples=TRIPLES, **changes) -> tuple[dict[str, float], str]:
-    """Run the step with the workflow's Python, as a rule does; return the scores and what it said."""
+    """Run the step with the workflow's Python, as a rule does; return the scores and what it said.
+
+    PYTHONPATH leads to the workflow's own packages, whose transformers COMET can't use: once that broke the step.
+    """
     metric, source = model
     checkpoint = source / "checkpoints/model.ckpt"
     entry = {"checkpoint": str(checkpoint), "sha256": sha256_file(checkpoint), "encoder": "tiny", "batch_size": 2}
@@ -39,7 +43,10 @@ def run(folder: Path, model: tuple[str, Path], triples=TRIPLES, **changes) -> tu
     write_segments(folder / "qwen2.5.jsonl", triples)
     command = [sys.executable, REPOSITORY / "workflow_scripts/score_comet.py", "--settings", json.dumps(settings)]
     command += ["--segments", folder / "qwen2.5.jsonl", "--model", "--encoder", "--state-dir", folder / "state"]
-    done = subprocess.run([*command, "--out", folder / "out.jsonl"], capture_output=True, text=True, cwd=folder)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [*command, "--out", folder / "out.jsonl"], capture_output=True, text=True, cwd=folder, env=environment
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return (read_scores(folder / "out.jsonl") if done.returncode == 0 else {}), done.stderr
 

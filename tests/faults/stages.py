@@ -1,10 +1,5 @@
-"""The workflow's own commands, each run in a child process in a folder of its own, where it can be disturbed.
+"""The workflow's own commands, each run in a child process in a folder of its own, where it can be disturbed."""
 
-Children are forked from a server that has imported what stages without a model import: a new interpreter for each would
-take most of the time.
-"""
-
-import multiprocessing
 import os
 import random
 import re
@@ -20,6 +15,7 @@ from typing import NamedTuple
 
 from contrastive_context.reruns.planning import parse_dry_run
 
+#: What stages without a model import.
 PRELOAD = [
     "pandas", "pyarrow.parquet", "pyarrow.compute", "scipy.stats", "matplotlib.pyplot",
     "matplotlib.backends.backend_pdf", "jinja2", "pydantic", "tqdm", "contrastive_context.config.stages",
@@ -79,15 +75,6 @@ def stages_of(checkout: Path, empty: Path) -> list[Stage]:
         if job.rule not in MODEL_RULES:
             stages.append(Stage(job.rule, job.inputs, job.outputs, tuple(shlex.split(words)[1:])))
     return stages
-
-
-def server() -> multiprocessing.context.BaseContext:
-    """Return the context in which children start."""
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    os.environ["MPLBACKEND"] = "agg"
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    return context
 
 
 def start(context, folder: Path, stage: Stage, at_touch: tuple[int, int] | None = None, said: str = "said"):

@@ -5,7 +5,8 @@ import random
 import signal
 
 import pytest
-from training_job import job, server
+from forkserver import forkserver
+from training_job import PRELOAD, job
 
 from contrastive_context.training.state import LOG, RunState
 from small_runs import numbers
@@ -15,7 +16,8 @@ CHECKPOINTS = [0, 2, 4]
 
 @pytest.fixture(scope="module")
 def context():
-    return server()
+    with forkserver(PRELOAD) as context:
+        yield context
 
 
 def run(context, *arguments, **options) -> int:

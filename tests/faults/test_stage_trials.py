@@ -9,11 +9,13 @@ import re
 import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import pytest
 from disks import can_mount, nearly_full, read_only, small_disk
-from stages import VARYING, End, Stage, copy_results, damage, finish, server, stages_of, start
+from forkserver import forkserver
+from stages import PRELOAD, VARYING, End, Stage, copy_results, damage, finish, stages_of, start
 from trials import RECOVERED, REFUSED, WRONG, Outcome, WrongError, require, summary
 
 TRIALS = int(os.environ.get("FAULT_TRIALS", "220"))
@@ -33,12 +35,12 @@ FAULTS = (
 class Bench:
     """The undisturbed results, the stages, and the folder in which trials are made."""
 
-    def __init__(self, finished: Path, folder: Path) -> None:
+    def __init__(self, finished: Path, folder: Path, context: BaseContext) -> None:
         (folder / "empty").mkdir()
         self.finished, self.folder = finished, folder
         self.stages = stages_of(finished, folder / "empty")
         self.producers = {path: stage for stage in self.stages for path in stage.outputs}
-        self.context = server()
+        self.context = context
         self.faults = [fault for fault in FAULTS if can_mount() or fault not in NEED_ROOT]
 
     def trial(self, number: int) -> Outcome:
@@ -177,8 +179,8 @@ class Trial:
 
 
 def test_disturbed_stages(tiny_study, tmp_path, record_property):
-    bench = Bench(tiny_study, tmp_path)
-    with ThreadPoolExecutor(2) as pool:
+    with forkserver(PRELOAD, MPLBACKEND="agg") as context, ThreadPoolExecutor(2) as pool:
+        bench = Bench(tiny_study, tmp_path, context)
         outcomes = list(pool.map(bench.trial, range(TRIALS)))
     record_property("figures", summary("stages", outcomes))
     if skipped := [fault for fault in NEED_ROOT if fault not in bench.faults]:

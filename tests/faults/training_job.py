@@ -1,9 +1,5 @@
-"""A fine-tuning job in a process of its own, which can be killed.
+"""A fine-tuning job in a process of its own, which can be killed."""
 
-Jobs are forked from a server that has imported everything already: a new interpreter for each would take seconds.
-"""
-
-import multiprocessing
 import os
 import resource
 import signal
@@ -17,15 +13,6 @@ from small_models import model, tokenizer
 from small_runs import RECIPE, SMALL_BATCHES, tune
 
 PRELOAD = ["torch", "peft", "transformers.models.llama.modeling_llama", "contrastive_context.training.optimization"]
-
-
-def server() -> multiprocessing.context.BaseContext:
-    """Return the context in which jobs start."""
-    # The server has its own idea of where modules are.
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    return context
 
 
 def job(folder: Path, kill_at: int | None = None, memory_mb: int | None = None) -> None:
