@@ -269,6 +269,22 @@ def test_other_settings_or_a_lost_file_start_anew(tmp_path, monkeypatch):
     assert len(calls) == 3 and np.load(path).shape == (6, 3)
 
 
+def test_a_second_job_never_cuts_the_file_that_the_first_has_mapped(tmp_path, monkeypatch):
+    """Cut, it killed the first job with SIGBUS as soon as that touched a page of it."""
+    make, path = np.lib.format.open_memmap, tmp_path / "train.npy"
+
+    def checked(file, mode, **options):
+        assert mode == "r+" or not file.exists()
+        return make(file, mode=mode, **options)
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", checked)
+    first = encoders._begin(tmp_path / ".train-k.partial.npy", 3, 2)
+    # The second one has looked for the journal before the first wrote to it.
+    assert embed_some(path, ["a", "b", "c"], lambda texts: np.ones((len(texts), 2), np.float32)) == (3, 2)
+    np.testing.assert_allclose(np.load(path), 0.5**0.5, rtol=1e-6)
+    np.testing.assert_array_equal(first, np.load(path))  # one file for both
+
+
 def test_a_prefix_is_put_before_every_text(tiny):
     plain = load_encoder(settings(folder="x").encoder, tiny)
     prefixed = load_encoder(settings(folder="x", prefix="please ").encoder, tiny)
