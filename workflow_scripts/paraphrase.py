@@ -49,6 +49,11 @@ def main(args: argparse.Namespace) -> None:
     )
     for reason, count in counts["rejected"].items():
         cli.log.info("  %d rejected: %s", count, reason)
+    if not counts["accepted"]:
+        cli.log.warning(
+            "%s accepted nothing for %s: strategies that want a paraphrase do without, as with epsilon 0",
+            settings.paraphraser_name, settings.task,
+        )  # fmt: skip
     artifacts.write_parquet(args.out, frame)
     counts_file = Path(args.out).with_suffix(".counts.json")
     artifacts.write_json(counts_file, counts)

@@ -58,12 +58,12 @@ def results(repository, tmp_path_factory) -> Path:
         "models": {"random-llama": {"kind": "folder", "path": str(folder / "model")}},
         "tasks": tasks,
         "finetuning": {"few": overlay["finetuning"]["smollm2-few"] | {"steps": 1, "checkpoints": [0, 1]}},
-        "strategies": {"contrastive": {"paraphrasers": dict.fromkeys(tasks, "rules")}},
+        "strategies": overlay["strategies"],
         "statistics": {"resamples": 100},
         "minimal_model": {"seeds": [0], "steps": 100, "probe_targets": 100},
         "grid": [
-            {"task": task, "models": ["random-llama"], "strategies": ["contrastive"], "seeds": [0], "finetuning": "few"}
-            for task in tasks
+            {"task": task, "models": ["random-llama"], "strategies": [strategy], "seeds": [0], "finetuning": "few"}
+            for task, strategy in {"sql": "contrastive", "intents-hi": "contrastive-unparaphrased"}.items()
         ],
     }
     (folder / "grid.yaml").write_text(yaml.safe_dump(grid))

@@ -14,12 +14,14 @@ from pydantic import ValidationError
 from contrastive_context import cli
 from contrastive_context.artifacts import read_json, write_parquet
 from contrastive_context.config.paraphrasers import EndpointParaphraser
+from contrastive_context.config.sql import GeneratedSqlCorpus
 from contrastive_context.corpora.rows import row_id
 from contrastive_context.errors import UserError
 from contrastive_context.paraphrasing import endpoint
 from contrastive_context.paraphrasing.chat_client import _retry_after, json_objects
 from contrastive_context.paraphrasing.endpoint import UNUSABLE, Settings, ask
 from contrastive_context.paraphrasing.proposals import propose
+from contrastive_context.paraphrasing.settings import Settings as ParaphraseSettings
 
 KEY = "sk-very-secret-0123456789"
 ROWS = pd.DataFrame(
@@ -350,8 +352,6 @@ def test_placeholders_in_texts_stay_as_they_are(server, tmp_path):
 
 
 def test_answers_become_proposals_of_their_rows(tmp_path):
-    from contrastive_context.paraphrasing.settings import Settings as ParaphraseSettings
-
     entry = {"kind": "endpoint", "base_url": "https://example.org", "model": "m"}
     step = ParaphraseSettings(
         task="t", paraphraser_name="llm", paraphraser=entry, encoder={"kind": "bm25"}, corpus={"kind": "lexicon"}
@@ -372,3 +372,17 @@ def test_retry_after_is_seconds_or_a_date():
     assert _retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
     assert _retry_after("soon") is None and _retry_after(None) is None
     assert list(json_objects('{{"a": 1} {"b": {"c": 2}}')) == [{"a": 1}, {"b": {"c": 2}}]
+
+
+def test_of_a_question_on_a_database_the_schema_is_not_sent_and_stays(server, tmp_path):
+    corpus = GeneratedSqlCorpus(kind="generated_sql")
+    entry = settings(server).model_copy(update={"question_ends": corpus.question_ends})
+    rows = ROWS.assign(source=[f"{source} | item(id, name)" for source in ROWS["source"]])
+    frame, _ = ask(entry, rows, tmp_path, KEY)
+    assert not any("item(" in json.dumps(request) for request in server.requests)
+    write_parquet(tmp_path / "answers.parquet", frame)
+    chosen = ParaphraseSettings(
+        task="t", paraphraser_name="p", paraphraser=entry.paraphraser, corpus=corpus, encoder={"kind": "bm25"}
+    )
+    proposals = propose(chosen, rows, {}, tmp_path / "answers.parquet")
+    assert [proposal.source for proposal in proposals] == [f"other {source}" for source in rows["source"]]

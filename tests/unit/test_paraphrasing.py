@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from contrastive_context.artifacts import read_json, write_json, write_parquet
 from contrastive_context.config.sources import BM25Encoder, LexiconCorpus, PositionalWordsEncoder
+from contrastive_context.config.sql import TextToSqlCorpus
 from contrastive_context.corpora import lexicon
 from contrastive_context.corpora.build import remove_duplicates
 from contrastive_context.corpora.rows import row_id
@@ -47,6 +48,58 @@ def test_what_the_target_quotes_is_kept():
     for text in wordings(source, target):
         assert "turn off the radio" in text
         assert re.findall(r"\d+", text) == ["5"]
+
+
+def test_words_in_slots_of_a_tree_are_kept():
+    source = "tell me to call my doctor and turn on the lamp at 5 pm"
+    target = "[IN:CREATE_REMINDER [SL:TODO call my doctor ] [SL:TODO [IN:SET [SL:NAME the lamp ] ] ] [SL:TIME 5 pm ] ]"
+    found = wordings(source, target)
+    assert len(found) > 3
+    for text in found:
+        assert "call my doctor" in text and "the lamp" in text and "5 pm" in text
+
+
+def test_a_schema_is_never_reworded():
+    """Names of tables and columns were swapped for synonyms, and politeness stood behind the schema."""
+    from contrastive_context.config.sql import GeneratedSqlCorpus
+    from contrastive_context.corpora import generated_sql
+
+    corpus = GeneratedSqlCorpus(kind="generated_sql", seed=1, databases=4, per_template=4)
+    rows = generated_sql.build(corpus)["train"].assign(id=lambda frame: frame.index.astype(str))
+    settings = rules().model_copy(update={"corpus": corpus})
+    proposals = propose(settings, rows, {})
+    assert [proposal.source.partition(" | ")[2] for proposal in proposals] == [
+        source.partition(" | ")[2] for source in rows["source"]
+    ]
+    changed = [new.source != old for new, old in zip(proposals, rows["source"], strict=True)]
+    assert sum(changed) > len(rows) / 2
+
+
+@pytest.mark.parametrize(
+    ("evidence", "fixed"),
+    [("evidence", " (big means the color is 'red') | item(the color, big)"), (None, " | item(a)")],
+)
+def test_evidence_is_never_reworded(evidence, fixed):
+    files = {"files": "x.json", "databases": "x"}
+    corpus = TextToSqlCorpus(kind="text_to_sql", train=files, columns={"evidence": evidence})
+    rows = frame_of(*[(f"Which is the big color of number {number}?{fixed}", "SELECT 1") for number in range(40)])
+    proposals = propose(rules().model_copy(update={"corpus": corpus}), rows, {})
+    assert all(proposal.source.endswith(fixed) for proposal in proposals)
+    assert sum(proposal.source != source for proposal, source in zip(proposals, rows["source"], strict=True)) > 30
+
+
+def test_a_paraphrase_without_a_word_of_its_parse_is_refused():
+    """A model rewords what it likes; the target stays."""
+    target = "[IN:CALL [SL:CONTACT mi médico ] ]"
+    rows = frame_of(("Llama a mi médico", target), ("Llama ya a mi médico", target))
+    texts = ["Telefonea al doctor", "Telefonea a mi médico"]
+    encode = lambda texts: np.tile(np.array([[0.8, 0.6]], np.float32), (len(texts), 1))  # noqa: E731
+    parents = np.tile(np.array([[1, 0]], np.float32), (2, 1))
+    frame, _ = accept(rules(), rows, [Proposal(text, target) for text in texts], parents, encode, [])
+    assert frame["reason"].tolist() == [paraphrasing.CHANGED_WORD, ""]
+    other = Proposal(texts[0], "[IN:CALL [SL:CONTACT doctor ] ]", target_paraphrased=True)
+    frame, _ = accept(rules(), rows[:1], [other], parents[:1], encode, [])
+    assert frame["accepted"].all()
 
 
 def test_contractions_and_capitals():
@@ -166,7 +219,8 @@ def test_similarity_is_that_of_the_parent_as_the_query():
     assert between(encode(texts), encode(sources)).pairs(np.array([1]), np.array([1]))[0] > shorter
 
 
-def test_the_command_paraphrases_the_test_split_too(tmp_path):
+@pytest.mark.parametrize("min_similarity", [0.1, 1.0])
+def test_the_command_paraphrases_the_test_split_too(tmp_path, capsys, min_similarity):
     import paraphrase
     from contrastive_context import cli
 
@@ -179,7 +233,7 @@ def test_the_command_paraphrases_the_test_split_too(tmp_path):
         np.save(tmp_path / f"{split}.npy", encode(sources).weights)
     write_json(tmp_path / "bm25.json", {"files": {}, "kind": "bm25"})
     settings = {
-        **rules(min_similarity=0.1).model_dump(mode="json"), "split": "test", "encoder": {"kind": "bm25"}
+        **rules(min_similarity=min_similarity).model_dump(mode="json"), "split": "test", "encoder": {"kind": "bm25"}
     }  # fmt: skip
     options = {
         "settings": json.dumps(settings),
@@ -197,5 +251,6 @@ def test_the_command_paraphrases_the_test_split_too(tmp_path):
     assert tuple(frame.columns) == paraphrasing.COLUMNS
     assert frame["parent_id"].tolist() == [row_id(source, "label") for source in texts["test"]]
     counts = read_json(tmp_path / "p" / "rules.counts.json")
-    assert counts["accepted"] == counts["target_kept"] == 2
+    assert counts["accepted"] == counts["target_kept"] == (2 if min_similarity < 1 else 0)
+    assert ("rules accepted nothing for t" in capsys.readouterr().err) == (min_similarity == 1)
     assert read_json(f"{options['out']}.provenance.json")["inputs"]["statistics"]["sha256"]

@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+from snakemake.utils import update_config
 
 from contrastive_context.config.base import canonical_json
 from contrastive_context.config.stages import Stages
@@ -24,7 +25,12 @@ def test_shipped_configurations_are_valid(repository, study_config):
     import yaml
 
     assert load_study(study_config).run == "quickstart"
-    assert load_study(yaml.safe_load((repository / "config.yaml").read_text())).run == "paper"
+    paper = yaml.safe_load((repository / "config.yaml").read_text())
+    assert load_study(paper).run == "paper"
+    for name, below in (("other-tasks", study_config), ("paper-other-tasks", paper)):
+        merged = copy.deepcopy(below)
+        update_config(merged, yaml.safe_load((repository / f"envs/overlays/{name}.yaml").read_text()))
+        assert load_study(merged).run == name
 
 
 @pytest.mark.parametrize(
@@ -32,6 +38,7 @@ def test_shipped_configurations_are_valid(repository, study_config):
     [
         ("tasks/en-de/evaluation/paraphraser", "rules", "strategies.contrastive trains on the same paraphraser"),
         ("tasks/en-de/evaluation/paraphraser", "lexicon", "kind lexicon goes with corpora of kind lexicon"),
+        ("tasks/intents/corpus/language", "de", "strategies.contrastive.paraphrasers.intents: kind rules rewords"),
         ("tasks/en-de/evaluation/paraphraser", "rule", "'rule' is not in paraphrasers; did you mean 'rules'?"),
         ("paraphrasers/own", {"kind": "language_model", "model": "gpt"}, "paraphrasers.own: 'gpt' is not in models"),
         ("paraphrasers/gemini/base_url", "http://example.org", "paraphrasers.gemini.base_url: without TLS anybody"),

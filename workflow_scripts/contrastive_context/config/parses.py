@@ -25,6 +25,11 @@ class MtopCorpus(Model):
     origin: str = Field("MTOP (Li et al. 2021)", description="for the report")
 
     @property
+    def source_language(self) -> str:
+        """The utterances' language."""
+        return self.language
+
+    @property
     def paths(self) -> list[str]:
         """What the corpus is read from."""
         return [self.path]

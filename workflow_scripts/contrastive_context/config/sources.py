@@ -73,6 +73,11 @@ class HomeAssistantIntentsCorpus(Model):
     test: int = Field(500, ge=1)
 
     @property
+    def source_language(self) -> str:
+        """The commands' language."""
+        return self.language
+
+    @property
     def packages(self) -> list[str]:
         """Packages that the corpus is read from."""
         return [self.package]

@@ -7,6 +7,11 @@ from pydantic import Field
 from contrastive_context.config.base import Model
 from contrastive_context.config.text import Cleaning, Names, Shares
 
+SEPARATOR = " | "
+"""Stands between a question and the schema of its database."""
+EVIDENCE = " ("
+"""Stands between a question and its evidence, if it has any."""
+
 
 class Limits(Model):
     """Limits of one query, gold or a model's, in the process that runs it."""
@@ -47,6 +52,11 @@ class _SqlCorpus(Model):
     schema_text: SchemaText = SchemaText()
 
     @property
+    def question_ends(self) -> tuple[str, ...]:
+        """What a source's question may end before: names behind it are the database's and can't be reworded."""
+        return (SEPARATOR,)
+
+    @property
     def test_sets(self) -> list[str]:
         """Names of the test sets that the corpus has."""
         return ["in_domain"]
@@ -70,6 +80,11 @@ class TextToSqlCorpus(_SqlCorpus):
     max_line_bytes: int = Field(1_000_000, ge=1, description="a longer record is malformed")
     licence: str = Field("not stated", description="for the report")
     origin: str = Field("own files", description="for the report")
+
+    @property
+    def question_ends(self) -> tuple[str, ...]:
+        """Evidence names tables and columns too."""
+        return (SEPARATOR, EVIDENCE) if self.columns.evidence else (SEPARATOR,)
 
     @property
     def paths(self) -> list[str]:

@@ -101,7 +101,15 @@ class Stages:
 
     def ask_endpoint(self, task: str, split: str, paraphraser: str) -> str:
         entry = self.study.paraphrasers[paraphraser].model_dump(mode="json", exclude={"min_similarity"})
-        return self._settings("ask_endpoint", task=task, split=split, paraphraser_name=paraphraser, paraphraser=entry)
+        ends = getattr(self.study.tasks[task].corpus, "question_ends", ())
+        return self._settings(
+            "ask_endpoint",
+            task=task,
+            split=split,
+            paraphraser_name=paraphraser,
+            paraphraser=entry,
+            question_ends=list(ends),
+        )
 
     def paraphrase(self, task: str, split: str, paraphraser: str) -> str:
         entry, chosen = self.study.tasks[task], self.study.paraphrasers[paraphraser]

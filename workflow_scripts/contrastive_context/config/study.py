@@ -265,6 +265,13 @@ def _check_paraphraser(where: str, task: str, paraphraser: str, study: Study) ->
     if kinds[0] != kinds[1] and (synthetic := SYNTHETIC.keys() & set(kinds)):
         kind = min(synthetic)
         yield f"{where}: kind {kind} goes with corpora of kind {kind}, and only with them"
+    # Corpora that don't say their language are taken for English.
+    language = getattr(study.tasks[task].corpus, "source_language", "en")
+    if kinds[1] == "rules" and language != "en":
+        yield (
+            f"{where}: kind rules rewords English only, and {task}'s sources are in {language!r}; take a "
+            "paraphraser of another kind, or a strategy with epsilon 0"
+        )
 
 
 def _check_stand_ins(task: str, paraphraser: str, study: Study) -> Iterator[str]:

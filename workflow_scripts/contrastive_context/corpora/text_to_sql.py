@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from contrastive_context.config.sql import Questions, TextToSqlCorpus
+from contrastive_context.config.sql import EVIDENCE, SEPARATOR, Questions, TextToSqlCorpus
 from contrastive_context.corpora import databases
 from contrastive_context.corpora.dividing import divide, halve, uniform
 from contrastive_context.corpora.reading import Place, Reading, fault, tidy
@@ -26,7 +26,6 @@ from contrastive_context.sql.sandbox import Sandbox
 if TYPE_CHECKING:
     import pandas as pd
 
-SEPARATOR = " | "
 TRUNCATED = "its prompt lacks tables of the schema"
 MENDED = "line breaks in it became blanks"
 
@@ -142,7 +141,7 @@ def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Readi
                     continue
                 known["database_hash"] = hash_of(name)
             evidence = row[columns.evidence] if columns.evidence else None
-            asked = f"{question} ({evidence})" if evidence else question
+            asked = f"{question}{EVIDENCE}{evidence})" if evidence else question
             if found.left_out:
                 reading.note(place, TRUNCATED, f"{name}: {found.left_out} tables", split=split)
             if len(f"{question}{query}".splitlines()) > 1:

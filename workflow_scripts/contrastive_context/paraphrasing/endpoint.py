@@ -25,6 +25,7 @@ from contrastive_context.config.base import Model, canonical_json
 from contrastive_context.config.paraphrasers import EndpointParaphraser
 from contrastive_context.errors import UserError
 from contrastive_context.journal import Journal
+from contrastive_context.paraphrasing import kept
 from contrastive_context.paraphrasing.chat_client import (
     ChatClient,
     Reply,
@@ -51,6 +52,7 @@ class Settings(Model):
     split: str
     paraphraser_name: str
     paraphraser: EndpointParaphraser
+    question_ends: tuple[str, ...] = ()
 
 
 def ask(
@@ -58,8 +60,10 @@ def ask(
 ) -> tuple["pd.DataFrame", dict[str, Any]]:
     """Ask for a paraphrase of every pair, as far as the answers are not there from an earlier run.
 
+    Of a Text-to-SQL source the question is asked for; schemas are neither sent nor paid for.
+
     Args:
-        settings: the paraphraser's entry.
+        settings: the paraphraser's entry, and what ends a question.
         rows: pairs with id, source and target.
         cache: folder of the journals.
         key: the endpoint's key, or None.
@@ -75,7 +79,8 @@ def ask(
 
     entry = settings.paraphraser
     name = f"{settings.task}.{settings.split}.{settings.paraphraser_name}"
-    bodies = [_body(entry, source, target) for source, target in zip(rows["source"], rows["target"], strict=True)]
+    asked = rows.assign(source=[kept.split(source, settings.question_ends)[0] for source in rows["source"]])
+    bodies = [_body(entry, source, target) for source, target in zip(asked["source"], asked["target"], strict=True)]
     addresses = [_address(entry, body) for body in bodies]
     journal = Journal(Path(cache) / f"{name}.jsonl")
     waiting = {address: body for address, body in zip(addresses, bodies, strict=True) if address not in journal}
@@ -91,7 +96,7 @@ def ask(
         {
             "id": rows["id"].to_numpy(),
             **{
-                side: [_as_lines(answer[side], parent) for answer, parent in zip(answers, rows[side], strict=True)]
+                side: [_as_lines(answer[side], parent) for answer, parent in zip(answers, asked[side], strict=True)]
                 for side in ("source", "target")
             },
             "problem": [answer["problem"] for answer in answers],

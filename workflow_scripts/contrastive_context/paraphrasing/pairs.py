@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from contrastive_context.corpora.rows import normalise, row_id
 from contrastive_context.errors import UserError
+from contrastive_context.paraphrasing import kept
 from contrastive_context.paraphrasing.proposals import Proposal
 from contrastive_context.paraphrasing.settings import Settings
 from contrastive_context.retrieval import encoders
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "parent_id", "source", "target", "similarity", "target_paraphrased", "accepted", "reason")
 """Columns of a paraphrase file. ``reason`` is empty where accepted."""
 
+CHANGED_WORD = "without a word that its target has"
 UNCHANGED = "same text as its parent"
 IN_CORPUS = "same text as a corpus row"
 REPEATED = "same text as another paraphrase"
@@ -35,7 +37,8 @@ def accept(
 ) -> tuple["pd.DataFrame", dict[str, Any]]:
     """Say which proposals are accepted.
 
-    A proposal is accepted if its text differs from its parent's, from every corpus source (of its own split and of the
+    A proposal that keeps the target must keep the words that the target takes from the source, as values in quotes. It
+    is accepted if its text differs from its parent's, from every corpus source (of its own split and of the
     splits to exclude) and from every earlier proposal, all compared in normalised form, and if its similarity to its
     parent, which is the query where similarity is not symmetric, is in [``min_similarity``, 1). The encoder sees only
     texts that passed the comparisons.
@@ -66,7 +69,7 @@ def accept(
             f"tasks.{settings.task}: {len(rows)} {settings.split} rows but {len(embeddings)} embeddings; "
             "delete the embeddings and run again"
         )
-    reasons = _refusals(proposals, rows["source"], {normalise(text) for text in (*rows["source"], *excluded)})
+    reasons = _refusals(proposals, rows, {normalise(text) for text in (*rows["source"], *excluded)})
     similarity = np.full(len(rows), np.nan)
     left = np.array([index for index, reason in enumerate(reasons) if not reason], dtype=np.int64)
     if left.size:
@@ -99,11 +102,11 @@ def accept(
     }
 
 
-def _refusals(proposals: Sequence[Proposal], parents: Sequence[str], taken: set[str]) -> list[str]:
+def _refusals(proposals: Sequence[Proposal], rows: "pd.DataFrame", taken: set[str]) -> list[str]:
     """Return why a proposal is refused whatever its similarity, or an empty string."""
     seen: set[str] = set()
     reasons: list[str] = []
-    for proposal, parent in zip(proposals, parents, strict=True):
+    for proposal, parent, target in zip(proposals, rows["source"], rows["target"], strict=True):
         form = normalise(proposal.source)
         if proposal.problem:
             reasons.append(proposal.problem)
@@ -113,6 +116,8 @@ def _refusals(proposals: Sequence[Proposal], parents: Sequence[str], taken: set[
             reasons.append(IN_CORPUS)
         elif form in seen:
             reasons.append(REPEATED)
+        elif not proposal.target_paraphrased and kept.loses(parent, proposal.source, target):
+            reasons.append(CHANGED_WORD)
         else:
             reasons.append("")
             seen.add(form)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from contrastive_context import artifacts
 from contrastive_context.errors import UserError
+from contrastive_context.paraphrasing import kept
 from contrastive_context.paraphrasing.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def propose(
 ) -> list[Proposal]:
     """Return one proposal per row.
 
+    Of a Text-to-SQL source the question is reworded; the evidence and the schema behind it stay.
+
     Args:
         settings: the paraphraser's entry and what it needs to know.
         rows: pairs with id, source, target and cluster.
@@ -42,6 +45,17 @@ def propose(
     Raises:
         UserError: the paraphraser doesn't fit the corpus, or something that it needs is missing.
     """
+    parts = [kept.split(source, getattr(settings.corpus, "question_ends", ())) for source in rows["source"]]
+    asked = rows.assign(source=[question for question, _ in parts])
+    return [
+        proposal._replace(source=proposal.source and f"{proposal.source}{fixed}")
+        for proposal, (_, fixed) in zip(_propose(settings, asked, folders, answers), parts, strict=True)
+    ]
+
+
+def _propose(
+    settings: Settings, rows: "pd.DataFrame", folders: Mapping[str, Path], answers: str | Path | None
+) -> list[Proposal]:
     kind = settings.paraphraser.kind
     if kind == "endpoint":
         return _answered(settings, rows, answers)

@@ -4,10 +4,12 @@ import random
 import re
 from collections.abc import Iterable
 
+from contrastive_context.paraphrasing import kept
+
 _MAX_SWAPS = 2
 _FRAME_PROBABILITY = 0.7
+_NUMBER = re.compile(r"\d+")
 _ARTICLE = re.compile(r"\b(?:the|a|an|my|our) (?=\w)", re.IGNORECASE)
-_QUOTED = re.compile(r"'([^']+)'")
 _QUESTION = re.compile(
     r"(?:what|what's|whats|who|who's|whose|where|where's|wheres|when|why|how|how's|hows|which|is|are|was|were|do|does|did|"
     r"can|could|will|would|has|have|any)\b",
@@ -65,8 +67,8 @@ def reword(source: str, target: str, key: str) -> str:
     """Return another wording of an English command, question or sentence.
 
     One or two phrases are swapped for synonyms (or an article is dropped), and a command or question may be wrapped in
-    a polite frame. What the target quotes (``name='desk lamp'``) and numbers stay as they are, so that the target holds
-    for the new wording too.
+    a polite frame. Numbers and what the target takes from the source (``name='desk lamp'``, words in a tree's slots)
+    stay as they are, so that the target holds for the new wording too.
 
     Args:
         source: the text.
@@ -77,14 +79,14 @@ def reword(source: str, target: str, key: str) -> str:
         The new text, or ``source`` where no rule applies.
     """
     rng = random.Random(key)
-    kept = _protected(source, _QUOTED.findall(target))
+    fixed = [*(match.span() for match in _NUMBER.finditer(source)), *kept.spans(source, target)]
     edits = [
         (match.span(), rng.choice(others))
         for pattern, others in _SWAPS
         for match in pattern.finditer(source)
-        if _is_free(match.span(), kept)
+        if _is_free(match.span(), fixed)
     ]
-    edits += [(match.span(), "") for match in _ARTICLE.finditer(source) if _is_free(match.span(), kept)]
+    edits += [(match.span(), "") for match in _ARTICLE.finditer(source) if _is_free(match.span(), fixed)]
     rng.shuffle(edits)
     swaps = rng.randint(1, _MAX_SWAPS)
     chosen: list[tuple[tuple[int, int], str]] = []
@@ -101,14 +103,6 @@ def reword(source: str, target: str, key: str) -> str:
     if frames and (text == source or rng.random() < _FRAME_PROBABILITY):
         text = rng.choice(frames).format(text)
     return re.sub(r"\s+", " ", text).strip()
-
-
-def _protected(source: str, values: Iterable[str]) -> list[tuple[int, int]]:
-    """Return the spans of the source that the target quotes, and those of numbers."""
-    spans = [match.span() for match in re.finditer(r"\d+", source)]
-    for value in values:
-        spans += [match.span() for match in re.finditer(rf"(?<!\w){re.escape(value)}(?!\w)", source, re.IGNORECASE)]
-    return spans
 
 
 def _is_free(span: tuple[int, int], taken: Iterable[tuple[int, int]]) -> bool:
