@@ -30,6 +30,14 @@ def test_each_paraphraser_brings_what_it_needs(checkout, tmp_path, paraphraser, 
     assert (found.get("ask_endpoint"), found.get("prepare_model")) == (asks, prepares)
 
 
+def test_the_default_grid_paraphrases_with_a_model_and_asks_no_endpoint(checkout):
+    command = [sys.executable, "-m", "snakemake", "-n"]
+    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "paraphrases/en-de/train/qwen.parquet" in result.stdout
+    assert "gemini" not in result.stdout and "ask_endpoint" not in result.stdout
+
+
 def test_test_pairs_are_paraphrased_for_the_evaluation(checkout, tmp_path):
     found = jobs(checkout, tmp_path, {}, "results/quickstart/paraphrases/intents/test/rules.parquet")
     assert found["paraphrase"] == "1" and "sample_train_contexts" not in found

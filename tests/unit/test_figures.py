@@ -3,8 +3,12 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from contrastive_context.cli import load_settings
+from contrastive_context.config.stages import Stages
 from contrastive_context.config.statistics import Statistics
+from contrastive_context.config.study import load_study
 from contrastive_context.evaluation import tables
 from contrastive_context.figures import ablations, probes, similarity_grid, style, summary
 from synthetic_results import scores_frame, write_probes
@@ -327,6 +331,23 @@ def test_ablations_stand_against_their_strategy_and_nowhere_else():
     assert not {"similar", "random"} & set(similarity_grid.select(table, ABLATED)["strategy"])
     assert {"similar", "random"} <= set(similarity_grid.select(table, ABLATED, everything=True)["strategy"])
     assert "No ablations" in _texts(ablations.draw(ablations.select(table, SETTINGS), SETTINGS)[0])[0]
+
+
+def test_the_shipped_ablations_of_the_paraphraser_stand_beside_its_default(repository, tmp_path):
+    study = load_study(yaml.safe_load((repository / "config.yaml").read_text()))
+    stages = Stages(study, repository / "workflow_scripts", tmp_path / "versions.json")
+    settings = load_settings(stages.plot("plot_ablations"), style.FigureSettings)
+    assert {"p", "epsilon", "without", "paraphraser"} <= {ablation.factor for ablation in settings.ablations().values()}
+    where = {"task": "en-de", "models": ("llama-3.2-1b",), "metric": "comet"}
+    table = _scores(**where, strategies=("base", "contrastive", "mixed"))
+    table["strategy"] = table["strategy"].replace("mixed", "contrastive-qwen")
+    cells = ablations.select(table, settings)
+    cells = cells[cells["factor"] == "paraphraser"]
+    assert dict(cells.groupby("setting")["strategy"].first()) == {"rules": "contrastive", "qwen": "contrastive-qwen"}
+    assert set(cells.loc[cells["missing"] == "", "setting"]) == {"rules", "qwen"}
+    figure = ablations.draw(cells, settings)[0]
+    ticks = {text.get_text(): text.get_fontweight() for text in figure.axes[0].get_xticklabels()}
+    assert ticks == {"rules": "bold", "qwen": "normal"} and figure.axes[0].get_xlabel() == "paraphraser"
 
 
 def test_panels_that_share_tick_labels_share_their_range(probe_table):

@@ -325,11 +325,19 @@ class Stages:
         for name in self.strategies:
             if ablation := self.study.strategies[name].ablation:
                 value = getattr(self.study.strategies[ablation.of], ablation.factor, None)
+                if ablation.factor == "paraphraser":
+                    value = self._paraphrasers_beside(name, ablation.of)
                 if isinstance(value, (bool, float, str)):
                     result.setdefault(ablation.of, {})[ablation.factor] = value
                 elif value == []:
                     result.setdefault(ablation.of, {})[ablation.factor] = "none"
         return result
+
+    def _paraphrasers_beside(self, ablation: str, of: str) -> str:
+        """Name the paraphrasers that a strategy has on the tasks on which its ablation is trained."""
+        own = self.study.strategies[of].paraphrasers
+        tasks = [entry.task for entry in self.study.grid if ablation in entry.strategies]
+        return " or ".join(dict.fromkeys(own[task] for task in tasks if task in own)) or "none"
 
     # The grid.
 
