@@ -132,3 +132,41 @@ def test_ignores_everything(scores):
     assert found["iwl", "generation"] < 0.2
     assert found["copy", "generation"] == pytest.approx(0, abs=0.05)
     assert found["copy", "likelihood"] == pytest.approx(0, abs=1e-6)
+
+
+def skewed(count, labels, rng):
+    """Draw labels of two words, of which the first ones are much more frequent."""
+    shares = 1 / np.arange(1, labels + 1)
+    return [
+        f"t{i % VOCABULARY:02d} t{i // 2 % VOCABULARY:02d}" for i in rng.choice(labels, count, p=shares / shares.sum())
+    ]
+
+
+@pytest.mark.parametrize("agreement", ["exact_match", "token_accuracy"])
+@pytest.mark.parametrize("labels", [5, 12])  # fewer than 2k and more
+def test_a_model_that_does_not_copy_scores_0_however_uneven_labels_are(labels, agreement):
+    rng = np.random.default_rng(labels)
+    sources = sentences(0, 500)
+    arrivals = [*sentences(1, 500)]
+    for source in sources:
+        words = source.split()
+        words[5] = f"s{rng.integers(VOCABULARY):02d}"
+        arrivals.append(" ".join(words))
+    arrivals = [source for source in dict.fromkeys(arrivals) if source not in sources]
+    test, known = (examples(texts, skewed(len(texts), labels, rng)) for texts in (sources, arrivals))
+    probes = TaskProbes(targets=400, anchors="positional_words", source_nonces=NONCES[:3], label_nonces=NONCES[3:])
+    settings = Settings(
+        task="skew", test_set="in_domain", k=3, agreement=agreement, probes=probes, buckets=EDGES, max_agreement=0.9
+    )
+    table, coverage = freeze_probes(test, known, settings)
+    prompts = table.to_pandas()
+    assert coverage["used_irrelevant"] == 400
+    assert coverage["used_repeating_labels"] == (400 if labels < 6 else 0)
+    tokenizer = build([*SPECIALS, *WORDS, *NONCES])
+    gold = dict(zip(prompts["source"], prompts["gold"], strict=True))
+    rules = {f"always {text}": lambda shown, query, text=text: text.split() for text in set(test.targets)}
+    rules["always gold"] = lambda shown, query: gold[" ".join(query)].split()
+    for name, rule in rules.items():
+        frame = probe_model(RuleModel(rule, tokenizer), tokenizer, TEMPLATE, prompts, ["generation"], agreement)
+        values = frame.loc[frame["probe"] == "copy", "value"]
+        assert abs(values.mean()) <= 3 * values.std() / len(values) ** 0.5, name

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,30 @@ class Candidates:
             exclude: rows that don't count.
             accept: a further condition on a row.
         """
+        rows = self._between(low, high, nearest)
+        return list(
+            islice((row for row in rows if row not in exclude and accept(row) and not self.refused(row)), count)
+        )
+
+    def take_distinct(self, count: int, low: float, high: float, labels: Sequence[str]) -> list[int]:
+        """Return the first ``count`` candidates in the target's random order, each with a label of its own.
+
+        Args:
+            count: how many; fewer come back if there are fewer labels.
+            low: lower bound of the similarity, included.
+            high: upper bound, excluded.
+            labels: of all arrivals.
+        """
+        first: dict[str, int] = {}
+        for row in self._between(low, high):
+            if len(first) == count:
+                break
+            if labels[row] not in first and not self.refused(row):
+                first[labels[row]] = row
+        return list(first.values())
+
+    def _between(self, low: float, high: float, nearest: bool = False) -> Iterator[int]:
+        """Yield rows in the order of :meth:`take`, those that will be refused among them."""
         inside = self._usable & (self.similarities >= low) & (self.similarities < high)
         if nearest:
             rows = np.flatnonzero(inside)
@@ -109,13 +134,7 @@ class Candidates:
             if self._random is None:
                 self._random = ranking(self._state, self._bits)
             rows = self._random[inside[self._random]]
-        taken: list[int] = []
-        for row in rows.tolist():
-            if len(taken) == count:
-                break
-            if row not in exclude and accept(row) and not self.refused(row):
-                taken.append(row)
-        return taken
+        yield from rows.tolist()
 
 
 def iter_candidates(

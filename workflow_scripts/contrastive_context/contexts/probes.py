@@ -2,9 +2,10 @@
 
 Per item up to six prompts (roles) with the same k slots:
 
-- ``irrelevant`` and ``other_irrelevant``: two disjoint sets of random arrivals from the lowest bucket, with different
-  labels. IWL is read off the first; for Copy the labels of the other set are the labels that were not shown. As the
-  sets are exchangeable, a model that doesn't copy scores 0.
+- ``irrelevant`` and ``other_irrelevant``: two disjoint sets of random arrivals from the lowest bucket, no label of one
+  in the other. IWL is read off the first; for Copy the labels of the other set are the labels that were not shown. All
+  labels are drawn as one set, which chance halves. So the two are exchangeable, however uneven the labels' frequencies,
+  and a model that doesn't copy scores 0.
 - ``icl_relevant``: an arrival of the highest bucket shares an anchor with the target; the anchor's source span becomes
   the same source nonce in both, its target span the label nonce in the example's label and in gold.
 - ``icl_control``: in that slot an irrelevant arrival instead, which ties the same label nonce to another source nonce.
@@ -45,11 +46,12 @@ class Settings(Model):
 
 @dataclass(frozen=True)
 class _Irrelevant:
-    """Two disjoint irrelevant contexts: rows of the arrivals."""
+    """Two disjoint irrelevant contexts without a common label: rows of the arrivals."""
 
     shown: list[int]
     other: list[int]
     label: str  # the label of the most similar example shown
+    repeats: bool  # a label stands twice in a context: there were fewer than 2k
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,14 @@ def freeze_probes(test: Examples, arrivals: Examples, settings: Settings) -> tup
     probes, task = settings.probes, settings.task
     bounds = list(bounds_of(settings.buckets).values())
     pool = _Arrivals(arrivals, probes.anchors)
-    luck = states(stream("probe choices", probes.seed, task), id_bits(test.ids))
+    bits = id_bits(test.ids)
+    luck = states(stream("probe choices", probes.seed, task), bits)
+    halves = shuffled(stream("probe halves", probes.seed, task), bits, 2 * settings.k)
     irrelevant: dict[int, _Irrelevant] = {}
     icl: dict[int, _Icl] = {}
     key = stream("probes", probes.seed, task)
     for row, candidates in enumerate(iter_candidates(test, arrivals, key, settings.agreement, settings.max_agreement)):
-        found = _irrelevant(candidates, arrivals, settings.k, bounds[0])
+        found = _irrelevant(candidates, arrivals.targets, settings.k, bounds[0], halves[row])
         if found is None:
             continue
         irrelevant[row] = found
@@ -134,7 +138,6 @@ def freeze_probes(test: Examples, arrivals: Examples, settings: Settings) -> tup
         if pair is not None:
             icl[row] = pair
 
-    bits = id_bits(test.ids)
     order = ranking(stream("probe targets", probes.seed, task), bits).tolist()
     complete = [row for row in order if row in icl][: probes.targets]
     rest = [row for row in order if row in irrelevant and row not in icl][: probes.targets - len(complete)]
@@ -144,6 +147,7 @@ def freeze_probes(test: Examples, arrivals: Examples, settings: Settings) -> tup
         "fillable_irrelevant": len(irrelevant),
         "fillable_icl": len(icl),
         "used_irrelevant": len(complete) + len(rest),
+        "used_repeating_labels": sum(irrelevant[row].repeats for row in complete + rest),
         "used_icl": len(complete),
     }
     _check(coverage, settings)
@@ -169,13 +173,34 @@ def freeze_probes(test: Examples, arrivals: Examples, settings: Settings) -> tup
     return pa.Table.from_pylist(records, schema=_schema(test.clusters.type)), coverage
 
 
-def _irrelevant(candidates: Candidates, arrivals: Examples, k: int, bounds: tuple[float, float]) -> _Irrelevant | None:
-    shown = candidates.take(k, *bounds)
-    labels = {arrivals.targets[row] for row in shown}
-    other = candidates.take(k, *bounds, exclude=shown, accept=lambda row: arrivals.targets[row] not in labels)
+def _irrelevant(
+    candidates: Candidates, labels: Sequence[str], k: int, bounds: tuple[float, float], order: np.ndarray
+) -> _Irrelevant | None:
+    """Find the irrelevant contexts of a target, or None.
+
+    Each label is in one of them alone, and both have equally many: k, or half of all that there are, which then repeat.
+
+    Args:
+        candidates: of the target.
+        labels: of all arrivals.
+        k: examples per context.
+        bounds: of the lowest bucket.
+        order: of 2k places, random: which labels come into which context.
+    """
+    distinct = candidates.take_distinct(2 * k, *bounds, labels)
+    half = len(distinct) // 2
+
+    def filled(places: np.ndarray) -> list[int]:
+        rows = [distinct[place] for place in places]
+        own = {labels[row] for row in rows}
+        return rows + candidates.take(k - half, *bounds, exclude=rows, accept=lambda row: labels[row] in own)
+
+    order = order[order < 2 * half]
+    shown, other = filled(order[:half]), filled(order[half:])
     if len(shown) < k or len(other) < k:
         return None
-    return _Irrelevant(shown, other, arrivals.targets[max(shown, key=lambda row: candidates.similarities[row])])
+    label = labels[max(shown, key=lambda row: candidates.similarities[row])]
+    return _Irrelevant(shown, other, label, repeats=half < k)
 
 
 def _icl(
@@ -283,8 +308,8 @@ def _check(coverage: dict[str, int], settings: Settings) -> None:
     where = f"tasks.{settings.task}.probes"
     if not coverage["fillable_irrelevant"]:
         raise UserError(
-            f"{where}: no target has two irrelevant contexts of {settings.k} examples in the lowest bucket; "
-            "add arrivals, lower k or move the edges in buckets"
+            f"{where}: no target has two irrelevant contexts of {settings.k} examples without a common label in the "
+            "lowest bucket; add arrivals, lower k or move the edges in buckets"
         )
     if not coverage["fillable_icl"]:
         raise UserError(
