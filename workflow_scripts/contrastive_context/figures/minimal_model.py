@@ -222,10 +222,12 @@ def _schematic(ax: "Any") -> None:
     block(0.5, 28, 16.5, 9.5, "k examples\n(xᵢ, yᵢ)")
     block(0.5, 6.5, 16.5, 9.5, "target\nx")
     block(24, 27, 22, 11.5, "summarizer\nsᵢ = x · xᵢ and yᵢ")
-    block(24, 5.5, 22, 11.5, "in-weights learner\n$\\hat f(x) = w_0 + \\sqrt{d}\\,w \\cdot x$", _LEARNED)
+    block(
+        24, 5.5, 22, 11.5, "in-weights learner\n$\\hat f(x) = w_0 + \\sqrt{d}\\,w \\cdot x$", _LEARNED, parse_math=True
+    )
     block(61, 23.5, 21, 16, "α = softmax(θ₁ sᵢ)\nc = Σ αᵢ yᵢ\nR = Σ αᵢ sᵢ", _LEARNED)
     block(61, 5.5, 21, 11.5, "gate\nG = σ(θ₂ R + θ₃)", _LEARNED)
-    block(86.5, 14.5, 13, 15, "$\\hat y$ = G c +\n(1 − G) $\\hat f$")
+    block(86.5, 14.5, 13, 15, "$\\hat y$ = G c +\n(1 − G) $\\hat f$", parse_math=True)
     arrow((17, 32.75), (24, 32.75))
     arrow((17, 11.25), (24, 11.25))
     arrow((17, 14), (24, 28.5))
@@ -239,4 +241,4 @@ def _schematic(ax: "Any") -> None:
     # The in-weights answer passes under the gate.
     ax.plot([46, 53.5, 53.5, 93], [11.25, 11.25, 2.6, 2.6], color="#333333", linewidth=0.8, solid_capstyle="butt")
     arrow((93, 2.6), (93, 14.5))
-    ax.text(50, 13, "$\\hat f$", fontsize=style.points(6.5), ha="center", va="center")
+    ax.text(50, 13, "$\\hat f$", fontsize=style.points(6.5), ha="center", va="center", parse_math=True)

@@ -43,6 +43,7 @@ RC = {
     "savefig.facecolor": "white",
     "pdf.fonttype": 42,  # TrueType, embedded: text in the PDF stays text
     "svg.hashsalt": "contrastive-context",
+    "text.parse_math": False,  # a $ in a title is a $; formulas of ours ask for it
 }
 _FONT_SIZES = [name for name, value in RC.items() if name.endswith("size") and name.split(".")[1] != "major"]
 MUTED = "#555555"
@@ -55,6 +56,8 @@ PAGE_HEIGHT = 9.0
 _LEFT, _RIGHT = 0.62, 0.1
 _ROW_HEADER, _PANEL_TITLE, _ROW_FOOTER, _LEGEND_LINE, _NOTE_LINE = 0.17, 0.17, 0.46, 0.17, 0.13
 _DENSE_FOOTER = 0.07
+_TITLE_LETTER = 0.055
+LONGEST_LABEL = 48  # characters; fills the legend of the narrowest page
 #: Marks the texts at the top of a panel that no point may lie under.
 REMARK = "remark"
 _REMARK_LINE = 0.09
@@ -174,7 +177,10 @@ _SPARE = [
 
 
 def marks(strategies: Sequence[str], settings: FigureSettings) -> dict[str, Mark]:
-    """Return how each strategy is drawn: its kind's mark if it is the first of its kind, else a spare one."""
+    """Return how each strategy is drawn: its kind's mark if it is the first of its kind, else a spare one.
+
+    A long title is clipped.
+    """
     kinds = {entry.name: entry.kind for entry in settings.strategies}
     titles = {entry.name: entry.title for entry in settings.strategies if entry.title != entry.name}
     result: dict[str, Mark] = {}
@@ -190,7 +196,7 @@ def marks(strategies: Sequence[str], settings: FigureSettings) -> dict[str, Mark
             color, marker = _SPARE[spare % len(_SPARE)]
             spare += 1
             mark, label = Mark(name, color, marker, (0, (1, 1))), titles.get(name) or name
-        result[name] = Mark(label, mark.color, mark.marker, mark.line)
+        result[name] = Mark(clipped(label, LONGEST_LABEL), mark.color, mark.marker, mark.line)
     return result
 
 
@@ -299,6 +305,7 @@ class Grid:
                 x = points(_LEFT) + column * (self.panel_width + gap)
                 ax = self.figure.add_axes((x / width, y / height, self.panel_width / width, panel / height))
                 # Titles that are not drawn still say, to readers of the figure object, what the panel is.
+                title = clipped(title, int((self.panel_width + gap) / points(_TITLE_LETTER)))
                 ax.set_title(title, pad=2.5, fontsize=points(7), visible=titled)
                 # Labels at one place whatever the width of the tick labels.
                 ax.yaxis.set_label_coords(-0.4 / self.panel_width, 0.5)
@@ -377,8 +384,9 @@ def _width(columns: int) -> float:
 
 
 def _header_lines(row: Row, width: float) -> list[str]:
-    """Break a row's header at the width of its page, in inches."""
-    return textwrap.wrap(row.header, int(width / points(0.067)))
+    """Break a row's header, clipped to three lines, at the width of its page, in inches."""
+    line = int(width / points(0.067))
+    return textwrap.wrap(clipped(row.header, 3 * line), line)
 
 
 def _has_titles(rows: Sequence[Row], place: int, dense: bool) -> bool:
@@ -436,6 +444,14 @@ def remark(ax: "Any", counts: Sequence[int], missing: Sequence[str], x: float = 
         words += textwrap.wrap(line, max(12, int(room / points(0.047))))
     ax.text(x, 0.99, "\n".join(words), transform=ax.transAxes, ha=side, va="top", fontsize=points(5.8), color=MUTED,
             linespacing=1.1, gid=REMARK)  # fmt: skip
+
+
+def clipped(text: str, most: int) -> str:
+    """Return a text of at most ``most`` characters; of a longer one start and end, which tells what panels differ in."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
 
 
 def shortened(names: Sequence[str], most: int = 3) -> str:
