@@ -185,7 +185,7 @@ EDITS: list[tuple[str, object, str | None]] = [
     ("tasks/lexicon/evaluation/max_agreement", 0.8, "contexts/lexicon/eval.parquet contexts/lexicon/probes.parquet"),
     *((f"tasks/lexicon/probes/{key}", value, "contexts/lexicon/probes.parquet") for key, value in
       {"seed": 9, "targets": 9, "anchors": "quoted_values", "source_nonces": ["a", "b"],
-       "label_nonces": ["a", "b"]}.items()),
+       "label_nonces": ["a", "b"], "secondary": True}.items()),
     ("tasks/lexicon/probes/measures", ["likelihood"], "probes/lexicon/*"),
     # Models.
     *((f"models/{model}/{key}", value, MODEL_HEADS[what](model)) for model, what, leaves in MODELS

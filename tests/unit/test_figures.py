@@ -9,7 +9,7 @@ from contrastive_context.cli import load_settings
 from contrastive_context.config.stages import Stages
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.study import load_study
-from contrastive_context.evaluation import tables
+from contrastive_context.evaluation import latex, tables
 from contrastive_context.figures import ablations, probes, similarity_grid, style, summary
 from synthetic_results import scores_frame, write_probes
 
@@ -137,6 +137,13 @@ def test_probes_start_at_the_base(probe_table):
     assert len(figure.axes) == 4
     base = one[(one["strategy"] == "base") & (one["metric"] == "generation")].set_index("probe")["value"]
     assert base["iwl"] in _drawn(figure)
+
+
+def test_secondary_probes_are_in_the_tables_and_not_drawn(probe_table):
+    more = probe_table[probe_table["probe"] == "icl"].assign(probe="override")
+    table = pd.concat([probe_table, more], ignore_index=True)
+    assert "override" not in set(probes.select(table, SETTINGS)["probe"])
+    assert "Override (secondary)" in latex.probes(table, SETTINGS)
 
 
 def test_nothing_measured_is_said_in_words(probe_table, score_table):

@@ -30,7 +30,9 @@ def prompts():
         words[rng.integers(6)] = f"s{rng.integers(VOCABULARY):02d}"
         arrivals.append(" ".join(words))
     arrivals = [source for source in dict.fromkeys(arrivals) if source not in sources]
-    probes = TaskProbes(targets=120, anchors="positional_words", source_nonces=NONCES[:3], label_nonces=NONCES[3:])
+    probes = TaskProbes(
+        targets=120, secondary=True, anchors="positional_words", source_nonces=NONCES[:3], label_nonces=NONCES[3:]
+    )
     settings = Settings(
         task="lex", test_set="in_domain", k=4, agreement="token_accuracy", probes=probes, buckets=EDGES,
         max_agreement=0.9,
@@ -83,6 +85,7 @@ def test_always_gold(prompts, scores):
         assert found[probe, "generation"] == 0 == found[probe, "likelihood"]
     assert found["copy", "generation"] == pytest.approx(0, abs=0.05)
     assert found["copy", "likelihood"] == 0
+    assert found["icl_gain", "generation"] == 0 == found["icl_gain", "likelihood"]
 
 
 def test_copies_the_first_shown_label(prompts, scores):
@@ -122,11 +125,32 @@ def test_uses_the_most_similar_example_above_a_threshold(scores):
         assert found[probe, "likelihood"] > 0.85 * CONFIDENCE
     assert found["copy", "generation"] == pytest.approx(0, abs=0.05)
     assert found["copy", "likelihood"] == 0
+    assert found["icl_gain", "generation"] == 0  # the weights know gold
+    assert found["override", "generation"] == pytest.approx(1, abs=0.02)  # but the example is believed
+    assert found["override", "likelihood"] > 0.85 * CONFIDENCE
+
+
+def test_knows_only_what_the_most_similar_example_shows(scores):
+    def rule(shown, query):
+        source, target = max(shown, key=lambda pair: sum(a == b for a, b in zip(pair[0], query, strict=True)))
+        return [label if word == asked else NONCES[0] for word, label, asked in zip(source, target, query, strict=True)]
+
+    found = scores(rule)
+    assert found["icl_gain", "generation"] > 0.5 and found["icl_gain", "likelihood"] > 0.5
+    assert found["override", "generation"] > 0.95
+
+
+def test_uses_its_weights_alone(scores):
+    found = scores(lambda shown, query: from_weights(query))
+    assert found["iwl", "generation"] == 1
+    for probe in ("icl_gain", "override"):
+        assert found[probe, "generation"] == pytest.approx(0, abs=1e-12)
+        assert found[probe, "likelihood"] == pytest.approx(0, abs=1e-6)
 
 
 def test_ignores_everything(scores):
     found = scores(lambda shown, query: ["t00"] * 6)
-    for probe in ("icl", "icl_valid"):
+    for probe in ("icl", "icl_valid", "icl_gain", "override"):
         assert found[probe, "generation"] == pytest.approx(0, abs=1e-12)
         assert found[probe, "likelihood"] == pytest.approx(0, abs=1e-6)
     assert found["iwl", "generation"] < 0.2

@@ -106,6 +106,34 @@ def test_matched_labels_were_not_shown_even_where_labels_repeat():
         assert len(row.matched_labels) == 3 and not set(row.example_targets) & set(row.matched_labels)
 
 
+def test_secondary_prompts_edit_one_label_and_no_source():
+    test, arrivals = corpora(5)
+    plain, with_more = (freeze_probes(test, arrivals, config(secondary=on))[0].to_pandas() for on in (False, True))
+    more = with_more["role"].isin(["relevant", "override"])
+    assert with_more[~more].reset_index(drop=True).equals(plain)
+    assert more.sum() == 2 * plain["role"].eq("icl_relevant").sum() > 0
+    prompts = with_more.set_index(["item", "role"])
+
+    def pairs(item, role):
+        row = prompts.loc[item, role]
+        return list(zip(row["example_sources"], row["example_targets"], strict=True))
+
+    for item in with_more.loc[more, "item"].unique():
+        without, plain_row, edited = (prompts.loc[item, role] for role in ("irrelevant", "relevant", "override"))
+        assert without["source"] == plain_row["source"] == edited["source"]
+        assert without["gold"] == plain_row["gold"] and plain_row["label"] == edited["label"]
+        assert contains(edited["gold"], edited["label"]) and not contains(plain_row["gold"], edited["label"])
+        replaced = set(pairs(item, "relevant")) - set(pairs(item, "irrelevant"))
+        ((source, target),) = replaced
+        assert token_accuracy(source, without["source"]) >= 0.67 and target == label(source)
+        changed = [(a, b) for a, b in zip(pairs(item, "relevant"), pairs(item, "override"), strict=True) if a != b]
+        (((before, _), (after, edited_target)),) = changed
+        assert before == after == source
+        assert token_accuracy(edited_target, target) == pytest.approx(5 / 6) and contains(
+            edited_target, edited["label"]
+        )
+
+
 def test_frozen_files_are_identical(tmp_path):
     for name in ("a", "b"):
         test, arrivals = corpora(7)

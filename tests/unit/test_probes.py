@@ -42,6 +42,8 @@ def frame() -> pd.DataFrame:
             row("icl_control", "a nonce c d", "nonce", ["h nonce h h", "k k k k"]),
             row("icl_valid_relevant", "a v c d", "v", ["e v f g", "k k k k"]),
             row("icl_valid_control", "a v c d", "v", ["h v h h", "k k k k"]),
+            row("relevant", "a b c d", "v", ["e b f g", "k k k k"]),
+            row("override", "a v c d", "v", ["e v f g", "k k k k"]),
         ]
     )
 
@@ -76,6 +78,11 @@ class TestGeneration:
         scores = self.score(icl_relevant="a nonce c d", icl_control="a b c d", icl_valid_relevant="a, v; c d")
         assert scores["icl"] == scores["icl_valid"] == 1
 
+    def test_gain_and_override(self):
+        scores = self.score(irrelevant="a b z z", relevant="a b c z", override="a v c d")
+        assert scores["icl_gain"] == 0.25 and scores["override"] == 1
+        assert self.score(relevant="a v c d", override="a v c d")["override"] == 0
+
     def test_copying_less_than_chance_is_negative(self):
         assert self.score(irrelevant="z z z z")["copy"] == -1
         assert self.score(icl_control="nonce")["icl"] == -1
@@ -90,9 +97,14 @@ def test_likelihood_formulas():
         ("icl_control", "a nonce c d", "nonce"): -4.0,
         ("icl_valid_relevant", "a v c d", "v"): -1.5,
         ("icl_valid_control", "a v c d", "v"): -1.0,
+        ("relevant", "a b c d", None): -0.25,
+        ("override", "a v c d", "v"): -0.5,
+        ("relevant", "a v c d", "v"): -3.0,
     }
     records = likelihood_values(rows(), lambda wanted: np.array([table[w.row.role, w.text, w.part] for w in wanted]))
-    assert values(records) == {"iwl": -1.0, "copy": 3.0, "icl": 3.5, "icl_valid": -0.5}
+    assert values(records) == {
+        "iwl": -1.0, "copy": 3.0, "icl": 3.5, "icl_valid": -0.5, "icl_gain": 0.75, "override": 2.5,
+    }  # fmt: skip
 
 
 class Scripted(torch.nn.Module):
@@ -232,7 +244,9 @@ def test_the_whole_pass():
     )
     assert result.columns.tolist() == ["item", "cluster", "target_id", "probe", "measure", "value"]
     assert sorted(zip(result["probe"], result["measure"], strict=True)) == sorted(
-        (probe, measure) for probe in ("iwl", "icl", "icl_valid", "copy") for measure in ("generation", "likelihood")
+        (probe, measure)
+        for probe in ("iwl", "icl", "icl_valid", "copy", "icl_gain", "override")
+        for measure in ("generation", "likelihood")
     )
     assert result.query("probe == 'iwl' and measure == 'likelihood'")["value"].item() < 0
     small = probe_model(model("llama"), tokenizer("llama"), TEMPLATE, frame(), ["likelihood"], "chrf", batch_tokens=1)

@@ -1,4 +1,5 @@
-"""IWL-, ICL- and Copy-score of a model on frozen probe prompts, by generation and by likelihood."""
+"""IWL-, ICL- and Copy-score of a model on frozen probe prompts, by generation and by likelihood; ICL-gain and Override
+where the prompts have them."""
 
 import re
 import unicodedata
@@ -13,8 +14,12 @@ from contrastive_context.errors import UserError
 from contrastive_context.evaluation import agreement as agreements
 from contrastive_context.models.settings import InferenceSettings
 
-# probe → (role where the span is relevant, role where it is not)
-_CONTRASTS = {"icl": ("icl_relevant", "icl_control"), "icl_valid": ("icl_valid_relevant", "icl_valid_control")}
+# probe → (role of which the context gives the edited label for the query, role of which it doesn't)
+_CONTRASTS = {
+    "icl": ("icl_relevant", "icl_control"),
+    "icl_valid": ("icl_valid_relevant", "icl_valid_control"),
+    "override": ("override", "relevant"),
+}
 COLUMNS = (
     "prompt_id", "item", "role", "target_id", "cluster", "source", "gold", "label", "matched_labels",
     "example_sources", "example_targets",
@@ -44,6 +49,9 @@ def probe_model(
     - iwl: a(output, gold) where every example is irrelevant.
     - icl, icl_valid: 1[label in output] under the relevant context less the same under the control.
     - copy: the best a(output, ·) over the shown targets less the best over as many matched labels not shown.
+    - icl_gain (secondary): a(output, gold) with the relevant example less that with an irrelevant one in its place.
+    - override (secondary): 1[label in output] where the relevant example's label alone is edited, against its source
+      and the weights, less the same where it isn't. A copier of the relevant example scores as well as a reader.
 
     The likelihood versions are log-probabilities per token (natural logarithm):
 
@@ -54,6 +62,7 @@ def probe_model(
       the context exactly 0. What can't be told from use is a copier that goes on with the example whose label began
       like gold; the generation version is the check on it.
     - copy: of the most similar shown target, end token included, where it is shown less where it is not.
+    - icl_gain: of gold, end token included, with the relevant example less without. override: as icl.
 
     Args:
         model: a causal language model of transformers, on its device.
@@ -98,7 +107,7 @@ def check_rows(rows: Iterable[Any]) -> None:
         UserError: one is missing.
     """
     found = {(row.item, row.role) for row in rows}
-    needs = {"irrelevant": "other_irrelevant", **dict(_CONTRASTS.values())}
+    needs = {"irrelevant": "other_irrelevant", "relevant": "irrelevant", **dict(_CONTRASTS.values())}
     for item, role in sorted(found):
         other = needs.get(role)
         if other and (item, other) not in found:
@@ -116,6 +125,10 @@ def generation_values(rows: Sequence[Any], outputs: dict[str, str], agree: Calla
             shown = max(agree(output, text) for text in row.example_targets)
             not_shown = max(agree(output, text) for text in row.matched_labels)
             records.append((row, "copy", "generation", shown - not_shown))
+        if row.role == "relevant":
+            without = outputs[by_role[row.item, "irrelevant"].prompt_id]
+            gain = agree(outputs[row.prompt_id], row.gold) - agree(without, row.gold)
+            records.append((row, "icl_gain", "generation", gain))
         for probe, (relevant, control) in _CONTRASTS.items():
             if row.role == relevant:
                 other = by_role[row.item, control]
@@ -150,6 +163,9 @@ def likelihood_values(
             wanted.append((row, "iwl", Completion(row, row.gold), None))
             other = by_role[row.item, "other_irrelevant"]
             wanted.append((row, "copy", Completion(row, row.label), Completion(other, row.label)))
+        if row.role == "relevant":
+            without = by_role[row.item, "irrelevant"]
+            wanted.append((row, "icl_gain", Completion(row, row.gold), Completion(without, row.gold)))
         for probe, (relevant, control) in _CONTRASTS.items():
             if row.role == relevant:
                 other = by_role[row.item, control]

@@ -57,6 +57,7 @@ class TaskProbes(Model):
     seed: int = 0
     targets: int = Field(200, ge=1)
     measures: list[ProbeMeasure] = Field(["generation", "likelihood"], min_length=1)
+    secondary: bool = Field(False, description="Override and ICL-gain as well: two prompts more per item")
     anchors: Literal["positional_words", "sentence_label", "quoted_values", "shared_words"] = Field(
         description="how a span of the source is tied to the span of the target that it explains"
     )

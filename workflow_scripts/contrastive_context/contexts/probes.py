@@ -1,6 +1,6 @@
 """Frozen probe prompts: does a model use its weights, a relevant example, or whatever label it is shown?
 
-Per item up to six prompts (roles) with the same k slots:
+Per item up to eight prompts (roles) with the same k slots:
 
 - ``irrelevant`` and ``other_irrelevant``: two disjoint sets of random arrivals from the lowest bucket, no label of one
   in the other. IWL is read off the first; for Copy the labels of the other set are the labels that were not shown. All
@@ -10,6 +10,11 @@ Per item up to six prompts (roles) with the same k slots:
   the same source nonce in both, its target span the label nonce in the example's label and in gold.
 - ``icl_control``: in that slot an irrelevant arrival instead, which ties the same label nonce to another source nonce.
 - ``icl_valid_relevant`` and ``icl_valid_control``: the same with a valid span of the task in place of the label nonce.
+
+For the secondary probes, where they are asked for, no source is edited:
+
+- ``relevant``: the relevant example as it is, in that slot. But for it the context is ``irrelevant``'s: ICL-gain.
+- ``override``: the same with the valid span in the example's label, which then contradicts what its source says.
 """
 
 import logging
@@ -157,6 +162,8 @@ def freeze_probes(test: Examples, arrivals: Examples, settings: Settings) -> tup
         prompts = _irrelevant_prompts(irrelevant[row], test, row, arrivals)
         if row in icl:
             prompts += _icl_prompts(icl[row], test, row, arrivals)
+            if probes.secondary:
+                prompts += _secondary_prompts(icl[row], test, row, arrivals)
         for prompt in prompts:
             examples = prompt.pop("examples")
             records.append(
@@ -283,6 +290,20 @@ def _icl_prompts(parts: _Icl, test: Examples, row: int, arrivals: Examples) -> l
             {**common, "role": f"{name}_control", "examples": [control, *fillers]},
         ]
     return prompts
+
+
+def _secondary_prompts(parts: _Icl, test: Examples, row: int, arrivals: Examples) -> list[dict[str, Any]]:
+    fillers = [(arrivals.sources[i], arrivals.targets[i]) for i in parts.fillers]
+    source, label, gold = arrivals.sources[parts.relevant], arrivals.targets[parts.relevant], test.targets[row]
+    common = {"source": test.sources[row], "label": parts.substitute, "matched_labels": []}
+    edited, edited_gold = (
+        replace(text, anchor.target, parts.substitute)
+        for text, anchor in ((label, parts.relevant_anchor), (gold, parts.anchor))
+    )
+    return [
+        {**common, "role": "relevant", "gold": gold, "examples": [(source, label), *fillers]},
+        {**common, "role": "override", "gold": edited_gold, "examples": [(source, edited), *fillers]},
+    ]
 
 
 def _schema(cluster: pa.DataType) -> pa.Schema:

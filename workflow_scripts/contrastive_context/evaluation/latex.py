@@ -15,7 +15,8 @@ from contrastive_context.figures.style import FigureSettings, headline_seed, ord
 
 HEADER = "% needs \\usepackage{booktabs}\n"
 COMPOSITIONS = {"zero_context": "zero-shot", "one_graded": "one graded", "top_k": "k nearest"}
-PROBES = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid label)", "copy": "Copy"}
+PROBES = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid label)", "copy": "Copy",
+          "icl_gain": "ICL-gain (secondary)", "override": "Override (secondary)"}  # fmt: skip
 _SPECIAL = str.maketrans(
     {
         "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

@@ -18,7 +18,7 @@ _SHORT = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid)", "copy": "Copy"
 
 
 def select(probes: "Any", settings: FigureSettings, measure: str = "generation") -> "Any":
-    """Return the cells that :func:`draw` draws: the table's rows of one measure, without ablations.
+    """Return the cells that :func:`draw` draws: the table's rows of one measure, no ablations or secondary probes.
 
     Over all training runs where there are several, and each run's own (``seeds`` 1, drawn as small points). Of a
     strategy that should be there and isn't, one row per probe has value NA and ``missing`` says why.
@@ -35,7 +35,8 @@ def select(probes: "Any", settings: FigureSettings, measure: str = "generation")
     if not len(probes):
         return probes
     ablations = set(settings.ablations())
-    probes = probes.loc[(probes["metric"] == measure) & probes["value"].notna() & ~probes["strategy"].isin(ablations)]
+    wanted = (probes["metric"] == measure) & probes["probe"].isin(PROBES) & ~probes["strategy"].isin(ablations)
+    probes = probes.loc[wanted & probes["value"].notna()]
     rows = []
     for (task, probe), here in probes.groupby(["task", "probe"], sort=False):
         for model, names in strategies_by_model(probes, task, settings).items():

@@ -125,7 +125,8 @@ _FIGURES = {
 }
 _CAPTIONS = Path(__file__).with_name("captions")
 _KINDS = dict(zip(VERDICTS, ("yes", "small", "no", "open"), strict=True))
-_PROBES = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid label)", "copy": "Copy"}
+_PROBES = {"iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid label)", "copy": "Copy",
+           "icl_gain": "ICL-gain (secondary)", "override": "Override (secondary)"}  # fmt: skip
 _COMPOSITIONS = {"one_graded": "one graded", "top_k": "k nearest", "zero_context": "zero-shot", "none": ""}
 _SERIES = {
     ALL_TARGETS: "all targets, each in the buckets that it fills; zero-shot: the same targets",

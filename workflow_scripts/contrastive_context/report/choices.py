@@ -23,8 +23,10 @@ CHOICES: tuple[tuple[str, str], ...] = (
         "Probe formulas",
         "IWL: agreement with gold when every example is irrelevant. ICL: how much more often an edited label appears "
         "in the output when the relevant example carries it than when an irrelevant one does. Copy: agreement with "
-        "shown labels minus agreement with matched labels that were not shown. By likelihood, ICL is the "
-        "log-probability of the edited label's tokens alone, gold before them given.",
+        "shown labels minus agreement with matched labels that were not shown; which are shown, chance decides. By "
+        "likelihood, ICL is the log-probability of the edited label's tokens alone, gold before them given. Secondary, "
+        "where asked for: Override, how much more often the output has a label edited in the relevant example alone "
+        "than where it isn't edited; ICL-gain, agreement with gold with the relevant example less without.",
     ),
     (
         "Control of the ICL-score",
