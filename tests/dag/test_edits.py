@@ -14,8 +14,10 @@ from kept_results import CONFIGURATION, copy_checkout, dry_run, make_results
 from pydantic import BaseModel
 from snakemake.utils import update_config
 
+from contrastive_context.config.stages import Stages
 from contrastive_context.config.study import Study, load_study
 from contrastive_context.reruns.planning import Job
+from contrastive_context.reruns.progress import ANSWERS, OUT_OF_DATE, PROBES, unfinished
 
 RESULTS = "results/wide/"
 
@@ -79,6 +81,32 @@ def test_an_edit_reruns_what_depends_on_it(made, path, value, heads):
     assert sorted(expected - found) == [], "these should rerun"
 
 
+#: One edit per stage: what each reruns must be out of date in a report on what is finished.
+STALE = (
+    "title", "tasks/lexicon/corpus/seed", "encoders/bm25/k1", "paraphrasers/gemini/model", "strategies/contrastive/p",
+    "buckets/high", "models/tiny-neox/steps", "finetuning/tiny/learning_rate", "generation/threads",
+    "tasks/lexicon/probes/seed",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "heads"), [pytest.param(*row, id=row[0]) for row in EDITS if row[0] in STALE]
+)
+def test_a_report_on_what_is_finished_leaves_out_what_an_edit_would_rerun(
+    made, config, monkeypatch, path, value, heads
+):
+    folder, jobs = made
+    monkeypatch.chdir(folder)
+    update_config(config := copy.deepcopy(config), nested(path, value))
+    stages = Stages(load_study(config), "workflow_scripts", ".snakemake/code_versions.json")
+    gaps = list(unfinished(stages, RESULTS))
+    assert {gap.reason for gap in gaps} <= {OUT_OF_DATE}
+    places = {ANSWERS: "predictions/{}/{}/{}.jsonl", PROBES: "probes/{}/{}/{}.parquet"}
+    found = {places[gap.what].format(gap.task, gap.model, gap.system) for gap in gaps}
+    of_models = {label(job) for job in jobs if job.rule in ("generate", "run_probes")}
+    assert found == and_after(f"{heads} report.html", jobs) & of_models
+
+
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
@@ -125,12 +153,31 @@ def test_every_leaf_is_in_the_table_or_says_why_not(config):
     assert sorted(ELSEWHERE.keys() & covered) == [] and sorted(ELSEWHERE.keys() - every) == []
 
 
-def test_nothing_to_do_without_an_edit_nor_after_touching_files(made):
+def test_nothing_to_do_without_an_edit_nor_after_touching_every_file(made):
     folder, _ = made
-    for path in (folder / "results").rglob("*.parquet"):
-        path.touch()
-    (folder / "own.tsv").touch()
+    for path in folder.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts:
+            path.touch()
     assert labels(rerun(folder, {})) == set()
+
+
+def reordered(value: Any) -> Any:
+    """Mappings with their keys in reverse order; lists stay, whose order may mean something."""
+    if isinstance(value, dict):
+        return {key: reordered(value[key]) for key in reversed(value)}
+    return [reordered(item) for item in value] if isinstance(value, list) else value
+
+
+def test_the_order_of_keys_reruns_nothing(made):
+    folder, _ = made
+    before = {folder / name: (folder / name).read_text() for name in CONFIGURATION}
+    try:
+        for path, text in before.items():
+            path.write_text(yaml.safe_dump(reordered(yaml.safe_load(text)), sort_keys=False))
+        assert labels(rerun(folder, {})) == set()
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
 
 
 def swapped(config: dict[str, Any]) -> dict[str, Any]:

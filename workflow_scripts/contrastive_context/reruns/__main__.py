@@ -34,9 +34,10 @@ def main() -> None:
 
 def _plan(_: argparse.Namespace, options: list[str]) -> int:
     from contrastive_context.reruns import planning
+    from contrastive_context.reruns.sidecars import all_sidecars
 
     jobs = planning.parse_dry_run(planning.dry_run(options))
-    stages = planning.plan(jobs, planning.all_sidecars(_RESULTS))
+    stages = planning.plan(jobs, all_sidecars(_RESULTS))
     if not stages:
         print("nothing to be done")
         return 0
@@ -71,7 +72,7 @@ def _verify(arguments: argparse.Namespace, _: list[str]) -> int:
 def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
     from contrastive_context.code_version import CodeVersions
     from contrastive_context.reruns.acceptance import accept
-    from contrastive_context.reruns.planning import all_sidecars
+    from contrastive_context.reruns.sidecars import all_sidecars
 
     scripts = Path("workflow_scripts")
     if not (scripts / f"{arguments.step}.py").is_file():

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from contrastive_context.config.base import canonical_json
 from contrastive_context.errors import UserError
-from contrastive_context.reruns.sidecars import SUFFIX, Sidecar, files_of, read_sidecar
+from contrastive_context.reruns.sidecars import Sidecar
 from contrastive_context.reruns.tokens import count
 
 _LINE = re.compile(r"    (input|output|reason): (.*)")
@@ -192,11 +192,6 @@ def _mean(values: list[float]) -> float | None:
 
 def _total(values: list[float | None]) -> int | None:
     return None if None in values else round(sum(values))
-
-
-def all_sidecars(results: Path) -> list[Sidecar]:
-    """Return the sidecars of all runs below a folder."""
-    return [read_sidecar(path) for path in files_of(results) if path.name.endswith(SUFFIX)]
 
 
 def _shown(value: Any) -> str:

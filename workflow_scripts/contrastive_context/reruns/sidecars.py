@@ -67,6 +67,15 @@ def read_sidecar(path: Path) -> Sidecar:
     return sidecar
 
 
+def all_sidecars(results: Path) -> list[Sidecar]:
+    """Return the sidecars of all runs below a folder.
+
+    Raises:
+        UserError: one can't be read.
+    """
+    return [read_sidecar(path) for path in files_of(results) if path.name.endswith(SUFFIX)]
+
+
 def altered(sidecar: Sidecar) -> list[str]:
     """Return the outputs that exist and are not as the step left them."""
     return [
