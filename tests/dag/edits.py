@@ -10,6 +10,8 @@ DRAWN = "figures/fig[1345]* tables/*.tex tables/missing.parquet"
 MINIMAL = "tables/minimal_model.parquet"
 #: Names what was downloaded: it changes with the list of downloads.
 LOCK = " hub.lock.yaml"
+#: Training contexts with examples: zero's are empty, however many or which ones others show.
+SHOWN = "contexts/lexicon/train/[!z]*"
 DOWNLOADS = ("package", "in_domain/package", "in_domain", "out_of_domain/package", "train/data")
 
 
@@ -44,6 +46,12 @@ CORPUS = [
     ("en-de", {"seed": 9, "max_rejected": 0.02, "train/data": "opus-en-lt", "train/split": "held",
                "train/source": "translation.de", "train/target": "translation.en", "train/document": "id",
                "train/drop": {"bad": True}, "train/part": [0, 0.7], "train/limit": 900, "train/domain": "subtitles"}),
+    ("sql", {"seed": 9, "databases": 6, "rows": 20, "per_template": 6, "query_limits/seconds": 9.0,
+             "query_limits/memory_mb": 99, "query_limits/rows": 99, "schema_text/characters": 900}),
+    ("bird", {"seed": 9, "train/files": "own.tsv", "train/databases": "others", "columns/question": "asked",
+              "columns/query": "query", "columns/database": "schema", "columns/evidence": "evidence",
+              "columns/id": "question_id", "max_rejected": 0.02, "max_line_bytes": 900}),
+    ("mtop", {"seed": 9, "path": "own.tsv", "language": "de", "dev": 0.03, "max_rejected": 0.02, "max_line_bytes": 900}),
 ]  # fmt: skip
 
 MODELS = [
@@ -128,7 +136,7 @@ EDITS: list[tuple[str, object, str | None]] = [
     *((f"datasets/opus-en-de/{key}", "x", "") for key in ("licence", "contents")),
     *((f"tasks/{task}/corpus/{key}", value, f"corpus/{task}/*{LOCK if key in DOWNLOADS else ''}")
       for task, leaves in CORPUS for key, value in leaves.items()),
-    *((f"tasks/own/corpus/{key}", "x", "") for key in ("licence", "origin")),
+    *((f"tasks/{task}/corpus/{key}", "x", "") for task in ("own", "bird", "mtop") for key in ("licence", "origin")),
     # Similarity.
     *((f"encoders/bm25/{key}", 0.5, "encoders/bm25.json embeddings/own/* embeddings/parted/* paraphrases/own/*")
       for key in ("k1", "b")),
@@ -170,9 +178,10 @@ EDITS: list[tuple[str, object, str | None]] = [
     ("strategies/contrastive-no-high/ablation/value", "highest", DRAWN),
     # Tasks.
     ("tasks/lexicon/title", "Words", DRAWN),
-    ("tasks/lexicon/k", 3, "contexts/lexicon/* neighbours/lexicon/* finetune/lexicon/*/zero-token-matched-*"),
-    ("tasks/lexicon/draws", 2, "contexts/lexicon/train/*"),
-    ("tasks/lexicon/context_seed", 9, "contexts/lexicon/train/*"),
+    ("tasks/lexicon/k", 3, f"contexts/lexicon/eval.parquet contexts/lexicon/probes.parquet {SHOWN} "
+     "neighbours/lexicon/* finetune/lexicon/*/zero-token-matched-*"),
+    ("tasks/lexicon/draws", 2, SHOWN),
+    ("tasks/lexicon/context_seed", 9, SHOWN),
     *((f"tasks/own/template/{key}", value, uses("own")) for key, value in PROMPT.items()),
     ("tasks/own/template/stop", ";", f"corpus/own/* {uses('own')}"),
     ("tasks/software-de/test_sets", ["out_of_domain"], "corpus/software-de/* contexts/software-de/probes.parquet"),
@@ -238,15 +247,3 @@ ELSEWHERE = {
     "MetricEncoder.folder": "instead of hub, which has a row; can't change alone",
     "TaskEvaluation.paraphraser": "test_what_trains_after_an_edit_of_the_structure",
 }
-
-#: Corpora of questions on databases and of MTOP: wide.yaml has no entry of these kinds yet.
-NOT_YET = {
-    "GeneratedSqlCorpus": ["databases", "per_template", "rows", "seed"],
-    "Limits": ["memory_mb", "rows", "seconds"],
-    "MtopCorpus": ["dev", "language", "licence", "max_rejected", "origin", "path", "seed"],
-    "QuestionColumns": ["database", "evidence", "id", "query", "question"],
-    "Questions": ["databases", "files"],
-    "SchemaText": ["characters"],
-    "TextToSqlCorpus": ["licence", "max_line_bytes", "max_rejected", "origin", "seed"],
-}
-ELSEWHERE |= {f"{model}.{name}": "no entry of the kind in wide.yaml" for model in NOT_YET for name in NOT_YET[model]}

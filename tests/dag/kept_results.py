@@ -19,7 +19,7 @@ from contrastive_context.reruns.sidecars import SUFFIX
 OVERLAYS = [f"envs/overlays/{name}.yaml" for name in ("quickstart", "laptop-study", "translation")]
 CONFIGURATION = ["config.yaml", *OVERLAYS, "wide.yaml"]
 TRIGGERS = ["--rerun-triggers", "mtime", "params", "input", "--max-checksum-file-size", "1073741824"]
-OWN_FILES = ("own.tsv", "a.tsv", "b.tsv", "c.tsv", "d.tsv")
+OWN_FILES = ("own.tsv", "a.tsv", "b.tsv", "c.tsv", "d.tsv", "questions.json", "mtop.zip")
 
 
 def copy_checkout(repository: Path, folder: Path) -> Path:

@@ -131,16 +131,18 @@ class Stages:
         leaves = chosen.model_dump(mode="json", include={"kind", "p", "epsilon", "without", "augmentation"})
         # Only this task's paraphraser: adding one for another task changes nothing here.
         leaves["paraphrasers"] = {name: value for name, value in chosen.paraphrasers.items() if name == task}
+        drawn = {"k": chosen.k or entry.k, "draws": entry.draws, "seed": entry.context_seed}
+        if chosen.kind == "zero" and not chosen.augmentation:
+            # Nothing is drawn; one empty context per target serves every epoch.
+            drawn = {"k": 1, "draws": 1, "seed": 0}
         return self._settings(
             "sample_train_contexts",
             task=task,
             strategy_name=strategy,
             strategy=leaves,
-            k=chosen.k or entry.k,
+            **drawn,
             # Where buckets are removed the nearest neighbour left may stand far down.
             neighbours=entry.index.neighbours if chosen.without else None,
-            draws=entry.draws,
-            seed=entry.context_seed,
             # Other edges of the evaluation train nothing again: the table's own column keeps the paper's.
             buckets=self.study.buckets if chosen.without else Study.model_fields["buckets"].default,
         )
