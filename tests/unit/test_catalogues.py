@@ -73,12 +73,13 @@ def test_home_assistant_malformed_entries(tmp_path):
             "e/de": b"[" * 100_000,
         },
     )
-    assert rows_of(reading) == [("Shalom", "שלום עולם"), ("Long", LONG.strip()), ("With BOM", "Mit BOM")]
+    assert rows_of(reading) == [("Shalom", "שלום עולם"), ("With BOM", "Mit BOM")]
     folder = "homeassistant/components/{}/translations/de.json".format
     assert places(reading) == {
         (folder("a"), "empty", "empty target"),
         (folder("a"), "nul", "NUL character in source"),
         (folder("a"), "number", "no text but a number, list or object as target"),
+        (folder("a"), "long", "line too long"),
         (folder("a"), "null", "empty target"),
         (folder("c"), "2", "file that is not JSON"),
         (folder("d"), "3", "file that is not UTF-8"),
@@ -120,11 +121,12 @@ def test_chromium_malformed_entries(tmp_path):
         7: "falsch \ufffd".encode(), 8: "\u202egedreht".encode(),
     }  # fmt: skip
     reading = read_chromium(tmp_path, english, german)
-    assert rows_of(reading) == [("Text", "שלום"), ("Text", "Mit BOM"), ("Text", LONG.strip())]
+    assert rows_of(reading) == [("Text", "שלום"), ("Text", "Mit BOM")]
     assert places(reading) == {
         (f"{LOCALES}/de.pak", "1", "empty target"),
         (f"{LOCALES}/de.pak", "2", "NUL character in target"),
         (f"{LOCALES}/de.pak", "3", "broken UTF-8 in target"),
+        (f"{LOCALES}/de.pak", "6", "line too long"),
         (f"{LOCALES}/de.pak", "7", "replacement character (decoded wrongly before) in target"),
         (f"{LOCALES}/de.pak", "8", "direction override in target"),
     }
@@ -204,12 +206,20 @@ def test_gettext_pairs_with_contexts_notes_and_plurals(tmp_path):
 def test_gettext_malformed_messages(tmp_path):
     reading = read_gettext(
         tmp_path,
-        {b"a": b"", b"b": b"\xff", b"c": b"x\0y", b"\xfed": b"d", b"e": "مرحبا".encode(), b"f\r\n": b"\xef\xbb\xbff f"},
+        {
+            b"a": b"",
+            b"b": b"\xff",
+            b"c": b"x\0y",
+            b"\xfed": b"d",
+            b"e": "مرحبا".encode(),
+            b"f\r\n": b"\xef\xbb\xbff f",
+            b"g": LONG.encode(),
+        },
     )
     assert rows_of(reading) == [("e", "مرحبا"), ("f", "f f")]
     assert {(line, reason) for _, line, reason in places(reading)} == {
         ("1", "empty target"), ("2", "broken UTF-8 in target"), ("3", "NUL character in target"),
-        ("6", "broken UTF-8 in source"),
+        ("6", "line too long"), ("7", "broken UTF-8 in source"),
     }  # fmt: skip
 
 
@@ -291,6 +301,21 @@ def test_the_translation_overlay_covers_the_four_pairs(translation_config):
     assert [name for name, task in tasks.items() if "out_of_domain" in task.test_sets] == ["software-de", "software-lt"]
     used = [study.packages[name] for task in tasks.values() for name in task.corpus.packages]
     assert all(package.licence and package.origin and package.contents for package in used)
+
+
+def test_chromium_has_a_task_for_each_of_the_four_pairs(translation_config):
+    entry = translation_config["grid"][0]
+    translation_config["grid"] = [entry | {"task": f"chromium-{language}"} for language in ("de", "lt")]
+    study = load_study(translation_config)  # as a file of one's own adds them
+    tasks = [task for task in study.tasks.values() if task.corpus.kind == "catalogues"]
+    of_chromium = [task for task in tasks if task.corpus.in_domain.format == "chromium"]
+    assert {(task.corpus.language, task.corpus.cleaning.target_script) for task in of_chromium} == {
+        ("de", "Latin"), ("lt", "Latin"), ("hi", "Devanagari"), ("ta", "Tamil"),
+    }  # fmt: skip
+    names = {"de": "German", "lt": "Lithuanian", "hi": "Hindi", "ta": "Tamil"}
+    for task in of_chromium:
+        assert task.test_sets == ["in_domain"] and names[task.corpus.language] in task.title
+        assert names[task.corpus.language] in task.template.instruction + task.template.target_prefix
 
 
 @pytest.mark.parametrize(
