@@ -174,6 +174,46 @@ def test_malformed_rows_are_located(repository, cache):
     assert any(place[1] == "9" for place in places)
 
 
+def test_malformed_texts_in_a_struct_are_located(repository, cache):
+    """OPUS-100's texts stand in a struct column; one of broken UTF-8 ended the step with a traceback."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    bad = {
+        "broken UTF-8": b"\xffkaputt", "NUL character in target": b"a\0b", "empty target": b" \n",
+        "line too long": b"lang " * 200_000,
+        "replacement character (decoded wrongly before) in target": "falsch \ufffd".encode(),
+        "direction override in target": "\u202egedreht".encode(),
+    }  # fmt: skip
+    good = {"\ufeffMit BOM\r\n": "Mit BOM", "שלום עולם": "שלום עולם"}
+    german = [*bad.values(), *(text.encode() for text in good)]
+    english = [sentence(900 + number).encode() for number in range(len(german))]
+    columns = [pa.array(texts, pa.binary()).view(pa.string()) for texts in (german, english)]
+    table = pa.table({"translation": pa.StructArray.from_arrays(columns, ["de", "en"])})
+    for text in (None, b"long " * 600_000):  # a row without texts, and a source of 3 MB
+        values = pa.array([b"Text"], pa.binary()).view(pa.string()), pa.array([text], pa.binary()).view(pa.string())
+        row = pa.table({"translation": pa.StructArray.from_arrays(values, ["de", "en"])})
+        table = pa.concat_tables([table, row])
+    pq.write_table(table, cache.folder / "bad.parquet")
+    splits = {"train": {"train.parquet": (cache.folder / "bad.parquet").read_bytes()}}
+    splits |= {
+        split: {f"{split}.parquet": parquet(opus_frame(first, 40), cache.folder)}
+        for split, first in (("validation", 500), ("test", 600))
+    }
+    cache.add("opus-en-de", "Helsinki-NLP/opus-100", splits)
+    chosen = settings(repository, limits=(None, None), part=(0.0, 1.0))
+    corpus = chosen.corpus.model_copy(
+        update={"max_rejected": 1, "cleaning": None, "arrivals": chosen.corpus.arrivals[1:]}
+    )
+    built = build(chosen.model_copy(update={"corpus": corpus}), {}, cache.records)
+    reasons = [*bad, "empty source", "line too long"]
+    lines = [*range(1, len(bad) + 1), len(german) + 1, len(german) + 2]
+    assert {(row.line, row.reason) for row in built.listed} == {
+        (str(line), reason) for line, reason in zip(lines, reasons, strict=True)
+    }
+    assert set(built.frames["train"]["target"]) == set(good.values())
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

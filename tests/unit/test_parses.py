@@ -116,15 +116,22 @@ def test_malformed_rows_are_counted_and_located(mtop):
         row(302, utterance="Wetter\0?"),
         "one\ttwo",
         row(303, "GET_WEATHER()"),
+        row(305, utterance="Wetter " * 150_000),
+        row(306, " "),
+        row(307, utterance=" "),
+        "",
+        row(308, "[IN:GET_WEATHER [SL:LOCATION " * 5000 + "Wien" + " ] ]" * 5000),
     ]
     path.write_bytes(path.read_bytes() + "\n".join(bad).encode() + b"\n" + row(304).encode()[:30] + b"\xff\n")
     built = build(settings(mtop), {})
     assert built.counts["read"]["dropped"] == {
         "malformed: malformed tree: brackets don't match": 1, "malformed: intent is not the tree's": 1,
-        "malformed: NUL character in source": 1, "malformed: not 8 columns": 1,
+        "malformed: NUL character": 1, "malformed: not 8 columns": 1,
         "malformed: malformed tree: not in decoupled form": 1, "malformed: broken UTF-8": 1,
+        "malformed: line too long": 2, "malformed: malformed tree: no parse": 1, "malformed: empty source": 1,
+        "malformed: blank line": 1,
     }  # fmt: skip
-    assert [(place.file, place.line) for place in built.listed] == [(str(path), str(line)) for line in range(21, 27)]
+    assert [(place.file, place.line) for place in built.listed] == [(str(path), str(line)) for line in range(21, 32)]
     assert len(built.frames["test/in_domain"]) == 20
 
 
@@ -135,6 +142,18 @@ def test_an_answer_nested_deeply_matches_nothing(depth):
     assert tree_match(answer, "[IN:A [SL:B x ] ]") == 0
     with pytest.raises(ParseError, match="nested too deeply"):
         parse(answer)
+
+
+def test_marks_of_order_and_line_ends_are_no_text_and_any_script_is(mtop):
+    path = mtop / "de/test.txt"
+    form = "[IN:GET_WEATHER [SL:LOCATION القاهرة ] ]"
+    rows = [row(400), row(401, form, utterance="الطقس في القاهرة")]
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode() + b"\r\n")
+    found = build(settings(mtop), {}).frames["test/in_domain"]
+    assert dict(zip(found["source"], found["target"], strict=True)) == {
+        "Wetter in Ort400": "[IN:GET_WEATHER [SL:LOCATION Ort400 ] ]", "الطقس في القاهرة": form,
+    }  # fmt: skip
+    assert {json.loads(meta)["id"] for meta in found["meta"]} == {"400", "401"}
 
 
 def test_a_missing_file_is_named(mtop):

@@ -80,6 +80,9 @@ def test_what_is_wrong_with_a_question_is_counted_and_located(tmp_path, database
             108, SQL="WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
         ),
         "empty source": question(109, question=" "),
+        "gold query gives other rows when put on one line": question(
+            111, SQL="SELECT id FROM item -- all of them\nWHERE id > 1"
+        ),
     }
     escape = question(110, "../databases/shop")
     good = [question(number) for number in range(40)]
@@ -96,10 +99,84 @@ def test_what_is_wrong_with_a_question_is_counted_and_located(tmp_path, database
             wanted = bad[place.reason]["question_id"] if place.reason != "unknown database" else None
             block = "".join(lines[int(place.line) - 1 : int(place.line) + 5])
             assert wanted is None or f'"question_id": {wanted}' in block
-    assert built.counts["read"]["noted"] == {"line breaks in it became blanks": 1}
+    assert "noted" not in built.counts["read"]  # white space in a question means nothing
     kept = [*built.frames["arrivals"]["source"], *built.frames["test/in_domain"]["source"]]
     assert sum(source.startswith("What's \"the\" name of 'pen'; DROP TABLE item; --?") for source in kept) == 1
     assert read_tables(databases / "shop/shop.sqlite")
+
+
+def test_queries_of_training_are_run_too_and_changes_of_white_space_are_noted(tmp_path, databases):
+    train = [question(number, "school") for number in range(20)]
+    train[3]["SQL"] = "SELECT nothing"
+    train[5]["SQL"] = "SELECT name\nFROM item  WHERE id = 5 "
+    train[7]["SQL"] = "SELECT 'a  b' FROM item"
+    train[8]["SQL"] += "\n"
+    built = build(settings(tmp_path, databases, train, [question(number) for number in range(40)]), {})
+    assert built.counts["read"]["dropped"] == {
+        "malformed: gold query fails: error": 1, "malformed: gold query gives other rows when put on one line": 1,
+    }  # fmt: skip
+    assert built.counts["read"]["noted"] == {"white space in its query became single blanks": 1}
+    kept = {row.source.split("?")[0]: row.target for row in built.frames["train"].itertuples()}
+    assert len(kept) == 18
+    assert kept["What is number 5"] == "SELECT name FROM item WHERE id = 5"
+    assert "database_hash" not in json.loads(built.frames["train"]["meta"].iloc[0])
+
+
+def with_a_bad_copy(old, new):
+    """Return what writes JSON lines and behind them the first of them once more, changed."""
+    return lambda lines: b"\n".join([*lines, lines[0].replace(old, new)])
+
+
+def as_array(lines):
+    return b"[" + b",\r\n".join(lines) + b"]"
+
+
+LINES = {
+    "a byte order mark": (lambda lines: b"\xef\xbb\xbf" + b"\n".join(lines), None),
+    "CRLF and blank lines": (lambda lines: b"\r\n\r\n".join(lines) + b"\r\n", None),
+    "an array with a byte order mark": (lambda lines: b"\xef\xbb\xbf" + as_array(lines), None),
+    "right-to-left": (lambda lines: b"\n".join(line.replace(b"What", "כמה".encode()) for line in lines), None),
+    "broken UTF-8": (
+        with_a_bad_copy(b"What", b"Wh\xff"),
+        "replacement character (decoded wrongly before) in source",
+    ),
+    "a direction override": (with_a_bad_copy(b"What", "\u202eWhat".encode()), "direction override in source"),
+    "no JSON": (with_a_bad_copy(b'": ', b"torn"), "not JSON"),
+    "no object": (lambda lines: b"\n".join([*lines, b"[1]"]), "no key db_id"),
+    "a number for a query": (
+        with_a_bad_copy(b'"SELECT name FROM item WHERE id = 0"', b"1"),
+        "no text but a number, list or object as target",
+    ),
+    "1 MB": (with_a_bad_copy(b"What", b"What " * 200_000), "line too long"),
+    "1 MB of two-byte letters": (with_a_bad_copy(b"What", "é".encode() * 500_000), "line too long"),
+    "1 MB in an array": (
+        lambda lines: as_array([*lines, lines[0].replace(b"What", b"What " * 200_000)]),
+        "line too long",
+    ),
+}
+
+
+@pytest.mark.parametrize(("write", "reason"), LINES.values(), ids=LINES)
+def test_files_of_questions_as_they_come(tmp_path, databases, write, reason):
+    """In Spider's columns, with evidence; what is not as it should be is rejected with its line."""
+    rows = [
+        {
+            "question": f"What is number {number}?",
+            "query": f"SELECT name FROM item WHERE id = {number}",
+            "db_id": "shop",
+            "evidence": "numbers are ids" if number else "",
+        }
+        for number in range(40)
+    ]
+    train = [question(0, "school") | {"query": "SELECT 1", "evidence": ""}]
+    wanted = settings(tmp_path, databases, train, [], columns={"query": "query", "evidence": "evidence"})
+    (tmp_path / "test.json").write_bytes(write([json.dumps(row).encode() for row in rows]))
+    built = build(wanted, {})
+    kept = [*built.frames["arrivals"]["source"], *built.frames["test/in_domain"]["source"]]
+    assert len(kept) == 40
+    assert sum("? (numbers are ids) | " in source for source in kept) == 39
+    assert [place.reason for place in built.listed] == ([reason] if reason else [])
+    assert built.counts["read"]["dropped"] == ({f"malformed: {reason}": 1} if reason else {})
 
 
 def test_too_many_malformed_rows_stop_the_stage_and_the_message_locates_them(tmp_path, databases):

@@ -21,6 +21,7 @@ class MtopCorpus(Model):
     dev: float = Field(0.02, ge=0, lt=1, description="share of training rows set aside for dev, by cluster")
     cleaning: Cleaning | None = Field(None, description="absent: nothing is dropped for its content")
     max_rejected: float = Field(0.01, ge=0, le=1, description="share of malformed rows above which the stage fails")
+    max_line_bytes: int = Field(100_000, ge=1, description="a longer line is malformed")
     licence: str = Field("CC-BY-SA-4.0", description="for the report")
     origin: str = Field("MTOP (Li et al. 2021)", description="for the report")
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from contrastive_context.config.text import FilesCorpus
 from contrastive_context.corpora.dividing import divide
-from contrastive_context.corpora.reading import Place, Reading
+from contrastive_context.corpora.reading import TOO_LONG, Place, Reading
 from contrastive_context.errors import UserError
 
 _BOM = b"\xef\xbb\xbf"
@@ -50,7 +50,7 @@ def build(settings: FilesCorpus) -> tuple[dict, list[Reading]]:
 
     from contrastive_context.corpora.rows import RAW_COLUMNS
 
-    reading = Reading()
+    reading = Reading(settings.max_line_bytes)
     for split, paths in settings.paths_by_split.items():
         for path in paths:
             _read(settings, path, split, reading)
@@ -118,16 +118,23 @@ def rows(path: Path, kind: str | None, columns: Sequence[str], header: list[str]
         yield from _parquet(path, columns, limit)
         return
     with path.open("rb") as file:
-        start = file.read(len(_BOM))
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise UserError(f"{path}: the file is UTF-16; save it as UTF-8")
-        if start != _BOM:
-            file.seek(0)
-        lines = _lines(file, limit)
-        if kind == "jsonl":
-            yield from _json_lines(lines, columns)
-        else:
-            yield from _table(path, _records(lines, kind == "csv", limit), columns, header)
+        yield from text_rows(file, path, kind, columns, header, limit)
+
+
+def text_rows(
+    file: BinaryIO, path: str | Path, kind: str | None, columns: Sequence[str], header: list[str] | None, limit: int
+) -> Iterator[Row]:
+    """Yield the rows of an opened text file; ``path`` is its name in messages. The rest is as for :func:`rows`."""
+    start = file.read(len(_BOM))
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise UserError(f"{path}: the file is UTF-16; save it as UTF-8")
+    if start != _BOM:
+        file.seek(0)
+    lines = _lines(file, limit)
+    if kind == "jsonl":
+        yield from _json_lines(lines, columns)
+    else:
+        yield from _table(path, _records(lines, kind == "csv", limit), columns, header)
 
 
 class _Line(NamedTuple):
@@ -146,7 +153,7 @@ def _lines(file: BinaryIO, limit: int) -> Iterator[_Line]:
         if len(text) > limit:
             while raw and not raw.endswith(b"\n"):
                 raw = file.readline(_CHUNK)
-            yield _Line(number, "", "line too long", text)
+            yield _Line(number, "", TOO_LONG, text)
             continue
         # Of a bad line the rest is handed on too: it may hold the quote that ends a field.
         readable = text.decode("utf-8", "replace").replace("\0", "\ufffd")
@@ -196,7 +203,7 @@ def _records(lines: Iterator[_Line], quoted: bool, limit: int) -> Iterator[Row]:
             return
         except csv.Error as error:
             # The end of the file within quotes is an error too; then nothing more comes.
-            fault = "broken quotes" if "field larger" not in str(error) else "line too long"
+            fault = "broken quotes" if "field larger" not in str(error) else TOO_LONG
         first = taken[0]
         if bad := next((line for line in taken if line.fault), None):
             yield Row(bad.number, None, bad.fault, bad.raw, len(taken))
@@ -208,7 +215,7 @@ def _records(lines: Iterator[_Line], quoted: bool, limit: int) -> Iterator[Row]:
             yield Row(first.number, dict(enumerate(fields)), lines=len(taken))
 
 
-def _table(path: Path, records: Iterator[Row], columns: Sequence[str], header: list[str] | None) -> Iterator[Row]:
+def _table(path: str | Path, records: Iterator[Row], columns: Sequence[str], header: list[str] | None) -> Iterator[Row]:
     """Name the fields of records by the header."""
     if header is None:
         first = next(records, None)
@@ -228,7 +235,7 @@ def _table(path: Path, records: Iterator[Row], columns: Sequence[str], header: l
             yield Row(row.line, {name: row.values[place] for name, place in places.items()})
 
 
-def _require(path: Path, columns: Sequence[str], known: Sequence[str]) -> None:
+def _require(path: str | Path, columns: Sequence[str], known: Sequence[str]) -> None:
     for name in columns:
         if list(known).count(name) != 1:
             close = difflib.get_close_matches(name, known, n=1)
@@ -310,7 +317,7 @@ def _decoded(number: int, values: dict[str, Any], limit: int) -> Row:
     def decode(value: Any) -> Any:
         if isinstance(value, bytes):
             if len(value) > limit:
-                raise _Malformed("line too long", value)
+                raise _Malformed(TOO_LONG, value)
             try:
                 return value.decode("utf-8")
             except UnicodeDecodeError:

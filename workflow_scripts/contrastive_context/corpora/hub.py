@@ -31,7 +31,7 @@ from contrastive_context.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-_MAX_TEXT = 1 << 20  # bytes
+_MAX_LINE = 1 << 20  # bytes; a line has other columns too, each text has the limit of Reading
 
 
 class _Pair(NamedTuple):
@@ -128,7 +128,7 @@ def _pairs(
         # A malformed row belongs to no part; several splits may read its file, and it counts once.
         first_time = shown not in files_read
         files_read.add(shown)
-        for row in rows(path, DATA_FORMATS[path.suffix], list(dict.fromkeys(columns)), None, _MAX_TEXT):
+        for row in rows(path, DATA_FORMATS[path.suffix], list(dict.fromkeys(columns)), None, _MAX_LINE):
             if row.values is None:
                 if first_time and row.fault != BLANK:
                     reading.reject(Place(shown, str(row.line)), row.fault, row.text, rows=row.lines, split=name)

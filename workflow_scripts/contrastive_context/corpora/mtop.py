@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from contrastive_context.config.parses import MtopCorpus
 from contrastive_context.corpora.dividing import uniform
+from contrastive_context.corpora.files import Row, text_rows
 from contrastive_context.corpora.reading import Place, Reading
 from contrastive_context.corpora.rows import RAW_COLUMNS
 from contrastive_context.downloads.packages import read_member, zip_errors
@@ -25,7 +26,8 @@ from contrastive_context.evaluation.parses import Node, ParseError, parse
 if TYPE_CHECKING:
     import pandas as pd
 
-_COLUMNS = 8
+_COLUMNS = ["id", "intent", "slots", "utterance", "domain", "locale", "form", "tokens"]
+_USED = ["id", "intent", "utterance", "domain", "form"]
 _SPLITS = {"train": "train", "eval": "arrivals", "test": "test.in_domain"}
 
 
@@ -40,11 +42,11 @@ def build(settings: MtopCorpus) -> "tuple[dict[str, pd.DataFrame], list[Reading]
     """
     import pandas as pd
 
-    reading = Reading()
+    reading = Reading(settings.max_line_bytes)
     for name, split in _SPLITS.items():
         with _opened(settings, name) as (place, file):
-            for number, raw in enumerate(file, start=1):
-                _add(reading, Place(place, str(number)), raw, split)
+            for row in text_rows(file, place, "tsv", _USED, _COLUMNS, settings.max_line_bytes):
+                _add(reading, Place(place, str(row.line)), row, split)
     frames = reading.frames()
     frames = {split: frames.get(split, pd.DataFrame(columns=list(RAW_COLUMNS))) for split in _SPLITS.values()}
     train = frames["train"]
@@ -70,17 +72,11 @@ def _opened(settings: MtopCorpus, name: str) -> Iterator[tuple[str, BinaryIO]]:
         raise UserError(f"{path}: {member} can't be read ({error})") from error
 
 
-def _add(reading: Reading, place: Place, raw: bytes, split: str) -> None:
-    try:
-        line = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        reading.reject(place, "broken UTF-8", raw, split=split)
+def _add(reading: Reading, place: Place, row: Row, split: str) -> None:
+    if row.values is None:
+        reading.reject(place, row.fault, row.text, split=split)
         return
-    fields = line.split("\t")
-    if len(fields) != _COLUMNS:
-        reading.reject(place, f"not {_COLUMNS} columns", line, split=split)
-        return
-    id_, intent, _, utterance, domain, _, form, _ = fields
+    id_, intent, utterance, domain, form = (row.values[name] for name in _USED)
     try:
         tree = parse(form)
         if not form.lstrip().startswith("["):

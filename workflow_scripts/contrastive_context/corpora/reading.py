@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 MAX_LISTED = 10_000
 """Rows listed by place; beyond it they are only counted."""
 
+MAX_BYTES = 100_000
+"""Bytes of a text above which no sentence, command or query is meant, where a corpus has no limit of its own."""
+
+TOO_LONG = "line too long"
+
 _EXCERPT = 80
 # Half of a pair: JSON can escape it, no file can hold it.
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -40,6 +45,9 @@ class Listed(NamedTuple):
 class Reading:
     """Gathers the rows of a source.
 
+    Args:
+        max_bytes: length above which a text is malformed.
+
     Attributes:
         read: rows looked at.
         rejected: malformed rows by reason.
@@ -48,7 +56,8 @@ class Reading:
         listed: the malformed and the noted rows by place, at most ``MAX_LISTED``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
         self.read = 0
         self.rejected: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
@@ -67,7 +76,7 @@ class Reading:
         domain: str = "in",
         meta: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add a row, or reject it if a side is no text, is empty or holds characters that no text has, or no file can.
+        """Add a row, or reject it if a side is no text, empty, too long, or holds characters that no text or file has.
 
         Runs of white space become single spaces, since a line break could be a template's stop; byte order marks go.
         """
@@ -75,6 +84,9 @@ class Reading:
         for side, value in (("source", source), ("target", target)):
             if reason := fault(value):
                 self.reject(place, f"{reason} {side}", value, split=split)
+                return
+            if len(value.encode()) > self._max_bytes:
+                self.reject(place, TOO_LONG, value, split=split)
                 return
             texts.append(tidy(value))
         known = meta_text({"file": place.file, "line": place.line, **(meta or {})})

@@ -5,8 +5,8 @@ in ``train.json`` and ``dev.json``, databases in ``train_databases`` and ``dev_d
 https://yale-lily.github.io/spider, CC BY-SA 4.0; ``train_spider.json`` and ``dev.json``, databases in ``database``).
 
 A source is the question, `` | `` and the schema of its database; encoders with ``until: " | "`` compare questions
-alone. A target is the gold query in one line. At test time a query is judged by what it returns, so the gold queries
-of arrivals and test targets are run here, and one that fails is a malformed row.
+alone. A target is the gold query in one line. A query is judged by what it returns, so every gold query is run here, as
+it was and, where that is another text, in one line; one that fails or comes to give other rows is a malformed row.
 """
 
 import json
@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from contrastive_context.config.sql import EVIDENCE, SEPARATOR, Questions, TextToSqlCorpus
 from contrastive_context.corpora import databases
 from contrastive_context.corpora.dividing import divide, halve, uniform
-from contrastive_context.corpora.reading import Place, Reading, fault, tidy
+from contrastive_context.corpora.reading import TOO_LONG, Place, Reading, fault, tidy
 from contrastive_context.errors import UserError
-from contrastive_context.sql.sandbox import Sandbox
+from contrastive_context.sql.sandbox import Sandbox, same_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TRUNCATED = "its prompt lacks tables of the schema"
-MENDED = "line breaks in it became blanks"
+MENDED = "white space in its query became single blanks"
+CHANGED = "gold query gives other rows when put on one line"
 
 
 class Record(NamedTuple):
@@ -39,7 +40,7 @@ class Record(NamedTuple):
 
 
 def build(settings: TextToSqlCorpus) -> "tuple[dict[str, pd.DataFrame], list[Reading]]":
-    """Read questions, look at their databases and run the gold queries of those for test time.
+    """Read questions, look at their databases and run the gold queries.
 
     Args:
         settings: files, folders, columns and limits.
@@ -51,9 +52,10 @@ def build(settings: TextToSqlCorpus) -> "tuple[dict[str, pd.DataFrame], list[Rea
     Raises:
         UserError: a file of questions is missing or is no JSON at all.
     """
-    reading = Reading()
+    # Records have their limit already; a source has a schema of at most four bytes a character more.
+    reading = Reading(settings.max_line_bytes + 4 * settings.schema_text.characters)
     with closing(Sandbox(settings.query_limits)) as sandbox:
-        _read(settings, settings.train, "train", reading, sandbox if settings.test is None else None)
+        _read(settings, settings.train, "train", reading, sandbox)
         if settings.test is not None:
             _read(settings, settings.test, "test", reading, sandbox)
     frames = reading.frames()
@@ -86,9 +88,10 @@ def _file(folder: str, name: str) -> Path:
     return Path(folder) / name / f"{name}.sqlite"
 
 
-def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Reading, sandbox: Sandbox | None) -> None:
-    """Add the rows of one part; those whose gold query is to be run come with a sandbox."""
+def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Reading, sandbox: Sandbox) -> None:
+    """Add the rows of one part."""
     columns = settings.columns
+    at_test_time = settings.test is None or split == "test"
     # Names that a listing gives lead nowhere else.
     known_databases = {path.name for path in Path(part.databases).glob("*") if path.is_dir()}
 
@@ -134,18 +137,23 @@ def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Readi
             known = {"database": name, "tables_left_out": found.left_out}
             if columns.id:
                 known["id"] = str(row[columns.id])
-            if sandbox is not None:
-                outcome = sandbox.run(_file(part.databases, name), tidy(query))
-                if outcome.status != "rows":
-                    reject(f"gold query fails: {outcome.status}", f"{known.get('id', '')} {outcome.message}: {query}")
-                    continue
+            outcome = sandbox.run(_file(part.databases, name), query)
+            if outcome.status != "rows":
+                reject(f"gold query fails: {outcome.status}", f"{known.get('id', '')} {outcome.message}: {query}")
+                continue
+            # White space may end a comment, or stand in a string.
+            mended = tidy(query) != query.strip()
+            if mended and not same_rows(outcome, sandbox.run(_file(part.databases, name), tidy(query))):
+                reject(CHANGED, query)
+                continue
+            if at_test_time:
                 known["database_hash"] = hash_of(name)
             evidence = row[columns.evidence] if columns.evidence else None
             asked = f"{question}{EVIDENCE}{evidence})" if evidence else question
             if found.left_out:
                 reading.note(place, TRUNCATED, f"{name}: {found.left_out} tables", split=split)
-            if len(f"{question}{query}".splitlines()) > 1:
-                reading.note(place, MENDED, question, split=split)
+            if mended:
+                reading.note(place, MENDED, query, split=split)
             reading.add(place, f"{asked}{SEPARATOR}{found.text}", query, split=split, cluster=name, meta=known)
 
 
@@ -171,8 +179,8 @@ def records(path: Path, limit: int) -> Iterator[Record]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        if len(line) > limit:
-            yield Record(number, line, "record too long")
+        if len(line.encode()) > limit:
+            yield Record(number, line, TOO_LONG)
             continue
         try:
             yield Record(number, json.loads(line))
@@ -193,6 +201,6 @@ def _array(path: Path, text: str, position: int, limit: int) -> Iterator[Record]
             value, end = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}, line {line}: the array of questions breaks off here ({error}); mend it") from None
-        too_long = end - position > limit
-        yield Record(line, text[position:end] if too_long else value, "record too long" if too_long else "")
+        raw = text[position:end]
+        yield Record(line, raw, TOO_LONG) if len(raw.encode()) > limit else Record(line, value)
         position = end
