@@ -15,8 +15,8 @@ BENCH := orchestration scoring contexts embedding finetuning finetuning_gpu gene
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart laptop-study plan verify accept test test-all lint format clean clean-state comet-env bench bench-env \
-  test-faults lock audit licences
+.PHONY: help setup quickstart laptop-study check plan verify accept test test-all lint format clean clean-state comet-env bench \
+  bench-env test-faults lock audit licences
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -55,6 +55,9 @@ laptop-study: $(VENV)/.core ## run four tiny families on two synthetic tasks, th
 	@echo
 	@echo "report:  $(CURDIR)/results/laptop-study/report.html"
 	@for f in results/laptop-study/figures/*.png; do echo "figure:  $(CURDIR)/$$f"; done
+
+check: $(VENV)/.core ## look for mistakes in a configuration: make check CONFIG="config.yaml mine.yaml"
+	@python -m contrastive_context.config.check $(or $(CONFIG),config.yaml)
 
 plan: $(VENV)/.core ## what would run, and because of which key: make plan PROFILE=quickstart
 	@test -f envs/profiles/$(PROFILE)/config.yaml || \

@@ -10,7 +10,7 @@ from contrastive_context.reruns.adoption import adopt
 min_version("9.0")
 
 try:
-    check_files(["config.yaml", *workflow.overwrite_configfiles])
+    check_files(files := ["config.yaml", *workflow.overwrite_configfiles])
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -19,7 +19,7 @@ configfile: "config.yaml"
 
 
 try:
-    study = load_study(config)
+    study = load_study(config, files, workflow.config_settings.config)
     if workflow.is_main_process:
         adopt(f"results/{study.run}")
     scripts = f"{workflow.basedir}/workflow_scripts"

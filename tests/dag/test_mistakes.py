@@ -8,6 +8,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from contrastive_context.config import check
 from contrastive_context.config.study import load_study
 from contrastive_context.errors import UserError
 
@@ -111,6 +112,56 @@ def test_snakemake_stops_with_the_message_alone(checkout, text, message):
     (checkout / "config.yaml").write_text(text)
     assert message in refused(checkout)
     assert not (checkout / "results").exists()
+
+
+OVERLAY_MISTAKES = {
+    "a tab": (b"run: mine\ntasks:\n\tlexicon: {k: 3}\n", "mine.yaml:3: not valid YAML: found"),
+    "an alias without its anchor": (b"run: mine\ngrid: *all\n", "mine.yaml:2: not valid YAML: found undefined alias"),
+    "comments only": (b"# nothing yet\n", "mine.yaml: must be a mapping of keys to values"),
+    "a list": (b"- run: mine\n", "mine.yaml: must be a mapping of keys to values"),
+    "another encoding": ("title: Übung\n".encode("latin-1"), "mine.yaml: not UTF-8 text (byte 7); save it as UTF-8"),
+    "no file": (None, "mine.yaml: no such file"),
+    "a time": (b"models:\n  tiny-llama: {runtime: 4:00:00}\n", "mine.yaml:2: models.tiny-llama.runtime: YAML takes"),
+    "a key": (b"run: mine\ntasks:\n  lexicon: {kk: 3}\n", "mine.yaml:3: tasks.lexicon.kk: unknown key"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), [pytest.param(*row, id=name) for name, row in OVERLAY_MISTAKES.items()])
+def test_a_mistake_in_an_overlay_is_told_with_file_and_line(checkout, monkeypatch, text, message):
+    monkeypatch.chdir(checkout)
+    if text is not None:
+        Path("mine.yaml").write_bytes(text)
+    monkeypatch.setattr(sys, "argv", ["check", "envs/overlays/quickstart.yaml", "mine.yaml"])
+    with pytest.raises(SystemExit) as stopped:
+        check.main()
+    assert message in stopped.value.code
+
+
+def test_before_a_plan_the_files_are_checked(checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    Path("mine.yaml").write_text("run: mine\ntasks:\n\tlexicon: {k: 3}\n")
+    profile = ["--profile", "envs/profiles/quickstart"]
+    check.check_command(profile)
+    with pytest.raises(UserError, match=r"mine\.yaml:3: not valid YAML"):
+        check.check_command([*profile, "--configfile", "envs/overlays/quickstart.yaml", "mine.yaml"])
+    with pytest.raises(UserError, match=r"--config: tasks\.lexicon\.kk: unknown key"):
+        check.check_command([*profile, "--config", "tasks={lexicon: {kk: 3}}"])
+    check.check_command([*profile, "--no-such-option"])  # Snakemake's to tell
+
+
+def test_snakemake_names_the_file_of_a_key(checkout):
+    (checkout / "mine.yaml").write_text("run: mine\ntasks:\n  lexicon: {kk: 3}\n")
+    files = ["--configfile", "envs/overlays/quickstart.yaml", "mine.yaml"]
+    output = refused(checkout, *files, "--config", "strategies={contrastive: {p: 0.95}}")
+    assert "mine.yaml:3: tasks.lexicon.kk: unknown key; did you mean 'k'?" in output
+    assert "--config: strategies.contrastive: p + epsilon is 1.05" in output
+
+
+def test_a_sound_configuration_passes(checkout, monkeypatch, capsys):
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr(sys, "argv", ["check", "envs/overlays/quickstart.yaml"])
+    check.main()
+    assert capsys.readouterr().out.startswith("no mistakes found; run quickstart: 2 grid entries, 24 fine-tunings")
 
 
 def test_a_file_that_is_not_there_is_named(checkout):

@@ -51,6 +51,13 @@ def test_the_record_is_neither_an_orphan_nor_a_stranger(study_config, tmp_path, 
         ("tasks:\n  a: {k: 1}\n  b:\n    k: 1\n    k: 2\n", "mine.yaml:5: tasks.b.k stands twice, before in line 4"),
         ("- run: mine\n", "mine.yaml: must be a mapping of keys to values, as in 'run: mine'"),
         ("# nothing yet\n", "mine.yaml: must be a mapping of keys to values"),
+        ("a: 1\nb: *c\n", "mine.yaml:2: not valid YAML: found undefined alias"),
+        ("a: 1\nb: {<<: 3}\n", "mine.yaml:2: not valid YAML: expected a mapping"),
+        ("a: &a\n  b: {<<: *a}\n", "mine.yaml:1: a.b.<< is an alias of what it stands in"),
+        ("a: 1\nwhen: 2026-13-01\n", "mine.yaml: not valid YAML: month must be in 1..12"),
+        ("models:\n  a:\n    runtime: 4:00:00\n", "mine.yaml:3: models.a.runtime: YAML takes 4:00:00 for a number"),
+        ("cluster: {max_runtime: 1:30}\n", "give minutes as a whole number, or put text in quotes"),
+        ("a: [1, 0:30.5]\n", "mine.yaml:1: a.1: YAML takes 0:30.5 for a number to base 60"),
     ],
 )
 def test_mistakes_in_a_file_are_named_by_line(tmp_path, text, message):
@@ -59,6 +66,24 @@ def test_mistakes_in_a_file_are_named_by_line(tmp_path, text, message):
     with pytest.raises(UserError) as caught:
         check_files([path])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["title: '4:00:00'\n", "title: 4:00 and later\n", "title: 2026-01-01 10:00:00\n"])
+def test_text_with_colons_is_no_time(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    check_files([path])
+
+
+def test_what_is_no_file_is_named_and_all_files_are_told_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.yaml").write_text("a: [\n")
+    with pytest.raises(UserError) as caught:
+        check_files(["not-there.yaml", tmp_path, "broken.yaml", tmp_path / "broken.yaml"])
+    first, second, third = str(caught.value).splitlines()
+    assert first == "not-there.yaml: no such file"
+    assert second.endswith(": this is a folder; name a file in it")
+    assert third.startswith("broken.yaml:2: not valid YAML")
 
 
 def test_text_in_another_encoding_is_refused(tmp_path):
@@ -71,4 +96,4 @@ def test_text_in_another_encoding_is_refused(tmp_path):
 def test_merge_keys_and_aliases_are_no_duplicates(repository, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 2}\nc: [*a, *a]\n")
-    check_files([path, tmp_path / "not-there.yaml", repository / "config.yaml", *repository.glob("envs/overlays/*")])
+    check_files([path, repository / "config.yaml", *repository.glob("envs/overlays/*")])

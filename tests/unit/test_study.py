@@ -49,6 +49,9 @@ def test_shipped_configurations_are_valid(repository, study_config):
         ("tasks/en-hi/bleu", {"tokenize": "flores200"}, "tasks.en-hi.bleu.tokenize: must be '13a', 'intl'"),
         ("tasks/lexicon/kk", 3, "tasks.lexicon.kk: unknown key; did you mean 'k'?"),
         ("finetuning/tiny/lora/rr", 3, "finetuning.tiny.lora.rr: unknown key; did you mean 'r'?"),
+        ("finetuning/tiny/lora/rank", 3, "lora.rank: unknown key (known: r, alpha, dropout, target_modules)"),
+        ("encoders/bm25/weight", 3, "encoders.bm25.weight: unknown key (known: kind, k1, b)"),
+        ("models/tiny-llama/device", "gpu", "must be 'cpu' or 'cuda'; did you mean 'cuda'? (found 'gpu')"),
         ("models/tiny-llama/famly", "llama", "models.tiny-llama.famly: unknown key; did you mean 'family'?"),
         ("tasks/lexicon/k", "four", "tasks.lexicon.k: must be a whole number, without a unit (found 'four')"),
         ("tasks/lexicon/k", 0, "tasks.lexicon.k: must be at least 1 (found 0)"),
@@ -80,6 +83,47 @@ def test_all_mistakes_are_reported_at_once(study_config):
     config = edit(edit(study_config, "tasks/lexicon/kk", 1), "models/tiny-llama/seeed", 1)
     with pytest.raises(UserError, match=r"2 problem\(s\)"):
         load_study(config)
+
+
+def test_mistakes_of_every_kind_are_reported_at_once(study_config):
+    config = edit(study_config, "models/tiny-llama/api_key", "abc")
+    config = edit(config, "tasks/lexicon/kk", 1)
+    config = edit(config, "finetuning/tiny/steps", "many")
+    config = edit(config, "grid/0/seed", 1)
+    config = edit(config, "strategies/contrastive/p", 0.95)
+    config = edit(config, "grid/1/models", ["smollm2"])
+    with pytest.raises(UserError) as caught:
+        load_study(config)
+    told = str(caught.value)
+    for problem in (
+        "models.tiny-llama.api_key: looks like a secret",
+        "tasks.lexicon.kk: unknown key",
+        "finetuning.tiny.steps: must be a whole number",
+        "grid.0.seed: unknown key; did you mean 'seeds'?",
+        "strategies.contrastive: p + epsilon is 1.05",
+        "grid.1.models: 'smollm2' is not in models",
+    ):
+        assert problem in told
+    # What follows from a mistake that is told already would send its reader astray.
+    assert "'lexicon' is not in tasks" not in told and "'tiny-llama' is not in models" not in told
+    assert "is required" not in told
+
+
+@pytest.mark.parametrize(
+    ("mistake", "also"),
+    [
+        ({"run": 2026}, "strategies.contrastive: p + epsilon"),
+        ({"tasks": ["lexicon"]}, "strategies.contrastive: p + epsilon"),
+        ({"grid": "all"}, "strategies.contrastive: p + epsilon"),
+        ({"statistics": {"confidence": 95}}, "strategies.contrastive: p + epsilon"),
+    ],
+)
+def test_a_section_of_the_wrong_kind_hides_no_other_mistake(study_config, mistake, also):
+    config = edit(study_config, "strategies/contrastive/p", 0.95) | mistake
+    with pytest.raises(UserError) as caught:
+        load_study(config)
+    assert f"{next(iter(mistake))}" in str(caught.value) and also in str(caught.value)
+    assert "2 problem(s)" in str(caught.value)
 
 
 def test_two_recipes_for_one_model_and_task_are_refused(study_config):
@@ -116,6 +160,9 @@ def test_canonical_json_ignores_key_order():
     [
         ("models/tiny-llama/token", "abc"),
         ("title", "hf_" + "a1B2" * 9),
+        ("models/tiny-llama/device", "hf_" + "a1B2" * 9),
+        ("grid/0/finetuning", "hf_" + "a1B2" * 9),
+        ("paraphrasers/gemini/base_url", "http://me:hunter2@example.org"),
         ("models/smollm2-135m/package", "https://me:hunter2@example.org/simple"),
     ],
 )

@@ -2,47 +2,77 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from contrastive_context.artifacts import atomic_path
-from contrastive_context.config.study import Study
 from contrastive_context.errors import UserError
+
+if TYPE_CHECKING:
+    from contrastive_context.config.study import Study
 
 # The parser in C, where PyYAML has it, is ten times as fast.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def check_files(paths: Iterable[str | Path]) -> None:
-    """Look for what is lost once the files are read: where YAML is broken, and keys that stand twice in one mapping.
-
-    Args:
-        paths: configuration files; those that don't exist are passed over, as Snakemake tells of them.
+    """Look for what is lost once the files are read: where YAML is broken, keys that stand twice in one mapping, and
+    times that YAML takes for numbers.
 
     Raises:
         UserError: lists every problem with its file and line.
     """
-    if problems := [problem for path in map(Path, paths) if path.is_file() for problem in _problems(path)]:
+    distinct = dict.fromkeys(Path(path).absolute() for path in paths)
+    if problems := [problem for path in distinct for problem in _problems(path)]:
         raise UserError("\n".join(problems))
 
 
+def shown(path: str | Path) -> str:
+    """Return a path as messages show it: from here, if it is below here."""
+    path, here = Path(path).absolute(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def compose(path: str | Path) -> yaml.Node | None:
+    """Read a file as YAML nodes, which know their lines.
+
+    Raises:
+        OSError, UnicodeDecodeError, yaml.YAMLError: it can't be read.
+    """
+    return yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+
+
 def _problems(path: Path) -> Iterator[str]:
+    name = shown(path)
     try:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=_Loader)
+        problems = list(_in_nodes(node, "", {}))
+        yaml.load(text, Loader=_Loader)  # mistakes in dates, tags and merges show only now
+    except OSError as error:
+        yield f"{name}: {_UNREADABLE.get(type(error), error.strerror)}"
     except UnicodeDecodeError as error:
-        yield f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8"
+        yield f"{name}: not UTF-8 text (byte {error.start}); save it as UTF-8"
     except yaml.MarkedYAMLError as error:
         number = error.problem_mark.line
         line = [*text.splitlines(), ""][number]
-        yield f"{path}:{number + 1}: not valid YAML: {error.problem}{_hint(line, error.problem)}"
-    except yaml.YAMLError as error:
-        yield f"{path}: not valid YAML: {error}"
+        yield f"{name}:{number + 1}: not valid YAML: {error.problem}{_hint(line, error.problem)}"
+    except (yaml.YAMLError, ValueError) as error:
+        yield f"{name}: not valid YAML: {error}"
     else:
         if isinstance(node, yaml.MappingNode):
-            yield from (f"{path}{problem}" for problem in _duplicates(node, "", set()))
+            yield from (f"{name}{problem}" for problem in problems)
         else:
-            yield f"{path}: must be a mapping of keys to values, as in 'run: mine'"
+            yield f"{name}: must be a mapping of keys to values, as in 'run: mine'"
+
+
+_UNREADABLE = {
+    FileNotFoundError: "no such file",
+    IsADirectoryError: "this is a folder; name a file in it",
+    PermissionError: "may not be read",
+}
 
 
 def _hint(line: str, problem: str) -> str:
@@ -53,25 +83,42 @@ def _hint(line: str, problem: str) -> str:
     return ""
 
 
-def _duplicates(node: yaml.Node, where: str, seen: set[int]) -> Iterator[str]:
+def _in_nodes(node: yaml.Node, where: str, done: dict[int, bool]) -> Iterator[str]:
+    """Yield ':line: key path and what is wrong' for what stands below a node.
+
+    Args:
+        node: to look at.
+        where: its key path, with a dot at its end.
+        done: nodes that were met → whether all below them was looked at.
+    """
     # An alias is the node of its anchor, which is looked at once.
-    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+    if id(node) in done:
+        if not done[id(node)]:
+            yield f":{node.start_mark.line + 1}: {where.removesuffix('.')} is an alias of what it stands in"
         return
-    seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
+    done[id(node)] = False
+    if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and ":" in node.value:
+        yield (
+            f":{node.start_mark.line + 1}: {where.removesuffix('.')}: YAML takes {node.value} for a number to base 60; "
+            "give minutes as a whole number, or put text in quotes"
+        )
+    elif isinstance(node, yaml.SequenceNode):
         for place, item in enumerate(node.value):
-            yield from _duplicates(item, f"{where}{place}.", seen)
-        return
-    lines: dict[str, int] = {}
-    for key, value in node.value:
-        line = key.start_mark.line + 1
-        if (name := str(key.value)) in lines:
-            yield f":{line}: {where}{name} stands twice, before in line {lines[name]}; YAML would keep only the last"
-        lines[name] = line
-        yield from _duplicates(value, f"{where}{name}.", seen)
+            yield from _in_nodes(item, f"{where}{place}.", done)
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if (name := str(key.value)) in lines:
+                yield (
+                    f":{line}: {where}{name} stands twice, before in line {lines[name]}; YAML would keep only the last"
+                )
+            lines[name] = line
+            yield from _in_nodes(value, f"{where}{name}.", done)
+    done[id(node)] = True
 
 
-def write_effective(study: Study, path: str | Path) -> None:
+def write_effective(study: "Study", path: str | Path) -> None:
     """Write the whole validated configuration, defaults included, as YAML that serves as a configuration file again.
 
     Raises:

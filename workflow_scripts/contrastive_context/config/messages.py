@@ -39,6 +39,8 @@ _MESSAGES = {
     "union_tag_invalid": "kind {tag!r} is unknown",
     "missing": "this key is required",
 }
+# What people write for a value of ours.
+_SAME = {"gpu": "cuda", "fp32": "float32", "float": "float32", "bf16": "bfloat16"}
 
 
 def message(error: Mapping[str, Any]) -> str:
@@ -63,6 +65,7 @@ def message(error: Mapping[str, Any]) -> str:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean …?" if a known name is close to ``name``, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    """Return "; did you mean …?" if a known name is close to ``name`` or means the same, else nothing."""
+    known = list(known)
+    close = [_SAME[name.lower()]] if _SAME.get(name.lower()) in known else difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,9 +1,9 @@
 """Secrets have no place in a configuration: it is copied into results, logs and reports."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
+PLACEHOLDER = "(not shown)"
 _KEY = re.compile(r"(^|_)(api_?key|token|password|passwd|secret)$", re.IGNORECASE)
 # Hugging Face, OpenAI and look-alikes, Google, GitHub, AWS; and credentials inside a URL.
 _VALUE = re.compile(
@@ -12,17 +12,23 @@ _VALUE = re.compile(
 )
 
 
-def find_secrets(node: Any, path: str = "") -> Iterator[str]:
-    """Yield the key paths of a configuration that hold what looks like a secret, by the key's name or the value."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            here = f"{path}.{key}" if path else str(key)
-            if isinstance(value, str) and value and _KEY.search(str(key)):
-                yield here
-            else:
-                yield from find_secrets(value, here)
-    elif isinstance(node, list):
-        for place, value in enumerate(node):
-            yield from find_secrets(value, f"{path}.{place}")
-    elif isinstance(node, str) and _VALUE.search(node):
-        yield path
+def without_secrets(node: Any) -> tuple[Any, list[str]]:
+    """Return a configuration with a placeholder for whatever looks like a secret, and the key paths of these.
+
+    A secret is known by its key's name or by its value.
+    """
+    found: list[str] = []
+
+    def clean(node: Any, path: str, key: str = "") -> Any:
+        if isinstance(node, dict):
+            return {
+                name: clean(value, f"{path}.{name}" if path else str(name), str(name)) for name, value in node.items()
+            }
+        if isinstance(node, list):
+            return [clean(value, f"{path}.{place}") for place, value in enumerate(node)]
+        if isinstance(node, str) and ((node and _KEY.search(key)) or _VALUE.search(node)):
+            found.append(path)
+            return PLACEHOLDER
+        return node
+
+    return clean(node, ""), found

@@ -1,7 +1,9 @@
 """The whole study: registries, grid, and the checks that concern more than one entry."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from pydantic import Field, ValidationError, field_validator
@@ -15,8 +17,9 @@ from contrastive_context.config.metrics import CometModel, LearnedMetric, Metric
 from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.models import LanguageModel
 from contrastive_context.config.paraphrasers import Paraphraser
+from contrastive_context.config.places import Places
 from contrastive_context.config.safeguards import Safeguards
-from contrastive_context.config.secrets import find_secrets
+from contrastive_context.config.secrets import PLACEHOLDER, without_secrets
 from contrastive_context.config.sources import DataSet, Encoder, Package
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
@@ -28,6 +31,10 @@ from contrastive_context.errors import UserError
 SYNTHETIC = {"lexicon": "positional_words", "idiom": "word_set"}
 #: Systems that are not strategies; a strategy may not take their name.
 RESERVED_SYSTEMS = ("base", "nearest_label")
+_REGISTRIES = (
+    "packages", "datasets", "encoders", "paraphrasers", "metric_encoders", "tasks", "models", "strategies",
+    "finetuning",
+)  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._]*(-[A-Za-z0-9._]+)*")
 
 
@@ -82,31 +89,33 @@ class Study(Model):
         return buckets
 
 
-def load_study(config: Mapping[str, Any]) -> Study:
+def load_study(
+    config: Mapping[str, Any], files: Sequence[str | Path] = (), options: Mapping[str, Any] | None = None
+) -> Study:
     """Build the typed study from the merged configuration.
 
     Args:
         config: what Snakemake read from config.yaml and the overlays.
+        files: what it was read from, for messages; see :class:`~.places.Places`.
+        options: what ``--config`` gave, for messages.
 
     Raises:
-        UserError: lists every problem with its key path.
+        UserError: lists every problem with its file, line and key path.
     """
-    if secrets := list(find_secrets(dict(config))):
-        raise UserError(
-            _report(f"{key}: looks like a secret; keep it in an environment variable and name that" for key in secrets)
-        )
+    config, secrets = without_secrets(dict(config))
+    problems = [f"{key}: looks like a secret; keep it in an environment variable and name that" for key in secrets]
     try:
-        study = Study.model_validate(dict(config))
+        study = Study.model_validate(config)
+        problems += _cross_check(study)
     except ValidationError as error:
-        raise UserError(_report(_describe(item, config) for item in error.errors())) from None
-    if problems := list(_cross_check(study)):
-        raise UserError(_report(problems))
+        problems += [_describe(item, config) for item in error.errors()]
+        problems += _cross_check_the_rest(config, [item["loc"] for item in error.errors()])
+    if problems:
+        # What is wrong with a placeholder says nothing about the secret in its place.
+        told = [problem for problem in problems if not secrets or PLACEHOLDER not in problem]
+        lines = list(dict.fromkeys(map(Places(files, options).tell, told)))
+        raise UserError(f"the configuration has {len(lines)} problem(s):\n" + "\n".join(f"  {line}" for line in lines))
     return study
-
-
-def _report(problems: Any) -> str:
-    lines = list(dict.fromkeys(problems))
-    return f"the configuration has {len(lines)} problem(s):\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def _describe(error: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -123,18 +132,29 @@ def _describe(error: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         path.append(part)
     key = ".".join(map(str, path)) or "(top level)"
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key{suggest(str(error['loc'][-1]), _known_keys(error['loc']))}"
+        known = _known_keys(error["loc"])
+        return f"{key}: unknown key" + (suggest(str(error["loc"][-1]), known) or f" (known: {', '.join(known)})")
     return f"{key}: {message(error)}"
 
 
-def _known_keys(location: tuple) -> set[str]:
-    """Return the field names of the models that can stand at the parent of ``location``."""
+def _known_keys(location: tuple) -> list[str]:
+    """Return the field names of the models that can stand at the parent of ``location``, in their order."""
     models: list[type[Model]] = [Study]
     for part in location[:-1]:
         fields = [model.model_fields[part] for model in models if part in model.model_fields]
-        # A part that is no field is a name of a registry, a list index or the tag of a union.
-        models = [found for field in fields for found in _models_in(field.annotation)] or models
-    return {name for model in models for name in model.model_fields}
+        # A part that is no field is a name of a registry, a list index or the tag of a union, which only one model has.
+        tagged = [model for model in models if part in _tags(model)]
+        models = [found for field in fields for found in _models_in(field.annotation)] or tagged or models
+    return list(dict.fromkeys(name for model in models for name in model.model_fields))
+
+
+def _tags(model: type[Model]) -> tuple[Any, ...]:
+    return tuple(
+        tag
+        for key in ("kind", "format")
+        if (field := model.model_fields.get(key))
+        for tag in get_args(field.annotation)
+    )
 
 
 def _models_in(annotation: Any) -> Iterator[type[Model]]:
@@ -142,6 +162,39 @@ def _models_in(annotation: Any) -> Iterator[type[Model]]:
         yield annotation
     for argument in getattr(annotation, "__args__", ()):
         yield from _models_in(argument)
+
+
+def _cross_check_the_rest(config: Mapping[str, Any], mistakes: list[tuple]) -> Iterator[str]:
+    """Cross-check the entries that have no mistake of their own.
+
+    What names an entry with a mistake may be wrong for that alone and is left until the mistake is mended.
+
+    Args:
+        config: the configuration.
+        mistakes: where pydantic found them.
+    """
+    blank = GridEntry.model_construct(task="", models=[], strategies=[], seeds=[], finetuning="")
+    required = {"run": "x", "tasks": {}, "models": {}, "strategies": {}, "finetuning": {}, "grid": [blank]}
+    rest = {**required, **{key: copy(value) for key, value in config.items()}}
+    mistaken = set()
+    for section, *below in mistakes:
+        entries = rest.get(section)
+        if below and isinstance(entries, dict) and section in _REGISTRIES:
+            entries.pop(below[0], None)
+            mistaken.add(str(below[0]))
+        elif below and isinstance(entries, list):
+            entries[below[0]] = blank
+            mistaken.add(f"{section}.{below[0]}")
+        else:
+            rest.pop(section, None)
+            rest |= {key: value for key, value in required.items() if key == section}
+            mistaken.add(str(section))
+    try:
+        study = Study.model_validate(rest)
+    except ValidationError:
+        return
+    names = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?![\w-])" for name in mistaken))
+    yield from (problem for problem in _cross_check(study) if not names.search(problem))
 
 
 def _cross_check(study: Study) -> Iterator[str]:
@@ -184,17 +237,13 @@ def _cross_check(study: Study) -> Iterator[str]:
 
 
 def _check_names(study: Study) -> Iterator[str]:
-    registries = (
-        "packages", "datasets", "encoders", "paraphrasers", "metric_encoders", "tasks", "models", "strategies",
-        "finetuning",
-    )  # fmt: skip
-    names = [(registry, name) for registry in registries for name in getattr(study, registry)]
+    names = [(f"{registry}.{name}", name) for registry in _REGISTRIES for name in getattr(study, registry)]
     names += [(f"tasks.{task}.test_sets", name) for task, entry in study.tasks.items() for name in entry.test_sets]
     names.append(("run", study.run))
-    for registry, name in names:
+    for where, name in names:
         # Names become file names and wildcards: no slashes, no leading dots, nothing that a shell would read.
         if not _NAME.fullmatch(name) or re.search(r"-seed\d", name):
-            yield f"{registry}: {name!r} can't be used as a name; use letters, digits, '.', '_' and single '-'"
+            yield f"{where}: {name!r} can't be used as a name; use letters, digits, '.', '_' and single '-'"
     for name in study.strategies:
         if name in RESERVED_SYSTEMS:
             yield f"strategies.{name}: the name is reserved for a system that is always evaluated"
