@@ -11,6 +11,7 @@ from snakemake.utils import update_config
 from contrastive_context.config import check
 from contrastive_context.config.study import load_study
 from contrastive_context.errors import UserError
+from contrastive_context.reruns import __main__ as reruns
 
 GRID = "task: lexicon, models: [tiny-llama], strategies: [zero], finetuning: tiny"
 
@@ -147,6 +148,14 @@ def test_before_a_plan_the_files_are_checked(checkout, monkeypatch):
     with pytest.raises(UserError, match=r"--config: tasks\.lexicon\.kk: unknown key"):
         check.check_command([*profile, "--config", "tasks={lexicon: {kk: 3}}"])
     check.check_command([*profile, "--no-such-option"])  # Snakemake's to tell
+
+
+def test_a_plan_passes_on_the_message_alone(checkout, monkeypatch, capsys):
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr(sys, "argv", ["reruns", "plan", "--configfile", "mine.yaml"])
+    with pytest.raises(SystemExit, match="2"):
+        reruns.main()
+    assert capsys.readouterr().err == "error: mine.yaml: no such file\n"
 
 
 def test_snakemake_names_the_file_of_a_key(checkout):

@@ -8,8 +8,6 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
-from pathlib import Path
-from typing import Any
 
 from contrastive_context.environments.update import read_lock
 from contrastive_context.errors import UserError
@@ -54,18 +52,9 @@ def of_study(configfiles: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     Raises:
         UserError: a file can't be read, or the configuration has mistakes.
     """
-    import yaml
-    from snakemake.utils import update_config
+    from contrastive_context.config.check import read_study
 
-    from contrastive_context.config.study import load_study
-
-    config: dict[str, Any] = {}
-    for path in configfiles:
-        try:
-            update_config(config, yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
-            raise UserError(f"{path}: can't be read as YAML ({error})") from error
-    study = load_study(config)
+    study = read_study(configfiles)
     tasks = list(dict.fromkeys(entry.task for entry in study.grid))
     models = list(dict.fromkeys(model for entry in study.grid for model in entry.models))
     for row in licences(effective_config(study.model_dump(mode="json"), tasks, models), {}):

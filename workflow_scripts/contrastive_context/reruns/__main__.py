@@ -33,9 +33,11 @@ def main() -> None:
 
 
 def _plan(_: argparse.Namespace, options: list[str]) -> int:
+    from contrastive_context.config.check import check_command
     from contrastive_context.reruns import planning
     from contrastive_context.reruns.sidecars import all_sidecars
 
+    check_command(options)
     jobs = planning.parse_dry_run(planning.dry_run(options))
     stages = planning.plan(jobs, all_sidecars(_RESULTS))
     if not stages:
