@@ -1,6 +1,7 @@
 """Score segments by running their SQL: 1 where output and gold give the same set of rows."""
 
 import argparse
+from collections import Counter
 
 from contrastive_context import artifacts, cli, provenance
 
@@ -18,9 +19,14 @@ def main(args: argparse.Namespace) -> None:
 
     settings = cli.load_settings(args.settings, execution.Settings)
     test = artifacts.read_parquet(args.test, ("id", "source", "meta"))
-    scores = execution.score(segments.read_segments(args.segments), test, settings)
-    segments.write_scores(args.out, scores)
-    cli.log.info("%d distinct outputs run, %d right", len(scores), sum(scores.values()))
+    judged = execution.score(segments.read_segments(args.segments), test, settings)
+    scores, status = ({id_: getattr(of, field) for id_, of in judged.items()} for field in ("score", "status"))
+    segments.write_scores(args.out, scores, status)
+    count = Counter(status.values())
+    cli.log.info(
+        "%d distinct outputs run: %d right, %d errors, %d timeouts",
+        len(scores), sum(scores.values()), count["error"], count["timeout"],
+    )  # fmt: skip
     provenance.write_provenance(
         args.out,
         inputs={"segments": args.segments, "test": args.test},

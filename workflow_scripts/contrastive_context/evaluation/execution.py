@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from contrastive_context import cli
 from contrastive_context.config.base import Model
@@ -17,6 +17,13 @@ from contrastive_context.errors import UserError
 from contrastive_context.sql.sandbox import Outcome, Sandbox, same_rows
 
 
+class Judged(NamedTuple):
+    """What running an output has shown: the score, and whether it gave rows, an error or a timeout."""
+
+    score: float
+    status: str
+
+
 class Settings(Model):
     """Settings of ``score_execution.py``."""
 
@@ -24,7 +31,7 @@ class Settings(Model):
     corpus: Corpus
 
 
-def score(segments: Mapping[str, Mapping[str, str]], test: "Any", settings: Settings) -> dict[str, float]:
+def score(segments: Mapping[str, Mapping[str, str]], test: "Any", settings: Settings) -> dict[str, Judged]:
     """Run every output and its gold query on the target's database.
 
     Args:
@@ -33,14 +40,14 @@ def score(segments: Mapping[str, Mapping[str, str]], test: "Any", settings: Sett
         settings: the corpus, which knows its databases and the limits of a query.
 
     Returns:
-        id → 1 if both queries ran and gave the same set of rows, else 0.
+        id → score 1 if both queries ran and gave the same set of rows, else 0; and the status of the output's.
 
     Raises:
         UserError: a gold query fails, or a database is missing or not the one that the corpus was built with.
     """
     corpus = settings.corpus
     rows = {row.source: (row.id, json.loads(row.meta)) for row in test[["id", "source", "meta"]].itertuples()}
-    scores: dict[str, float] = {}
+    scores: dict[str, Judged] = {}
     with (
         tempfile.TemporaryDirectory() as scratch,
         closing(Sandbox(corpus.query_limits)) as sandbox,
@@ -70,6 +77,7 @@ def score(segments: Mapping[str, Mapping[str, str]], test: "Any", settings: Sett
             target, meta = rows[segment["src"]]
             path = database(meta["database"], meta.get("database_hash"))
             expected = gold(path, segment["ref"], target)
-            scores[id_] = float(same_rows(sandbox.run(path, segment["mt"]), expected))
+            outcome = sandbox.run(path, segment["mt"])
+            scores[id_] = Judged(float(same_rows(outcome, expected)), outcome.status)
             bar.update(1)
     return scores

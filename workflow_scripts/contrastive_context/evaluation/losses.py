@@ -1,4 +1,6 @@
-"""What tables and figures do not have, and why: missing cells, rows dropped from corpora, answers and prompts cut."""
+"""What tables and figures do not have, and why: missing cells, rows dropped from corpora or changed, answers and
+prompts cut.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ MISSING = ("task", "test_set", "model", "strategy", "seed", "what", "composition
 TRUNCATED = ("task", "model", "strategy", "answers", "cut", "shortened")
 DROPPED = ("task", "split", "what", "rows")
 _ENDS = {"read": -1, "kept": 1}
+_NOTED = "kept, but "
 
 
 def missing(scores: "Any", probes: "Any", coverage: Mapping[str, Mapping[str, Any]], settings: FigureSettings) -> "Any":
@@ -121,7 +124,8 @@ def dropped(counts: Mapping[str, Mapping[str, Any]]) -> "Any":
         counts: task → its corpus's counts.json.
 
     Returns:
-        A frame with ``DROPPED``; ``what`` is "read", "dropped: <reason>", the most frequent first, or "kept".
+        A frame with ``DROPPED``; ``what`` is "read", "dropped: <reason>", the most frequent first, "kept", or
+        "kept, but <what changed>", which are among the kept.
     """
     import pandas as pd
 
@@ -132,9 +136,11 @@ def dropped(counts: Mapping[str, Mapping[str, Any]]) -> "Any":
             reasons = {reason.replace("_", " "): n for reason, n in (entry.get("dropped") or {}).items() if n}
             rows += [(task, split, f"dropped: {reason}", n) for reason, n in reasons.items()]
             rows.append((task, split, "kept", entry["kept"]))
+            rows += [(task, split, f"{_NOTED}{reason}", n) for reason, n in (entry.get("noted") or {}).items()]
     frame = pd.DataFrame(rows, columns=list(DROPPED))
     totals = frame.groupby(["task", "what"])["rows"].transform("sum")
-    order = frame.assign(end=frame["what"].map(_ENDS).fillna(0), total=-totals, place=range(len(frame)))
+    ends = frame["what"].map(_ENDS).fillna(frame["what"].str.startswith(_NOTED) * 2)
+    order = frame.assign(end=ends, total=-totals, place=range(len(frame)))
     tasks = {task: place for place, task in enumerate(counts)}
     order["task"] = order["task"].map(tasks)
     return frame.loc[order.sort_values(["task", "end", "total", "what", "place"]).index].reset_index(drop=True)

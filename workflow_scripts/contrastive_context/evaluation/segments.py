@@ -1,7 +1,8 @@
 """What a learned metric is given and what it gives back: text files between two environments.
 
 A line of a segments file is a distinct triple ``{"id", "src", "mt", "ref"}``; a line of a segment scores file is
-``{"id", "score"}``. The id is a hash of the triple, so that equal triples are one, whichever system they are from.
+``{"id", "score"}``, with a ``status`` where a query was run. The id is a hash of the triple, so that equal triples are
+one, whichever system they are from.
 """
 
 import hashlib
@@ -37,11 +38,12 @@ def read_segments(path: str | Path) -> dict[str, dict[str, str]]:
     return {line.pop("id"): line for line in _lines(path, ("id", "src", "mt", "ref"))}
 
 
-def write_scores(path: str | Path, scores: Mapping[str, float]) -> None:
-    """Write a segment scores file."""
+def write_scores(path: str | Path, scores: Mapping[str, float], status: Mapping[str, str] | None = None) -> None:
+    """Write a segment scores file; ``status`` says of each segment what else is known of it."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for id_, score in scores.items():
-            file.write(json.dumps({"id": id_, "score": score}) + "\n")
+            line = {"id": id_, "score": score} | ({"status": status[id_]} if status else {})
+            file.write(json.dumps(line) + "\n")
 
 
 def read_scores(path: str | Path) -> dict[str, float]:
