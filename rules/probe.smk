@@ -17,3 +17,4 @@ rule run_probes:
     shell:
         "python workflow_scripts/run_probes.py --settings {params.settings:q} --log {log}"
         " --model {input.model} --adapters {input.adapters} --probes {input.probes} --out {output}"
+        f" --state-dir {R}/.state/run_probes/{{wildcards.task}}/{{wildcards.model}}/{{wildcards.system}}"

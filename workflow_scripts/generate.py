@@ -3,8 +3,6 @@
 import argparse
 import json
 import shutil
-from pathlib import Path
-from typing import Any
 
 from contrastive_context import artifacts, cli, provenance
 
@@ -24,25 +22,9 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def open_journal(args: argparse.Namespace, settings: Any, inputs: dict[str, str | None]) -> Any:
-    """Return an interrupted run's answers to these prompts with this model, settings and code; None without state."""
-    from contrastive_context.code_version import CodeVersions
-    from contrastive_context.config.base import canonical_json
-    from contrastive_context.journal import Journal, fingerprint
-
-    if not args.state_dir:
-        return None
-    folder = Path(args.state_dir)
-    code = provenance.read_settings(args.settings).get("code_version")
-    if code is None:  # called by hand
-        code = CodeVersions(Path(__file__).parent, folder / "code_versions.json").of("generate")
-    version = fingerprint(canonical_json(settings.model_dump(mode="json")), code, files=inputs)
-    return Journal(folder / f"{version}.jsonl")
-
-
 def main(args: argparse.Namespace) -> None:
     from contrastive_context import devices
-    from contrastive_context.inference import generation
+    from contrastive_context.inference import generation, resuming
 
     settings = cli.load_settings(args.settings, generation.Settings)
     devices.require_gpu(settings.device, f"models.{settings.model_name}")
@@ -61,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     inputs = {
         name: getattr(args, name) for name in ("model", "adapters", "contexts", "arrivals", "paraphrases", "test")
     }
-    journal = open_journal(args, settings, inputs)
+    journal = resuming.open_journal(args, settings, inputs, "generate", "answers")
     records = generation.predict(
         model,
         language_models.load_tokenizer(folder),

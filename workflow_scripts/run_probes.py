@@ -1,6 +1,7 @@
 """Score a system on the frozen probe prompts: the base at step 0, or a tuned model at all its later checkpoints."""
 
 import argparse
+import shutil
 
 from contrastive_context import artifacts, cli, provenance
 
@@ -10,6 +11,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, help="the base's hash file, models/<model>.json")
     parser.add_argument("--adapters", nargs="?", help="adapters.json of a fine-tuning run; the base itself if absent")
     parser.add_argument("--probes", required=True, help="frozen probe prompts")
+    parser.add_argument("--state-dir", help="folder for what a later run resumes from; without it nothing is kept")
     parser.add_argument("--out", required=True, help="Parquet file to write")
     return parser
 
@@ -26,6 +28,7 @@ def main(args: argparse.Namespace) -> None:
 
     import pandas as pd
 
+    from contrastive_context.inference import resuming
     from contrastive_context.models import adapters, language_models
 
     model = language_models.load_model(model_folder, settings.dtype, settings.device, attention=settings.attention)
@@ -34,6 +37,7 @@ def main(args: argparse.Namespace) -> None:
     if args.adapters:  # step 0 is the base's, probed once for all systems
         found = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
         checkpoints = {step: folder for step, folder in found.items() if step > 0}
+    inputs = {"model": args.model, "adapters": args.adapters, "probes": args.probes}
     walker = adapters.AdapterWalker(model)
     frames = []
     for number, (step, folder) in enumerate(checkpoints.items(), start=1):
@@ -48,6 +52,7 @@ def main(args: argparse.Namespace) -> None:
             settings.agreement,
             batch_tokens=settings.batch_tokens,
             label=f"{settings.task} {settings.model_name} step {step} ({number}/{len(checkpoints)})",
+            journal=resuming.open_journal(args, settings, inputs, "run_probes", f"step{step}"),
         )
         frame.insert(0, "step", step)
         frames.append(frame)
@@ -55,11 +60,13 @@ def main(args: argparse.Namespace) -> None:
     artifacts.write_parquet(args.out, pd.concat(frames, ignore_index=True))
     provenance.write_provenance(
         args.out,
-        inputs={"model": args.model, "adapters": args.adapters, "probes": args.probes},
+        inputs=inputs,
         settings=args.settings,
         started=args.started,
         tokens=tokens,
     )
+    if args.state_dir:  # the values are where they belong, and those of older settings are of no use
+        shutil.rmtree(args.state_dir, ignore_errors=True)
 
 
 if __name__ == "__main__":

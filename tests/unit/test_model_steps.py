@@ -237,6 +237,43 @@ def test_probes_of_base_and_of_later_checkpoints(folder, step, finetuned):
     assert list(probed(folder)["step"].unique()) == [1, 3]
 
 
+def test_probes_go_on_where_they_were(folder, step, finetuned, tmp_path, monkeypatch):
+    from contrastive_context.inference import generation
+
+    settings, inner, asked = COMMON | {"agreement": "chrf"}, generation.generate, []
+
+    def counted(model, encoder, prompts, **options):
+        asked.append(len(prompts))
+        return inner(model, encoder, prompts, **options)
+
+    def run(state):
+        options = {"probes": folder / "probes.parquet", "out": tmp_path / "probed.parquet", "state-dir": state}
+        step("run_probes", settings, adapters=finetuned, **options)
+        return artifacts.read_parquet(tmp_path / "probed.parquet", ["step", "value"])
+
+    monkeypatch.setattr(generation, "generate", counted)
+    expected = run(tmp_path / "other")
+    each, again = asked
+    assert each == again > 0
+    asked.clear()
+    with monkeypatch.context() as patch:  # the disk is full when the second checkpoint's answers are to be kept
+        add, left = Journal.add, [2]
+
+        def full_disk(self, entries):
+            if not left[0]:
+                raise UserError("no space left")
+            left[0] -= 1
+            add(self, entries)
+
+        patch.setattr(Journal, "add", full_disk)
+        with pytest.raises(UserError, match="no space"):
+            run(tmp_path / "state")
+    assert asked == [each, each]
+    asked.clear()
+    assert run(tmp_path / "state").equals(expected)
+    assert asked == [0, each] and not (tmp_path / "state").exists()
+
+
 def probed(folder):
     return artifacts.read_parquet(folder / "probed.parquet", ["step", "item", "probe", "measure", "value"])
 

@@ -1,5 +1,6 @@
 """Probe scores: formulas on outputs made by hand, and the whole pass on a random model."""
 
+import contextlib
 import types
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.agreement import token_accuracy
+from contrastive_context.journal import Journal
 from contrastive_context.probes import (
     COLUMNS,
     check_rows,
@@ -252,6 +254,54 @@ def test_the_whole_pass():
     small = probe_model(model("llama"), tokenizer("llama"), TEMPLATE, frame(), ["likelihood"], "chrf", batch_tokens=1)
     both = result.query("measure == 'likelihood'")["value"].to_numpy()
     np.testing.assert_allclose(small["value"].to_numpy(), both, atol=1e-5)
+
+
+def test_an_interrupted_pass_answers_no_prompt_twice(tmp_path):
+    class Interrupting(Journal):
+        batches = 2
+
+        def add(self, entries):
+            super().add(entries)
+            self.batches -= 1
+            if not self.batches:
+                raise KeyboardInterrupt
+
+    prompts = pd.concat([frame().assign(item=i, prompt_id=frame()["role"] + str(i)) for i in range(3)])
+    counts = {"generated": 0, "scored": 0}
+
+    def run(journal):
+        network = model("llama")
+        inner, forward = network.generate, network.forward
+
+        def generate(**inputs):
+            counts["generated"] += len(inputs["input_ids"])
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(network, "forward", forward)
+                return inner(**inputs)
+
+        def score(*args, **inputs):
+            counts["scored"] += 1
+            return forward(*args, **inputs)
+
+        network.generate, network.forward = generate, score
+        options = {"batch_tokens": 100, "journal": journal}
+        return probe_model(
+            network, tokenizer("llama"), TEMPLATE, prompts, ["generation", "likelihood"], "chrf", **options
+        )
+
+    expected = run(None)
+    whole = dict(counts)
+    assert whole["generated"] == 21 and whole["scored"] > 1
+    counts.update(generated=0, scored=0)
+    result, runs = None, 0
+    while result is None:
+        runs += 1
+        with contextlib.suppress(KeyboardInterrupt):
+            result = run(Interrupting(tmp_path / "step1.jsonl"))
+    assert runs > 2 and counts == whole
+    pd.testing.assert_frame_equal(result, expected)
+    assert result.attrs == expected.attrs
+    assert run(Journal(tmp_path / "step1.jsonl")).equals(expected) and counts == whole
 
 
 def test_a_probe_prompt_that_does_not_fit_is_refused():

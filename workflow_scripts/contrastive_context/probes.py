@@ -12,6 +12,7 @@ from contrastive_context.config.tasks import Agreement, ProbeMeasure
 from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation import agreement as agreements
+from contrastive_context.journal import Journal
 from contrastive_context.models.settings import InferenceSettings
 
 # probe → (role of which the context gives the edited label for the query, role of which it doesn't)
@@ -43,6 +44,7 @@ def probe_model(
     *,
     batch_tokens: int = 8192,
     label: str = "probe",
+    journal: Journal | None = None,
 ) -> Any:
     """Score a model on probe prompts; to be called from any training loop.
 
@@ -73,6 +75,7 @@ def probe_model(
         agreement: a(output, reference) in [0, 1], or the name of a registered one.
         batch_tokens: padded tokens per batch.
         label: shown beside the progress bars.
+        journal: of this state of the model alone; keeps what is done, so that a later call doesn't do it again.
 
     Returns:
         Frame with columns item, cluster, target_id, probe, measure, value; one row per item, probe and measure. Its
@@ -89,12 +92,11 @@ def probe_model(
     agree = agreements.get_agreement(agreement) if isinstance(agreement, str) else agreement
     records: list[tuple] = []
     if "generation" in measures:
-        outputs = _generate(
-            model, encoder, [row for row in rows if row.role != "other_irrelevant"], batch_tokens, label
-        )
+        asked = [row for row in rows if row.role != "other_irrelevant"]
+        outputs = _generate(model, encoder, asked, batch_tokens, label, journal)
         records += generation_values(rows, outputs, agree)
     if "likelihood" in measures:
-        records += likelihood_values(rows, _Scorer(model, encoder, batch_tokens, label))
+        records += likelihood_values(rows, _Scorer(model, encoder, batch_tokens, label, journal))
     frame = _frame(records)
     frame.attrs["tokens"] = encoder.tokens
     return frame
@@ -239,25 +241,23 @@ def _prompt(encoder: Any, row: Any, reserve: int = 0) -> np.ndarray:
     return prompt.ids
 
 
-def _generate(model: Any, encoder: Any, rows: Sequence[Any], batch_tokens: int, label: str) -> dict[str, str]:
-    from contrastive_context.inference.generation import generate
+def _generate(
+    model: Any, encoder: Any, rows: Sequence[Any], batch_tokens: int, label: str, journal: Journal | None
+) -> dict[str, str]:
+    from contrastive_context.inference.generation import answer
 
-    outputs = generate(
-        model,
-        encoder,
-        [_prompt(encoder, row) for row in rows],
-        max_new_tokens=encoder.template.max_new_tokens,
-        batch_tokens=batch_tokens,
-        label=f"{label}: generation",
-    )
-    return {row.prompt_id: encoder.decode(output.ids) for row, output in zip(rows, outputs, strict=True)}
+    prompts = {row.prompt_id: _prompt(encoder, row) for row in rows}
+    outputs = answer(model, encoder, prompts, journal, batch_tokens=batch_tokens, label=f"{label}: generation")
+    return {name: encoder.decode(output.ids) for name, output in outputs.items()}
 
 
 class _Scorer:
-    """Log-probability per scored token of completions."""
+    """Log-probability per scored token of completions; a journal has them all or none: a pass is short."""
 
-    def __init__(self, model: Any, encoder: Any, batch_tokens: int, label: str) -> None:
-        self._model, self._encoder = model, encoder
+    _KEY = "likelihood"  # no prompt's name
+
+    def __init__(self, model: Any, encoder: Any, batch_tokens: int, label: str, journal: Journal | None) -> None:
+        self._model, self._encoder, self._journal = model, encoder, journal
         self._options = {"batch_tokens": batch_tokens, "label": f"{label}: likelihood"}
 
     def __call__(self, wanted: Sequence[Completion]) -> np.ndarray:
@@ -266,7 +266,11 @@ class _Scorer:
         completions = [self._encoder.completion(one.text, one.row.target_id) for one in wanted]
         counted = [self._counted(one, len(ids)) for one, ids in zip(wanted, completions, strict=True)]
         prompts = [_prompt(self._encoder, one.row, len(ids)) for one, ids in zip(wanted, completions, strict=True)]
+        if self._journal is not None and self._KEY in self._journal:
+            return np.array(self._journal[self._KEY])
         sums, tokens = completion_logprobs(self._model, prompts, completions, counted=counted, **self._options)
+        if self._journal is not None:
+            self._journal.add({self._KEY: (sums / tokens).tolist()})
         return sums / tokens
 
     def _counted(self, one: Completion, length: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Generation with transformers, in length-sorted batches, and the predictions of a system."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -158,6 +158,50 @@ def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
     return sorted(set(found))
 
 
+def answer(
+    model: Any,
+    encoder: PromptEncoder,
+    prompts: Mapping[str, np.ndarray],
+    journal: Journal | None,
+    *,
+    batch_tokens: int,
+    label: str,
+) -> dict[str, Generation]:
+    """Continue prompts greedily, those that the journal has excepted.
+
+    Args:
+        model: a causal language model of transformers, on its device.
+        encoder: knows the stop and the length of answers.
+        prompts: token ids by the prompt's name.
+        journal: keeps every answer as soon as its batch is done; None to keep nothing.
+        batch_tokens: padded tokens per batch.
+        label: shown beside the progress bar.
+
+    Returns:
+        Answers by the prompt's name, in the given order.
+    """
+    known = {} if journal is None else journal
+    pending = [name for name in prompts if name not in known]
+    if len(pending) < len(prompts):
+        cli.log.info("%d of %d prompts were answered before", len(prompts) - len(pending), len(prompts))
+
+    def keep(batch: dict[int, Generation]) -> None:
+        if journal is not None:
+            journal.add({pending[i]: list(result) for i, result in batch.items()})
+
+    answers = generate(
+        model,
+        encoder,
+        [prompts[name] for name in pending],
+        max_new_tokens=encoder.template.max_new_tokens,
+        batch_tokens=batch_tokens,
+        label=label,
+        on_batch=keep,
+    )
+    new = dict(zip(pending, answers, strict=True))
+    return {name: new[name] if name in new else Generation(*known[name]) for name in prompts}
+
+
 def read_prompts(
     encoder: PromptEncoder,
     arrivals: str | Path,
@@ -239,28 +283,10 @@ def predict(
     encoder = PromptEncoder(tokenizer, template, max_positions(model.config), task)
     frozen, prompts = read_prompts(encoder, arrivals, test, contexts, paraphrases)
     series = [series_of(row) for row in frozen.to_dict("records")]
-    names = frozen["prompt_id"].to_list()
-    known = {} if journal is None else journal
-    pending = [i for i, name in enumerate(names) if name not in known]
-    if len(pending) < len(names):
-        cli.log.info("%d of %d prompts were answered before", len(names) - len(pending), len(names))
-
-    def keep(batch: dict[int, Generation]) -> None:
-        if journal is not None:
-            journal.add({names[pending[i]]: list(result) for i, result in batch.items()})
-
-    answers = generate(
-        model,
-        encoder,
-        [prompts[i].ids for i in pending],
-        max_new_tokens=template.max_new_tokens,
-        batch_tokens=batch_tokens,
-        label=label,
-        on_batch=keep,
-    )
-    new = dict(zip(pending, answers, strict=True))
-    outputs = [new[i] if i in new else Generation(*known[name]) for i, name in enumerate(names)]
-    for row, prompt, output, counted_in in zip(frozen.itertuples(index=False), prompts, outputs, series, strict=True):
+    ids = {name: prompt.ids for name, prompt in zip(frozen["prompt_id"], prompts, strict=True)}
+    outputs = answer(model, encoder, ids, journal, batch_tokens=batch_tokens, label=label)
+    for row, prompt, counted_in in zip(frozen.itertuples(index=False), prompts, series, strict=True):
+        output = outputs[row.prompt_id]
         yield {
             "prompt_id": row.prompt_id,
             "target_id": row.target_id,
