@@ -214,6 +214,7 @@ EDITS: list[tuple[str, object, str | None]] = [
     ("metrics/comet/sha256", "0" * 64, "segment_scores/* tables/scores.parquet"),
     *((f"metrics/comet/{key}", value, "") for key, value in {"licence": "x", "mem_mb": 999, "runtime": 9}.items()),
     ("metric_encoders/xlm-roberta-large/hub", "a/b", "hub/metric_encoders/* segment_scores/* tables/scores.parquet"),
+    ("metric_encoders/xlm-roberta-large/licence", "x", ""),
     ("metric_encoders/xlm-roberta-large/revision", "v2", "hub/metric_encoders/* segment_scores/*"),
     # Tables.
     *((f"statistics/{key}", value, "tables/scores.parquet") for key, value in

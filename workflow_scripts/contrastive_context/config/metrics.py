@@ -47,8 +47,9 @@ class MetricEncoder(Model):
     """Configuration and tokenizer of the encoder that a learned metric was built on; the weights are the metric's."""
 
     hub: str | None = Field(None, description="such as xlm-roberta-large")
-    revision: str = "main"
-    folder: str | None = None
+    revision: str = Field("main", description="of the hub: branch, tag or commit hash")
+    folder: str | None = Field(None, description="a local folder with configuration and tokenizer, instead of hub")
+    licence: str = Field("not stated", description="for the report")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -212,9 +212,8 @@ class Stages:
         model = self.study.metrics[metric]
         # Scheduling and captions change no score.
         leaves = model.model_dump(mode="json", exclude={"mem_mb", "runtime", "licence"})
-        return self._settings(
-            "score_comet", metric=metric, model=leaves, encoder=self.study.metric_encoders[model.encoder]
-        )
+        encoder = self.study.metric_encoders[model.encoder].model_dump(mode="json", exclude={"licence"})
+        return self._settings("score_comet", metric=metric, model=leaves, encoder=encoder)
 
     def score_execution(self, task: str) -> str:
         return self._settings("score_execution", task=task, corpus=self._corpus(task))

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 HUB = "https://huggingface.co"
+#: Kinds of corpora that are no one's text.
+_GENERATED = ("lexicon", "idiom", "generated_sql")
 _USES = {
     "models": "language model",
     "encoders": "encoder",
@@ -13,7 +15,7 @@ _USES = {
 
 
 class Licence(NamedTuple):
-    """A row of the report's table; ``origin`` is a page, or empty."""
+    """A row of the report's table; ``origin`` is a page, or says in words who made it or where it comes from."""
 
     name: str
     version: str
@@ -43,7 +45,9 @@ def licences(config: Mapping[str, Any], records: Mapping[tuple[str, str], Mappin
     for name, task in (config.get("tasks") or {}).items():
         corpus = task.get("corpus") or {}
         if "licence" in corpus:
-            rows.append(Licence(name, "", corpus["licence"], f"text of the task: {corpus['origin']}"))
+            rows.append(Licence(name, "", corpus["licence"], "text of the task", corpus["origin"]))
+        elif corpus.get("kind") in _GENERATED:
+            rows.append(Licence(name, "", "none needed: generated", "text of the task", "this workflow"))
     return rows
 
 
