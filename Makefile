@@ -59,10 +59,10 @@ laptop-study: $(VENV)/.core ## run four tiny families on two synthetic tasks, th
 check: $(VENV)/.core ## look for mistakes in a configuration: make check CONFIG="config.yaml mine.yaml"
 	@python -m contrastive_context.config.check $(or $(CONFIG),config.yaml)
 
-plan: $(VENV)/.core ## what would run, and because of which key: make plan PROFILE=quickstart
+plan: $(VENV)/.core ## what would run, and because of which key: make plan PROFILE=quickstart ARGS="--config run=mine"
 	@test -f envs/profiles/$(PROFILE)/config.yaml || \
 	  { echo "no profile '$(PROFILE)'; PROFILE= one of: $$(ls envs/profiles | xargs)"; exit 2; }
-	@python -m contrastive_context.reruns plan --profile envs/profiles/$(PROFILE)
+	@python -m contrastive_context.reruns plan --profile envs/profiles/$(PROFILE) $(ARGS)
 
 verify: $(VENV)/.core ## check every hash of a run's results: make verify RUN=quickstart
 	@python -m contrastive_context.reruns verify "$(RUN)"

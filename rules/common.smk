@@ -1,5 +1,15 @@
 # What several rule files share: the results folder and inputs that depend on the configuration.
+from contrastive_context.config.files import write_effective
+
 R = f"results/{study.run}"
+
+
+# Before the first job; neither in a dry run nor in the jobs' own processes. A report on what is finished may be made
+# beside the study, whose record it leaves alone.
+onstart:
+    write_effective(
+        study, f"{R}/config{'.only_finished' if study.only_finished else ''}.yaml"
+    )
 
 
 wildcard_constraints:

@@ -1,11 +1,3 @@
-from contrastive_context.config.files import write_effective
-
-
-# Before the first job; neither in a dry run nor in the jobs' own processes.
-onstart:
-    write_effective(study, f"{R}/config.yaml")
-
-
 # What reports are made from: everything up to answers and probe values.
 include: "packages.smk"
 include: "prefetch.smk"

@@ -131,7 +131,10 @@ def test_a_report_on_what_is_finished_trains_nothing_and_names_the_rest(cloned):
     shutil.rmtree(results / "finetune/lexicon/tiny-llama/zero-seed0")
     for gone in (*results.glob("predictions/*/*/contrastive-*"), *results.glob("probes/*/*/zero-*")):
         gone.unlink()
+    record = (results / "config.yaml").read_text()
     output = run(cloned, "--config", "only_finished=true")
+    assert (results / "config.yaml").read_text() == record
+    assert "only_finished: true\n" in (results / "config.only_finished.yaml").read_text()
     assert not re.search(r"^(finetune|generate|run_probes|build_corpus) →", output, flags=re.MULTILINE)
     missing = pd.read_csv(results / "tables/missing.csv")
     assert dict(zip(missing["strategy"] + " " + missing["what"], missing["reason"], strict=True)) == {

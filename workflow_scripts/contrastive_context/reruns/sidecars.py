@@ -12,6 +12,7 @@ from contrastive_context.config.base import canonical_json
 from contrastive_context.errors import UserError
 
 SUFFIX = ".provenance.json"
+_CONFIGURATIONS = ("config.yaml", "config.only_finished.yaml")
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,11 @@ def altered(sidecar: Sidecar) -> list[str]:
 def files_of(results: Path) -> Iterator[Path]:
     """Yield the files of a run; weights, which lie in folders beside the hash file that stands for them, are left out.
 
-    Logs, hidden files (training state, temporaries) and the run's configuration are no artifacts.
+    Logs, hidden files (training state, temporaries) and the run's configurations are no artifacts.
     """
     for folder, names, files in os.walk(results):
         here = Path(folder)
-        files = [name for name in files if not (name.startswith(".") or (here == results and name == "config.yaml"))]
+        files = [name for name in files if not (name.startswith(".") or (here == results and name in _CONFIGURATIONS))]
         hashed = {name.removesuffix(".json") for name in files if name.endswith(".json")}
         # A run of fine-tuning has its hash file inside: adapters.json stands for the step folders.
         inside = "adapters.json" in files
