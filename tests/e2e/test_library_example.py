@@ -33,6 +33,11 @@ def test_contexts_were_sampled_for_every_epoch(left):
     assert not any(row.target_id in row.example_ids for row in contexts.itertuples())
 
 
+def test_no_example_of_a_probe_gives_gold_away(left):
+    assert left["settings"].max_agreement == 0.9
+    assert left["coverage"]["used_icl"] == left["coverage"]["asked"] == 20
+
+
 def test_the_model_was_trained_and_probed(left):
     first, last = left["history"]
     assert set(last.index.get_level_values("probe")) == {"iwl", "icl", "icl_valid", "copy"}
