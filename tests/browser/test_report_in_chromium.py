@@ -19,24 +19,29 @@ pytestmark = pytest.mark.skipif(
 )
 
 HOSTILE = '<img src=x onerror="document.title=1"></script><b>bold</b>'
+LONG = "x" * 10_000
+TURNED = "\u202egnp.exe\u2066 \u200f(end)"  # an override and an isolate that nothing closes, and a mark
 SCRIPTS = {"hindi": "बेडरूम की बत्ती", "tamil": "படுக்கையறை விளக்கு", "hebrew": "אור בחדר", "emoji": "💡"}
 
 
 def write_examples(path, count):
     rows = []
     for place in range(count):
-        text = list(SCRIPTS.values())[place % 4] if place % 7 else HOSTILE
+        text = list(SCRIPTS.values())[place % 4] if place % 7 else (HOSTILE, LONG, TURNED)[place // 7 % 3]
         rows.append(
             {
                 "prompt_id": f"p{place}", "target_id": f"{place // 4:016x}", "task": "lexicon", "metric": "chrf++",
                 "model": ("llama", "qwen3")[place % 2], "test_set": "in_domain", "composition": "top_k",
                 "series": [("same_targets", "stand_ins")[place % 2]],
                 "bucket": ("low", "medium", "high", "none")[place % 4],
-                "source": f"{text} number {place}", "gold": text,
-                "context": [{"source": "x" * 300, "target": text, "similarity": 0.5}] * (place % 4),
+                "source": f"number {place}: {text}", "gold": text,
+                "context": [
+                    {"source": "x" * 300, "target": text, "similarity": 0.5, "grade": "medium"},
+                    {"source": "rephrased", "target": text, "similarity": 0.9, "grade": "stand-in"},
+                ] * (place % 3),
                 "answers": [
-                    {"strategy": name, "seed": None if name == "base" else 0, "output": text, "stop_reason": "stop",
-                     "score": 12.5}
+                    {"strategy": name, "seed": None if name == "base" else 0, "output": text, "score": 12.5,
+                     "stop_reason": "length"}
                     for name in ("base", "zero", "contrastive")
                 ],
             }
@@ -50,7 +55,9 @@ def report(repository, tmp_path_factory):
     folder = write_run(repository, tmp_path_factory.mktemp("run"))
     examples = write_examples(folder / "examples.parquet", LIMIT + 400)
     path = folder / "report.html"
-    build(report_inputs(folder, examples=[examples]), Settings(title=HOSTILE), path)
+    titles = {"llama": f"llama {TURNED}", "qwen3": LONG}
+    settings = Settings(title=HOSTILE, model_titles=titles, config={"names": SCRIPTS})
+    build(report_inputs(folder, examples=[examples]), settings, path)
     return path
 
 
@@ -106,8 +113,65 @@ def test_hostile_text_shows_as_text(page):
     assert HOSTILE in page.title()
     assert page.locator("h1").inner_text() == HOSTILE
     page.get_by_label("search").fill("onerror")
-    assert page.locator(".example .data").first.inner_text().startswith(HOSTILE)
+    assert page.locator(".example .data").first.inner_text().endswith(HOSTILE)
     assert page.locator("main b, main img[src=x]").count() == 0
+
+
+def test_a_context_shows_similarities_and_grades(page):
+    page.get_by_label("bucket").select_option("medium")
+    head, *rows = page.locator(".context").first.locator("tr").all()
+    assert head.locator("th").all_inner_texts() == ["similarity", "grade", "source", "target"]
+    cells = [(row.locator("th").inner_text(), row.locator("td").first.inner_text()) for row in rows]
+    assert cells[:2] == [("0.50", "medium"), ("0.90", "stand-in")]
+
+
+def fonts_of(page, selector):
+    """Return how many letters of an element each font draws: (family, whether the page brought it) → count."""
+    session = page.context.new_cdp_session(page)
+    for domain in ("DOM", "CSS"):
+        session.send(f"{domain}.enable")
+    root = session.send("DOM.getDocument")["root"]["nodeId"]
+    node = session.send("DOM.querySelector", {"nodeId": root, "selector": selector})["nodeId"]
+    found = session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
+    return {(font["familyName"], font["isCustomFont"]): font["glyphCount"] for font in found}
+
+
+@pytest.mark.parametrize("language, family", [("hindi", "Noto Sans Devanagari"), ("tamil", "Noto Sans Tamil")])
+def test_the_page_brings_the_letters_of_the_studys_scripts(page, language, family):
+    page.get_by_label("search").fill(SCRIPTS[language])
+    gold = fonts_of(page, ".example tr:nth-child(2) .data")
+    assert gold.pop((family, True)) >= 9
+    assert sum(gold.values()) == SCRIPTS[language].count(" ")
+    assert not any(own for _, own in fonts_of(page, ".example tr:nth-child(1) th"))
+    page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+    assert (family, True) in fonts_of(page, "details > pre")
+
+
+def test_direction_marks_turn_nothing_but_their_own_text(page):
+    page.get_by_label("search").fill("gnp.exe")
+    example = page.locator(".example").first
+    assert TURNED in example.locator(".data").first.text_content()
+    # From left to right: the first and the last letter of what stands beside and after such a text.
+    reads_on = """node => {
+        const place = (from, to) => { const range = document.createRange(); range.setStart(node.firstChild, from);
+            range.setEnd(node.firstChild, to); return range.getBoundingClientRect().left; };
+        const text = node.firstChild.data, start = text.length - text.trimStart().length;
+        return place(start, start + 1) < place(text.length - 1, text.length);
+    }"""
+    # The heading's last part follows the model's title.
+    beside = [example.locator("small").first, example.locator("h3 bdi").last, example.locator("caption").last]
+    for node in (*beside, example.locator("tr th").first):
+        assert node.evaluate(reads_on)
+    assert not example.locator(".data").nth(1).evaluate(reads_on)
+
+
+@pytest.mark.parametrize("needle", ["x" * 3000, "gnp.exe", "onerror", "बेडरूम"])
+def test_no_shown_text_widens_the_page(page, needle):
+    page.get_by_label("search").fill(needle)
+    assert page.locator(".example").count() == 20
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    if needle[0] == "x":
+        assert "… (6000 more characters)" in page.locator(".example .data").nth(1).inner_text()
 
 
 def test_it_works_by_keyboard(page):

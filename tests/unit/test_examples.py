@@ -48,11 +48,12 @@ def files(tmp_path):
     return tmp_path
 
 
-def table(folder, systems=("base", "zero-seed3")):
+def table(folder, systems=("base", "zero-seed3"), paraphrases=None):
     return collect(
-        Settings(task="toy", model_name="small", metric="chrf++"),
+        Settings(task="toy", model_name="small", metric="chrf++", buckets={"high": 0.67, "low": 0.0, "medium": 0.33}),
         [folder / f"{system}.jsonl" for system in systems],
         *(folder / f"{name}.parquet" for name in ("scores", "eval", "arrivals", "test")),
+        paraphrases,
     )
 
 
@@ -61,13 +62,27 @@ def test_a_row_holds_what_belongs_to_a_prompt(files):
     assert [row["bucket"] for row in rows] == ["none", "high"] * 2
     assert rows[0]["context"] == [] and rows[0]["gold"] == "g0"
     assert rows[3]["source"] == HOSTILE
-    assert rows[3]["context"] == [{"source": "a0", "target": "g0", "similarity": 0.8}]
+    assert rows[3]["context"] == [{"source": "a0", "target": "g0", "similarity": 0.8, "grade": "high"}]
     assert [
         (answer["strategy"], answer["seed"], answer["output"], answer["score"]) for answer in rows[1]["answers"]
     ] == [
         ("base", None, "base on high", 50.0),
         ("zero", 3, "zero-seed3 on high", 50.0),
     ]
+
+
+def test_an_example_has_the_grade_of_its_own_similarity_and_a_paraphrase_is_a_stand_in(files):
+    contexts = pd.read_parquet(files / "eval.parquet")
+    arrivals = pd.read_parquet(files / "arrivals.parquet")
+    (stand_in,) = random_ids(1, 3)
+    arrivals[:1].assign(id=stand_in, source="rephrased").to_parquet(files / "paraphrases.parquet")
+    place = contexts.index[contexts["bucket"] == "high"][0]
+    contexts.at[place, "example_ids"] = [*arrivals["id"], arrivals["id"][0], stand_in]
+    contexts.at[place, "similarities"] = [0.1, 0.33, 0.8, 0.9]
+    contexts.to_parquet(files / "eval.parquet")
+    context = table(files, paraphrases=files / "paraphrases.parquet").to_pylist()[place]["context"]
+    assert [example["grade"] for example in context] == ["low", "medium", "high", "stand-in"]
+    assert context[-1]["source"] == "rephrased"
 
 
 def test_what_does_not_fit_is_named(files):

@@ -79,6 +79,15 @@ def test_hostile_text_is_escaped(run):
     assert "&lt;script&gt;" in text
 
 
+def test_a_script_that_may_show_as_boxes_is_said(run, monkeypatch):
+    settings = Settings(title="हिन्दी")
+    text = render(report_inputs(run), settings)
+    assert "letters show as boxes" not in text and "src: url(data:font/woff;base64," in text
+    monkeypatch.setattr("contrastive_context.figures.fonts.packaged", lambda family: None)
+    text = render(report_inputs(run), settings)
+    assert "text in Devanagari, for which no font was installed" in text and "data:font" not in text
+
+
 def test_counts_provenance_licences_and_config_are_there(run):
     sidecars = sorted((run / "tables").glob("*.provenance.json"))
     config = {"packages": {"llm-x": {"version": "0.1", "licence": "Apache-2.0", "contents": "weights"}}, "k": 5}

@@ -223,7 +223,9 @@ class Stages:
 
     def collect_examples(self, task: str, model: str) -> str:
         headline = self.study.tasks[task].metrics[0]
-        return self._settings("collect_examples", task=task, model_name=model, metric=headline)
+        return self._settings(
+            "collect_examples", task=task, model_name=model, metric=headline, buckets=self.study.buckets
+        )
 
     def build_tables(self) -> str:
         entries = {task: self.study.tasks[task] for task in self.tasks}

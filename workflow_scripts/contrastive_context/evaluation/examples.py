@@ -9,10 +9,13 @@ import pyarrow as pa
 from contrastive_context import artifacts
 from contrastive_context.columnar import read_columns
 from contrastive_context.config.base import Model
+from contrastive_context.contexts.buckets import bucket_of
 from contrastive_context.contexts.series import series_of
 from contrastive_context.errors import UserError
 from contrastive_context.evaluation.scoring import parse_system, read_predictions
 
+#: Grade of an example that is a paraphrase of its target; of all others it is the bucket of their similarity.
+STAND_IN = "stand-in"
 _FROZEN = ("prompt_id", "target_id", "test_set", "composition", "bucket")
 SCHEMA = pa.schema(
     [
@@ -29,7 +32,16 @@ SCHEMA = pa.schema(
         ("gold", pa.string()),
         (
             "context",
-            pa.list_(pa.struct([("source", pa.string()), ("target", pa.string()), ("similarity", pa.float64())])),
+            pa.list_(
+                pa.struct(
+                    [
+                        ("source", pa.string()),
+                        ("target", pa.string()),
+                        ("similarity", pa.float64()),
+                        ("grade", pa.string()),
+                    ]
+                )
+            ),
         ),
         (
             "answers",
@@ -50,11 +62,12 @@ SCHEMA = pa.schema(
 
 
 class Settings(Model):
-    """Settings of the step: the metric whose score stands beside an answer."""
+    """Settings of the step: the metric whose score stands beside an answer, and the grades' lower edges."""
 
     task: str
     model_name: str
     metric: str
+    buckets: dict[str, float]
 
 
 def collect(
@@ -69,7 +82,7 @@ def collect(
     """Join what belongs to each frozen prompt.
 
     Args:
-        settings: task, model and metric.
+        settings: task, model, metric and edges.
         predictions: the systems' predictions; a file's name is the system's.
         scores: the model's segment scores.
         contexts: frozen evaluation contexts.
@@ -84,11 +97,8 @@ def collect(
     Raises:
         UserError: a prompt, an example or a score is missing.
     """
-    texts = {
-        row["id"]: (row["source"], row["target"])
-        for path in (arrivals, test, *([paraphrases] if paraphrases else []))
-        for row in read_columns(path, ["id", "source", "target"]).to_pylist()
-    }
+    stand_ins = _texts(paraphrases) if paraphrases else {}
+    texts = _texts(arrivals) | _texts(test) | stand_ins
     values = {
         (row["strategy"], row["seed"], row["prompt_id"]): row["value"]
         for row in read_columns(scores, ["strategy", "seed", "prompt_id", "metric", "value"]).to_pylist()
@@ -116,9 +126,11 @@ def collect(
         if unknown := {row["target_id"], *row["example_ids"]} - texts.keys():
             raise UserError(f"{contexts}: id {min(unknown)} is in neither {arrivals} nor {test}; freeze them again")
         source, gold = texts[row["target_id"]]
+        grades = bucket_of(row["similarities"], settings.buckets).tolist()
         context = [
             {"source": texts[name][0], "target": texts[name][1], "similarity": similarity}
-            for name, similarity in zip(row["example_ids"], row["similarities"], strict=True)
+            | {"grade": STAND_IN if name in stand_ins else grade}
+            for name, similarity, grade in zip(row["example_ids"], row["similarities"], grades, strict=True)
         ]
         rows.append(
             {name: row[name] for name in _FROZEN}
@@ -127,3 +139,9 @@ def collect(
             | {"source": source, "gold": gold, "context": context, "answers": answers.get(row["prompt_id"], [])}
         )
     return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _texts(path: str | Path) -> dict[str, tuple[str, str]]:
+    """Return id → (source, target)."""
+    table = read_columns(path, ["id", "source", "target"])
+    return {row["id"]: (row["source"], row["target"]) for row in table.to_pylist()}

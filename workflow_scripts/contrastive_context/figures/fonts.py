@@ -8,9 +8,19 @@ it.
 import importlib.resources
 import logging
 from functools import cache
+from pathlib import Path
 
 FAMILIES = ("DejaVu Sans", "Noto Sans Devanagari", "Noto Sans Tamil")
 """Families in the order in which a letter is looked for."""
+
+
+def packaged(family: str) -> list[Path] | None:
+    """Return the files of a font that comes as a package, None where that is not installed."""
+    try:
+        package = importlib.resources.files(f"fontpkg_{family.lower().replace(' ', '_')}")
+    except ModuleNotFoundError:
+        return None
+    return sorted(Path(str(file)) for file in (package / "files").iterdir())
 
 
 @cache
@@ -22,11 +32,10 @@ def families() -> list[str]:
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     found = [FAMILIES[0]]
     for family in FAMILIES[1:]:
-        try:
-            package = importlib.resources.files(f"fontpkg_{family.lower().replace(' ', '_')}")
-        except ModuleNotFoundError:  # figures without these scripts need no such font
+        files = packaged(family)
+        if files is None:  # figures without these scripts need no such font
             continue
-        for file in sorted((package / "files").iterdir(), key=str):
+        for file in files:
             font_manager.fontManager.addfont(str(file))
         found.append(family)
     return found

@@ -447,7 +447,7 @@ def remark(ax: "Any", counts: Sequence[int], missing: Sequence[str], x: float = 
 
 
 def clipped(text: str, most: int) -> str:
-    """Return a text of at most ``most`` characters; of a longer one start and end, which tells what panels differ in."""
+    """Return a text of at most ``most`` characters: of a longer one start and end, as panels may differ in either."""
     if len(text) <= most:
         return text
     end = (most - 1) // 2

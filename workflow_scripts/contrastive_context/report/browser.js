@@ -54,7 +54,9 @@
     const where = ["task", "model"].map((field) => title(FIELDS[field], prompt[field]));
     where.push(...["test_set", "composition", "bucket"].map((field) => title({}, prompt[field])));
     if (!prompt.series.includes("same_targets")) where.push(...prompt.series.map((name) => title({}, name)));
-    article.append(element("h3", where.join(" · ")));
+    const heading = element("h3");
+    where.forEach((words, place) => heading.append(place ? " · " : "", element("bdi", words)));
+    article.append(heading);
     const pair = element("table");
     row(pair, "source", text(prompt.source));
     row(pair, "gold", text(prompt.gold));
@@ -64,7 +66,7 @@
       const context = element("table", "", "context");
       context.append(element("caption", "Context, in prompt order"));
       const head = context.createTHead().insertRow();
-      for (const name of ["similarity", "source", "target"]) {
+      for (const name of ["similarity", "grade", "source", "target"]) {
         const th = element("th", name);
         th.scope = "col";
         head.append(th);
@@ -73,7 +75,7 @@
       for (const example of prompt.context) {
         const strongest = example.similarity === most;
         const number = element(strongest ? "strong" : "span", example.similarity.toFixed(2));
-        row(body, number, text(example.source), text(example.target));
+        row(body, number, title({}, example.grade), text(example.source), text(example.target));
       }
       article.append(context);
     }

@@ -1,6 +1,7 @@
 """Collect tables, figures and provenance into one HTML file."""
 
 import base64
+import functools
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from contrastive_context.figures.style import bars_in_words, headline_seed, orde
 from contrastive_context.report.browser import browser
 from contrastive_context.report.choices import CHOICES
 from contrastive_context.report.effort import efforts
+from contrastive_context.report.fonts import Fonts, fonts_for
 from contrastive_context.report.licences import licences
 from contrastive_context.report.usage import effective_config, usage
 
@@ -158,7 +160,8 @@ def render(inputs: Inputs, settings: Settings) -> str:
     )
     confidence = settings.config.get("statistics", {}).get("confidence", 0.95)
     config = effective_config(settings.config, settings.tasks, settings.models)
-    return environment.get_template("template.html").render(
+    page = functools.partial(
+        environment.get_template("template.html").render,
         settings=settings,
         version=__version__,
         findings=_findings(findings, settings),
@@ -185,6 +188,8 @@ def render(inputs: Inputs, settings: Settings) -> str:
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
         confidence=f"{confidence:.0%}",
     )
+    # The fonts depend on the letters of the whole page.
+    return page(fonts=fonts_for(page(fonts=Fonts([], []))))
 
 
 def _all_titles(settings: Settings) -> dict[str, dict[str, str]]:
