@@ -15,6 +15,18 @@ def test_the_file_is_what_the_model_gives(repository):
     assert written == schema_text(), "run: python -m contrastive_context.config.schema > docs/config.schema.json"
 
 
+def test_every_leaf_says_what_it_is():
+    schema = json.loads(schema_text())
+    leaves = {
+        f"{model}.{name}": leaf
+        for model, definition in {"Study": schema, **schema["$defs"]}.items()
+        for name, leaf in definition.get("properties", {}).items()
+        # What lies below a reference has a text of its own; kind and format name the model that they stand in.
+        if "$ref" not in leaf and name not in ("kind", "format")
+    }
+    assert [name for name, leaf in leaves.items() if not leaf.get("description")] == []
+
+
 def test_the_shipped_configuration_keeps_to_it_and_names_it(repository):
     text = (repository / "config.yaml").read_text()
     assert text.startswith("# yaml-language-server: $schema=docs/config.schema.json\n")

@@ -1,15 +1,30 @@
 """What every configuration model shares."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Model(BaseModel):
-    """A frozen configuration model that refuses unknown keys."""
+    """A frozen configuration model that refuses unknown keys and numbers that JSON has no word for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if twice := [value for value in dict.fromkeys(values) if values.count(value) > 1]:
+        raise ValueError(f"{twice[0]!r} is listed twice")
+    return values
+
+
+Distinct = AfterValidator(_distinct)
+"""Of a list: no entry stands in it twice."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**32, description="another seed draws other random numbers")]
+
+Minutes = Annotated[int, Field(ge=1, le=43_200)]
+"""At most thirty days: what is longer was meant in seconds."""
 
 
 def canonical_json(value: Any) -> str:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Minutes, Model
 
 CpuStage = Literal[
     "build_corpus",
@@ -25,14 +25,14 @@ class Needs(Model):
     """Memory and time of one job."""
 
     mem_mb: int = Field(3000, ge=256, description="memory of one job, MiB")
-    runtime: int = Field(60, ge=1, description="time limit of one job, minutes")
+    runtime: Minutes = Field(60, description="time limit of one job, minutes")
 
 
 class OwnNeeds(Model):
     """What one stage of a model needs, where it isn't what the model's other stages do."""
 
     mem_mb: int | None = Field(None, ge=256, description="memory of one job, MiB; the model's if absent")
-    runtime: int | None = Field(None, ge=1, description="time limit of one job, minutes; the model's if absent")
+    runtime: Minutes | None = Field(None, description="time limit of one job, minutes; the model's if absent")
 
 
 class Cluster(Model):
@@ -40,10 +40,10 @@ class Cluster(Model):
 
     account: str | None = Field(None, description="account to charge; without it the cluster's default for the user")
     partition: str | None = Field(None, description="partition; without it the cluster's default")
-    max_runtime: int = Field(1440, ge=1, description="the partition's time limit, minutes; no job asks for more")
+    max_runtime: Minutes = Field(1440, description="the partition's time limit, minutes; no job asks for more")
     max_mem_mb: int | None = Field(None, ge=256, description="memory of a node, MiB; no job asks for more")
     gpu_partition: str | None = Field(None, description="partition of jobs with a GPU; `partition` if absent")
-    gpu_max_runtime: int | None = Field(None, ge=1, description="its time limit, minutes; `max_runtime` if absent")
+    gpu_max_runtime: Minutes | None = Field(None, description="its time limit, minutes; `max_runtime` if absent")
     gpu_flag: Literal["gpus", "gres"] = Field(
         "gpus", description="sbatch --gpus=1 or --gres=gpu:1; with gres, local runs don't count GPUs"
     )

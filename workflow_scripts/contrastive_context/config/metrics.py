@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Minutes, Model
 from contrastive_context.config.models import Device
 
 LearnedMetric = Literal["comet", "comet_qe"]
@@ -17,7 +17,7 @@ class CometModel(Model):
     """
 
     hub: str | None = Field(None, description="such as Unbabel/wmt22-comet-da")
-    revision: str = "main"
+    revision: str = Field("main", description="of the hub: branch, tag or commit hash")
     checkpoint: str | None = Field(
         None, description="a local <folder>/checkpoints/model.ckpt; hparams.yaml in <folder>"
     )
@@ -28,11 +28,11 @@ class CometModel(Model):
     )
     encoder: str = Field(description="entry under metric_encoders: whose tokenizer and architecture it has")
     licence: str | None = Field(None, description="of the model, for the report")
-    batch_size: int = Field(16, ge=1)
-    device: Device = "cpu"
-    threads: int = Field(1, ge=1)
+    batch_size: int = Field(16, ge=1, description="segments per forward pass")
+    device: Device = Field("cpu", description="cuda asks for one GPU per job")
+    threads: int = Field(1, ge=1, description="CPU threads of one job")
     mem_mb: int = Field(8000, ge=256, description="memory of one job, MiB")
-    runtime: int = Field(120, ge=1, description="time limit of one job, minutes")
+    runtime: Minutes = Field(120, description="time limit of one job, minutes")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

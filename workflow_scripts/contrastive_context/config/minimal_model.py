@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Distinct, Model, Seed
 
 Variant = Literal["gate", "softmax"]
 Theta = tuple[float, float, float]
@@ -21,11 +21,11 @@ class Condition(Model):
     """
 
     kind: Literal["zero", "random", "similar", "contrastive", "mixed"]
-    title: str | None = None
+    title: str | None = Field(None, description="name in figures; the entry's key if absent")
     k: int | None = Field(None, ge=1, description="examples per context; the model's k if absent")
-    p: float = Field(0.5, ge=0, le=1)
+    p: float = Field(0.5, ge=0, le=1, description="contrastive and mixed: probability of a neighbour, or of k")
     grades: Grades | None = Field(None, description="similarity range; absent: [.7, 1] for similar, else [.3, .9]")
-    paraphrase_grades: Grades = (0.9, 1.0)
+    paraphrase_grades: Grades = Field((0.9, 1.0), description="contrastive: similarity range of paraphrases")
     starts: dict[Variant, Theta] = Field({}, description="variant → θ at step 0, where it is not the model's")
 
     def grade_range(self) -> tuple[float, float]:
@@ -56,21 +56,21 @@ _CONDITIONS = {
 class MinimalModel(Model):
     """The task, the model and its training [ours]; the paper's equations are not known to us."""
 
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        [0, 1, 2, 3, 4], min_length=1, description="tasks and training runs"
+    seeds: Annotated[list[Seed], Distinct] = Field([0, 1, 2, 3, 4], min_length=1, description="tasks and training runs")
+    variants: Annotated[list[Variant], Distinct] = Field(
+        ["gate", "softmax"], min_length=1, description="how context and weights are mixed"
     )
-    variants: list[Variant] = Field(["gate", "softmax"], min_length=1)
     dimensions: int = Field(16, ge=3, description="x lies on the unit sphere in this many dimensions")
     features: int = Field(64, ge=1, description="random Fourier features of the part that weights can't learn")
     length_scale_squared: float = Field(0.5, gt=0, description="of the Fourier features")
     learnable_variance: float = Field(1.0, gt=0, description="variance of g, the part that weights can learn")
     unlearnable_variance: float = Field(1.0, gt=0, description="variance of h, the part only a neighbour supplies")
-    noise_variance: float = Field(0.05, ge=0)
+    noise_variance: float = Field(0.05, ge=0, description="variance of the noise on y")
     k: int = Field(5, ge=1, description="examples per context")
-    steps: int = Field(2000, ge=1)
+    steps: int = Field(2000, ge=1, description="optimizer steps")
     batch: int = Field(32, ge=1, description="fresh examples per step")
-    learning_rate_weights: float = Field(0.01, gt=0)
-    learning_rate_theta: float = Field(0.2, gt=0)
+    learning_rate_weights: float = Field(0.01, gt=0, description="of the weights")
+    learning_rate_theta: float = Field(0.2, gt=0, description="of θ")
     theta_gradient_limit: float = Field(2.0, gt=0, description="each part of θ's gradient is clipped to ± this")
     starts: dict[Variant, Theta] = Field({"gate": (4, 3, -1.5), "softmax": (4, 2.5, 0)}, description="θ of the base")
     probe_every: int = Field(100, ge=1, description="steps between two probes")
@@ -81,6 +81,4 @@ class MinimalModel(Model):
     def _every_variant_has_a_start(self) -> "MinimalModel":
         if missing := [name for name in self.variants if name not in self.starts]:
             raise ValueError(f"starts: no θ for {', '.join(missing)}")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: a seed is listed twice")
         return self

@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Model, Seed
 from contrastive_context.config.templates import Template
 
 
 class _Paraphraser(Model):
-    seed: int = Field(0, description="another seed gives other paraphrases")
+    seed: Seed = 0
     min_similarity: float = Field(0.67, ge=0, le=1, description="kept only if similarity to the source is in [this, 1)")
 
     @property
@@ -45,7 +45,7 @@ class EndpointParaphraser(_Paraphraser):
 
     kind: Literal["endpoint"]
     base_url: str = Field(description="https, or http on this machine; /chat/completions is added")
-    model: str
+    model: str = Field(description="as the endpoint calls it")
     api_key_env: str | None = Field(
         None,
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
@@ -59,10 +59,10 @@ class EndpointParaphraser(_Paraphraser):
         'Answer with nothing but a JSON object that has the keys "source" and "target".',
         description="{source} and {target} stand for the pair",
     )
-    temperature: float = Field(0.7, ge=0, le=2)
-    max_output_tokens: int = Field(512, ge=1)
+    temperature: float = Field(0.7, ge=0, le=2, description="0: the likeliest answer")
+    max_output_tokens: int = Field(512, ge=1, description="longest answer, tokens")
     json_mode: bool = Field(True, description="ask for response_format json_object; not every server knows it")
-    concurrency: int = Field(4, ge=1, le=64)
+    concurrency: int = Field(4, ge=1, le=64, description="requests at a time")
     requests_per_minute: int | None = Field(None, ge=1, description="at most; as many as get through if absent")
     timeout: float = Field(60, gt=0, description="seconds for one request, from first to last byte")
     attempts: int = Field(6, ge=1, description="requests per pair until one gives a usable answer")
@@ -110,7 +110,7 @@ class LanguageModelParaphraser(_Paraphraser):
     """
 
     kind: Literal["language_model"]
-    model: str
+    model: str = Field(description="key under models")
     template: Template = Template(
         instruction="The same in other words.\n\n",
         source_prefix="Sentence: ",
@@ -120,11 +120,14 @@ class LanguageModelParaphraser(_Paraphraser):
         max_new_tokens=96,
         max_prompt_tokens=1024,
     )
-    examples: list[tuple[str, str]] = [
-        ("Could you open the window in the bedroom?", "Please open the bedroom window."),
-        ("He had never seen such a large dog before.", "Never before had he seen a dog this big."),
-        ("The file 'notes.txt' could not be saved.", "Saving the file 'notes.txt' failed."),
-    ]
+    examples: list[tuple[str, str]] = Field(
+        [
+            ("Could you open the window in the bedroom?", "Please open the bedroom window."),
+            ("He had never seen such a large dog before.", "Never before had he seen a dog this big."),
+            ("The file 'notes.txt' could not be saved.", "Saving the file 'notes.txt' failed."),
+        ],
+        description="pairs of sentence and other wording that the model is shown",
+    )
     temperature: float = Field(0.7, ge=0, le=5, description="0: greedy")
     batch_tokens: int = Field(8192, ge=1, description="padded tokens, prompt and output, of one batch")
 
@@ -154,7 +157,7 @@ class BackTranslationParaphraser(_Paraphraser):
     backward: Translator
     temperature: float = Field(0.0, ge=0, le=5, description="0: beam search")
     beams: int = Field(4, ge=1, description="where temperature is 0")
-    max_new_tokens: int = Field(256, ge=1)
+    max_new_tokens: int = Field(256, ge=1, description="longest translation, tokens")
     batch_tokens: int = Field(4096, ge=1, description="padded input tokens of one batch")
 
     @property

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Model, Seed
 from contrastive_context.config.text import Cleaning
 
 
@@ -17,7 +17,7 @@ class MtopCorpus(Model):
     kind: Literal["mtop"]
     path: str = Field(description="the archive mtop.zip, or the folder that it unpacks to")
     language: str = Field(pattern=r"^[a-z]{2,3}$", description="name of the language's folder: de, es, fr, …")
-    seed: int = 0
+    seed: Seed = 0
     dev: float = Field(0.02, ge=0, lt=1, description="share of training rows set aside for dev, by cluster")
     cleaning: Cleaning | None = Field(None, description="absent: nothing is dropped for its content")
     max_rejected: float = Field(0.01, ge=0, le=1, description="share of malformed rows above which the stage fails")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Model, Seed
 from contrastive_context.config.parses import MtopCorpus
 from contrastive_context.config.sql import GeneratedSqlCorpus, TextToSqlCorpus
 from contrastive_context.config.text import CataloguesCorpus, Cleaning, FilesCorpus
@@ -15,16 +15,16 @@ from contrastive_context.config.text import CataloguesCorpus, Cleaning, FilesCor
 class Package(Model):
     """A wheel on the Python package index, or a package of Debian's archive, pinned to the byte."""
 
-    version: str
-    filename: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+~-]*\.(whl|deb)$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    version: str = Field(description="the version that filename is of")
+    filename: str = Field(description="of the wheel or the .deb", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+~-]*\.(whl|deb)$")
+    sha256: str = Field(description="of the file", pattern=r"^[0-9a-f]{64}$")
     pool: str | None = Field(
         None, pattern=r"^[a-z0-9][a-z0-9./+-]*$", description="of a .deb: folder in Debian's pool, as main/c/chromium"
     )
     snapshot: str | None = Field(
         None, pattern=r"^\d{8}T\d{6}Z$", description="of a .deb: a time at which the archive of snapshots has it"
     )
-    licence: str
+    licence: str = Field(description="for the report")
     origin: str = Field("", description="who made it, or where it is developed, for the report")
     contents: str = Field(description="what is taken from it, for the report")
 
@@ -39,22 +39,26 @@ class LexiconCorpus(Model):
     """Synthetic task "lexicon": word-by-word labels, half of them known only to a cluster's members [ours]."""
 
     kind: Literal["lexicon"]
-    seed: int = 0
-    train_clusters: int = Field(1500, ge=1)
-    heldout_clusters: int = Field(400, ge=1)
+    seed: Seed = 0
+    train_clusters: int = Field(1500, ge=1, description="clusters whose sentences train")
+    heldout_clusters: int = Field(400, ge=1, description="clusters that only test time sees")
     members: int = Field(8, ge=2, description="sentences drawn per cluster before duplicates are removed")
-    alternative_probability: float = Field(0.12, ge=0, le=1)
+    alternative_probability: float = Field(
+        0.12, ge=0, le=1, description="probability that a word of a cluster's sentence is its alternative"
+    )
 
 
 class IdiomCorpus(Model):
     """Synthetic task "idiom": two labels per sentence, by a rule or, in exceptional clusters, by fiat [ours]."""
 
     kind: Literal["idiom"]
-    seed: int = 0
-    train_clusters: int = Field(1000, ge=1)
-    heldout_clusters: int = Field(300, ge=1)
+    seed: Seed = 0
+    train_clusters: int = Field(1000, ge=1, description="clusters whose sentences train")
+    heldout_clusters: int = Field(300, ge=1, description="clusters that only test time sees")
     members: int = Field(14, ge=2, description="sentences drawn per cluster before duplicates are removed")
-    alternative_probability: float = Field(0.2, ge=0, le=1)
+    alternative_probability: float = Field(
+        0.2, ge=0, le=1, description="probability that a word of a cluster's sentence is its alternative"
+    )
     exceptional: float = Field(0.5, ge=0, le=1, description="probability that a cluster decides a slot's label")
     coherence: float = Field(0.3, ge=0, le=1, description="share of a cluster's words that come from its topics")
     label_noise: float = Field(0.05, ge=0, le=1, description="probability of a random label, in training rows only")
@@ -64,13 +68,13 @@ class HomeAssistantIntentsCorpus(Model):
     """Commands and their parse, expanded from home-assistant-intents' grammars of one language; cluster = template."""
 
     kind: Literal["home_assistant_intents"]
-    package: str
+    package: str = Field(description="key under packages")
     language: str = Field("en", description="de, en, hi or lt")
-    seed: int = 0
-    train: int = Field(3000, ge=1)
-    dev: int = Field(200, ge=0)
-    arrivals: int = Field(1500, ge=1)
-    test: int = Field(500, ge=1)
+    seed: Seed = 0
+    train: int = Field(3000, ge=1, description="rows at most")
+    dev: int = Field(200, ge=0, description="rows at most")
+    arrivals: int = Field(1500, ge=1, description="rows at most")
+    test: int = Field(500, ge=1, description="rows at most")
 
     @property
     def source_language(self) -> str:
@@ -101,9 +105,9 @@ class HubCorpus(Model):
         """Rows of one split of a data set."""
 
         data: str = Field(description="key under datasets")
-        split: str = "train"
+        split: str = Field("train", description="as the data set calls it")
         source: str = Field(description="column of the source, with dots for nested columns")
-        target: str
+        target: str = Field(description="column of the target")
         document: str | None = Field(
             None, description="column that names a row's document, which becomes its cluster and is never divided"
         )
@@ -112,7 +116,7 @@ class HubCorpus(Model):
             (0.0, 1.0), description="share of documents (or rows) taken, from and to, in an order drawn with the seed"
         )
         limit: int | None = Field(None, ge=1, description="a sample of this many rows, drawn with the seed")
-        domain: str = "in"
+        domain: str = Field("in", description="kept in the corpus")
 
         @field_validator("part")
         @classmethod
@@ -122,11 +126,11 @@ class HubCorpus(Model):
             return part
 
     kind: Literal["hub"]
-    seed: int = 0
+    seed: Seed = 0
     train: Split
     dev: Split
-    arrivals: list[Split]
-    test: dict[str, Split]
+    arrivals: list[Split] = Field(description="the new examples of test time")
+    test: dict[str, Split] = Field(description="test set → its rows")
     cleaning: Cleaning | None = Field(None, description="absent: nothing is dropped for its content; {}: the defaults")
     max_rejected: float = Field(0.01, ge=0, le=1, description="share of malformed rows above which the stage fails")
 
@@ -175,17 +179,17 @@ class SentenceTransformerEncoder(Model):
     """A sentence-transformers model from a package, a local folder or the hub (exactly one)."""
 
     kind: Literal["sentence_transformer"]
-    package: str | None = None
-    path_in_package: str | None = None
-    folder: str | None = None
-    hub: str | None = None
+    package: str | None = Field(None, description="key under packages")
+    path_in_package: str | None = Field(None, description="the encoder's folder inside it")
+    folder: str | None = Field(None, description="a local folder, from where Snakemake runs")
+    hub: str | None = Field(None, description="repository of the hub, owner/name")
     revision: str = Field("main", description="of the hub: branch, tag or commit hash")
     licence: str = Field("not stated", description="for the report")
     prefix: str = Field("", description='put before every text where a model asks for it, for instance "query: "')
     until: str | None = Field(
         None, min_length=1, description="only what stands before this is compared, as a question before its schema"
     )
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1, description="texts per forward pass")
     device: Literal["cpu", "cuda"] = Field("cpu", description="vectors differ slightly between devices")
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Model, Seed
 from contrastive_context.config.text import Cleaning, Names, Shares
 
 SEPARATOR = " | "
@@ -32,7 +32,7 @@ class SchemaText(Model):
 class QuestionColumns(Model):
     """Keys of a question's record; the defaults are BIRD's."""
 
-    question: str = "question"
+    question: str = Field("question", description="the question")
     query: str = Field("SQL", description="the gold query; Spider calls it query")
     database: str = Field("db_id", description="the database's id, the name of its folder and of its file")
     evidence: str | None = Field(None, description="external knowledge put behind the question; BIRD calls it evidence")
@@ -47,7 +47,7 @@ class Questions(Model):
 
 
 class _SqlCorpus(Model):
-    seed: int = 0
+    seed: Seed = 0
     query_limits: Limits = Limits()
     schema_text: SchemaText = SchemaText()
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Model, Seed
 
 _MIN_EFFECTS = {
     "token_accuracy": 0.02,
@@ -35,11 +35,13 @@ class Statistics(Model):
     BLEU.
     """
 
-    resamples: int = Field(1000, ge=100)
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    seed: int = 0
+    resamples: int = Field(1000, ge=100, description="bootstrap resamples")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="level of the intervals")
+    seed: Seed = 0
     min_clusters: int = Field(10, ge=2, description='below it every verdict is "can\'t tell"')
-    min_effects: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = _MIN_EFFECTS
+    min_effects: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        _MIN_EFFECTS, description="metric, probe or likelihood → smallest difference that counts, in its own unit"
+    )
     near_margin: float = Field(0.05, ge=0, le=1, description="Contrastive counts as level with Random within this")
     icl_margin: float = Field(0.1, ge=0, le=1, description="Contrastive counts as keeping ICL within this of the base")
     icl_margin_nats: float = Field(0.1, ge=0, description="the same for the likelihood version, nats per label token")

@@ -7,14 +7,16 @@ from pydantic import Field
 
 from contrastive_context.config.base import Model
 
+_P = 0.5
+
 
 class Ablation(Model):
     """Marks a strategy as an ablation: what it is compared with, and which factor takes which value in it. Figures draw
     it against that strategy (fig5) instead of among the main ones."""
 
-    of: str
+    of: str = Field(description="the main strategy, key under strategies")
     factor: str = Field(min_length=1, description="name shown; for a setting of strategies the default is shown too")
-    value: bool | float | str
+    value: bool | float | str = Field(description="the factor's value in this strategy, as figures show it")
 
 
 class Strategy(Model):
@@ -23,8 +25,10 @@ class Strategy(Model):
     probability ``p``, else wholly random. The other fields make controls and ablations."""
 
     kind: Literal["zero", "random", "similar", "contrastive", "mixed"]
-    p: float = Field(0.5, ge=0, le=1)
-    epsilon: float = Field(0.0, ge=0, le=1)
+    p: float = Field(
+        _P, ge=0, le=1, description="contrastive and mixed: probability of the nearest neighbour, or of all k"
+    )
+    epsilon: float = Field(0.0, ge=0, le=1, description="contrastive: probability of a paraphrase of the target")
     k: int | None = Field(None, ge=1, description="examples per context; the task's k if absent")
     without: list[str] = Field([], description="buckets that no example's similarity to the target may lie in")
     augmentation: float = Field(
@@ -34,8 +38,8 @@ class Strategy(Model):
         False, description="zero only: k + 1 times the examples per step, about the tokens of a k-shot strategy"
     )
     paraphrasers: dict[str, str] = Field({}, description="task → paraphraser, where epsilon or augmentation is above 0")
-    title: str | None = None
-    ablation: Ablation | None = None
+    title: str | None = Field(None, description="name in figures; the entry's key if absent")
+    ablation: Ablation | None = Field(None, description="for a strategy that isn't a main one")
 
     @property
     def needs_neighbours(self) -> bool:
@@ -53,6 +57,9 @@ class Strategy(Model):
             yield f"p + epsilon is {self.p + self.epsilon:g}, more than 1"
         if self.epsilon > 0 and self.kind != "contrastive":
             yield f"epsilon belongs to kind contrastive, not to {self.kind}"
+        # Its default can't be told from a p that was given, and stands in every record of a run.
+        if self.p != _P and self.kind not in ("contrastive", "mixed"):
+            yield f"p belongs to kinds contrastive and mixed, not to {self.kind}"
         if self.token_matched and self.kind != "zero":
             yield f"token_matched belongs to kind zero, not to {self.kind}"
         if self.k is not None and self.kind == "zero":

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, ValidationError, field_validator
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Distinct, Model, Seed
 from contrastive_context.config.cluster import Cluster
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.finetuning import FineTuning
@@ -41,11 +41,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._]*(-[A-Za-z0-9._]+)*")
 class GridEntry(Model):
     """Which models are fine-tuned on a task, under which strategies, with which seeds and recipe."""
 
-    task: str
-    models: list[str] = Field(min_length=1)
-    strategies: list[str] = Field(min_length=1)
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
-    finetuning: str
+    task: str = Field(description="key under tasks")
+    models: Annotated[list[str], Distinct] = Field(min_length=1, description="keys under models")
+    strategies: Annotated[list[str], Distinct] = Field(min_length=1, description="keys under strategies")
+    seeds: Annotated[list[Seed], Distinct] = Field(min_length=1, description="one fine-tuning each")
+    finetuning: str = Field(description="the recipe, key under finetuning")
 
 
 class Generation(Model):
@@ -59,26 +59,26 @@ class Study(Model):
     """The typed form of config.yaml and its overlays."""
 
     run: str = Field(description="results go to results/<run>/")
-    title: str = "Contrastive context sampling"
+    title: str = Field("Contrastive context sampling", description="of the report")
     only_finished: bool = Field(False, description="tables, figures and report on what is there; nothing is trained")
     buckets: dict[str, float] = Field({"low": 0.0, "medium": 0.33, "high": 0.67}, description="name → lower edge")
-    packages: dict[str, Package] = {}
-    datasets: dict[str, DataSet] = {}
-    encoders: dict[str, Encoder] = {}
-    paraphrasers: dict[str, Paraphraser] = {}
+    packages: dict[str, Package] = Field({}, description="packages that text and weights are taken from")
+    datasets: dict[str, DataSet] = Field({}, description="data sets of the hub")
+    encoders: dict[str, Encoder] = Field({}, description="what similarity is computed with")
+    paraphrasers: dict[str, Paraphraser] = Field({}, description="where paraphrases come from")
     metrics: dict[LearnedMetric, CometModel] = Field({}, description="learned metrics; the others need no entry")
-    metric_encoders: dict[str, MetricEncoder] = {}
-    tasks: dict[str, Task]
-    models: dict[str, LanguageModel]
-    strategies: dict[str, Strategy]
-    finetuning: dict[str, FineTuning]
+    metric_encoders: dict[str, MetricEncoder] = Field({}, description="what learned metrics were built on")
+    tasks: dict[str, Task] = Field(description="corpora, templates and how answers are judged")
+    models: dict[str, LanguageModel] = Field(description="what is fine-tuned, or paraphrases")
+    strategies: dict[str, Strategy] = Field(description="how training contexts are chosen")
+    finetuning: dict[str, FineTuning] = Field(description="recipes")
     generation: Generation = Generation()
     safeguards: Safeguards = Safeguards()
     statistics: Statistics = Statistics()
     figures: FigureStyle = FigureStyle()
     minimal_model: MinimalModel = MinimalModel()
     cluster: Cluster = Cluster()
-    grid: list[GridEntry] = Field(min_length=1)
+    grid: list[GridEntry] = Field(min_length=1, description="what is run: these entries, and no others of the above")
 
     @field_validator("buckets")
     @classmethod
@@ -342,10 +342,6 @@ def _check_grid(study: Study) -> Iterator[str]:
         where = f"grid.{number}"
         yield from _check_reference(f"{where}.task", entry.task, study.tasks, "tasks")
         yield from _check_reference(f"{where}.finetuning", entry.finetuning, study.finetuning, "finetuning")
-        for key in ("models", "strategies", "seeds"):
-            values = getattr(entry, key)
-            if twice := [value for value in dict.fromkeys(values) if values.count(value) > 1]:
-                yield f"{where}.{key}: {twice[0]!r} is listed twice"
         for model in entry.models:
             yield from _check_reference(f"{where}.models", model, study.models, "models")
             if recipes.setdefault((entry.task, model), entry.finetuning) != entry.finetuning:

@@ -13,13 +13,15 @@ class Template(Model):
     words of a sentence target_start is a blank, and target_prefix ends without one: to most tokenizers a word and the
     blank before it are one token."""
 
-    instruction: str = ""
-    source_prefix: str = ""
-    target_prefix: str
-    target_start: str = ""
-    stop: str = Field(min_length=1)
-    max_new_tokens: int = Field(64, ge=1)
-    max_prompt_tokens: int = Field(1024, ge=8, description="above it whole examples are dropped, the graded one last")
+    instruction: str = Field("", description="once, before the examples")
+    source_prefix: str = Field("", description="before every source")
+    target_prefix: str = Field(description="between a source and its target")
+    target_start: str = Field("", description="first characters of every target, tokenized with it")
+    stop: str = Field(min_length=1, description="ends every target; answers are cut at it")
+    max_new_tokens: int = Field(64, ge=1, description="longest answer, tokens")
+    max_prompt_tokens: int = Field(
+        1024, ge=8, description="tokens; above it whole examples are dropped, the graded one last"
+    )
 
     @model_validator(mode="after")
     def _the_stop_comes_after_the_start(self) -> Self:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Model, Seed
 
 _SUFFIXES = {
     ".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
@@ -53,9 +53,9 @@ class Shares(Model):
     whose rows are divided in the ratio of the two shares: so an arrival can be a relevant example. The rest trains.
     """
 
-    dev: float = Field(0.05, ge=0, lt=1)
-    arrivals: float = Field(0.25, gt=0, lt=1)
-    test: float = Field(0.1, gt=0, lt=1)
+    dev: float = Field(0.05, ge=0, lt=1, description="share for tuning by hand")
+    arrivals: float = Field(0.25, gt=0, lt=1, description="share of the new examples of test time")
+    test: float = Field(0.1, gt=0, lt=1, description="share of test targets")
 
     @model_validator(mode="after")
     def _something_is_left_to_train(self) -> Self:
@@ -67,7 +67,7 @@ class Shares(Model):
 class _TextCorpus(Model):
     """What corpora of text share."""
 
-    seed: int = 0
+    seed: Seed = 0
     shares: Shares = Shares()
     limits: dict[str, Annotated[int, Field(ge=1)]] = Field(
         {}, description="train, dev, arrivals or a test set → at most so many rows, drawn with the seed, after cleaning"
@@ -91,14 +91,14 @@ class HomeAssistantCatalogue(Model):
     """Home Assistant's user interface, from the wheel ``homeassistant``. Cluster: the integration."""
 
     format: Literal["home_assistant"]
-    package: str
+    package: str = Field(description="key under packages")
 
 
 class ChromiumCatalogue(Model):
     """Chromium's user interface, from Debian's package ``chromium-l10n``. Cluster: first words of a string's name."""
 
     format: Literal["chromium"]
-    package: str
+    package: str = Field(description="key under packages")
 
 
 class GettextCatalogue(Model):
@@ -119,7 +119,7 @@ class CataloguesCorpus(_TextCorpus):
 
     kind: Literal["catalogues"]
     language: str = Field(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]+)*$", description="as the catalogues call it: de")
-    in_domain: Catalogue
+    in_domain: Catalogue = Field(description="trained on, and the test set in_domain")
     out_of_domain: Catalogue | None = Field(None, description="gives the test set out_of_domain and its arrivals")
     cleaning: Cleaning = Cleaning()
 
@@ -143,8 +143,8 @@ class CataloguesCorpus(_TextCorpus):
 class Columns(Model):
     """Names of columns; dots for nested ones (JSON Lines, Parquet)."""
 
-    source: str = "source"
-    target: str = "target"
+    source: str = Field("source", description="column of the source")
+    target: str = Field("target", description="column of the target")
     id: str | None = Field(None, description="kept with the row; a row's own id stays the hash of its text")
     cluster: str | None = Field(None, description="what belongs together (document, template); absent: each row alone")
     domain: str | None = Field(None, description="shown to nobody, kept in the corpus")
@@ -159,8 +159,8 @@ class FilesCorpus(_TextCorpus):
 
     kind: Literal["files"]
     files: Names = Field([], description="paths, from where Snakemake runs; they are divided by shares")
-    train: Names = []
-    dev: Names = []
+    train: Names = Field([], description="paths, instead of files")
+    dev: Names = Field([], description="paths, for tuning by hand")
     arrivals: Names = Field([], description="the new examples of test time: never trained on, never a target")
     test: dict[str, Names] = Field({}, description="test set → paths")
     format: Literal["tsv", "csv", "jsonl", "parquet"] | None = Field(None, description="absent: by the file's suffix")
