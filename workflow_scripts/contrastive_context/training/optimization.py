@@ -57,7 +57,8 @@ class Optimization:
         """Add up a step's gradients over micro-batches and clip them.
 
         The loss is summed over the completion tokens of the step and divided by their number, so that the size of
-        micro-batches changes no result. Where memory runs out they are made smaller, for this and all later steps.
+        micro-batches changes a result by rounding at most, with dropout by other masks too. Where memory runs out they
+        are made smaller, for this and all later steps.
 
         Args:
             pairs: (prompt ids, completion ids) of the step's examples.
