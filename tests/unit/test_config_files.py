@@ -20,7 +20,13 @@ def merged(*paths) -> dict:
     return config
 
 
-@pytest.mark.parametrize("overlays", [[], ["quickstart"], ["quickstart", "laptop-study"], ["open-models"]])
+@pytest.mark.parametrize(
+    "overlays",
+    [
+        [], ["open-models"], ["paper-other-tasks"], ["quickstart"], ["quickstart", "laptop-study"],
+        ["quickstart", "translation"], ["quickstart", "other-tasks"],
+    ],
+)  # fmt: skip
 def test_what_a_run_leaves_is_the_same_configuration_again(repository, tmp_path, overlays):
     files = [repository / "config.yaml", *(repository / f"envs/overlays/{name}.yaml" for name in overlays)]
     study = load_study(merged(*files))
