@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrastive_context.evaluation.bootstrap import Bootstrap, generator, holm, interval, p_value
+from contrastive_context.evaluation.bootstrap import Bootstrap, Runs, generator, holm, interval, p_value
 from contrastive_context.evaluation.metrics import get_metric
 
 MEAN = get_metric("token_accuracy")
@@ -60,22 +60,48 @@ def test_order_of_rows_does_not_matter(order):
     )
 
 
+def _runs(common, own, values):
+    """Replicates of runs in which clusters cause noise in common and in each for itself, and how they vary."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 1, (len(values) + 1, 20000))
+    replicates = np.asarray(values)[:, None] + common * noise[0] + own * noise[1:]
+    return replicates.mean(axis=0), Runs.of(values, replicates)
+
+
 def test_runs_widen_the_interval_by_students_t():
-    replicates = np.full(100, 0.3)
-    by_seed = [0.2, 0.3, 0.4]
+    values = [0.2, 0.3, 0.4]
+    replicates, runs = _runs(0, 0, values)
     half = 4.302653 * 0.1 / np.sqrt(3)  # t with two degrees of freedom
-    assert interval(0.3, replicates, 0.95, 50, by_seed) == pytest.approx((0.3 - half, 0.3 + half), rel=1e-5)
-    assert interval(0.3, replicates, 0.95, 50, [0.3]) == pytest.approx((0.3, 0.3))
+    assert interval(0.3, replicates, 0.95, 50, runs) == pytest.approx((0.3 - half, 0.3 + half), rel=1e-5)
+    assert interval(0.3, replicates, 0.95, 50) == pytest.approx((0.3, 0.3))
     # The p-value is where the interval touches 0.
-    p = p_value(0.3, replicates, 50, by_seed)
-    assert interval(0.3, replicates, 1 - p, 50, by_seed)[0] == pytest.approx(0, abs=1e-6)
+    p = p_value(0.3, replicates, 50, runs)
+    assert interval(0.3, replicates, 1 - p, 50, runs)[0] == pytest.approx(0, abs=1e-6)
 
 
 def test_squared_half_widths_add_up():
-    replicates = np.random.default_rng(0).normal(0, 0.1, 20000)
-    low, high = interval(0.0, replicates, 0.95, 10_000, [-0.1, 0.1])
+    replicates, runs = _runs(0.1, 0, [-0.1, 0.1])
+    low, high = interval(0.0, replicates, 0.95, 10_000, runs)
     expected = np.hypot(1.96 * 0.1, 12.7062 * 0.1)
     assert (-low, high) == pytest.approx((expected, expected), rel=0.03)
+
+
+def test_noise_of_single_runs_counts_once():
+    # It is in the runs' spread; of the bootstrap's variance only what they have in common is added.
+    values = [-0.3, 0.0, 0.3]
+    replicates, runs = _runs(0.1, 0.3, values)
+    assert runs.common == pytest.approx(0.01, rel=0.1) and runs.own == pytest.approx(0.09, rel=0.03)
+    low, high = interval(0.0, replicates, 0.95, 10_000, runs)
+    expected = np.hypot(1.96 * 0.1, 4.302653 * 0.3 / np.sqrt(3))
+    assert (-low, high) == pytest.approx((expected, expected), rel=0.03)
+
+
+def test_runs_that_agree_by_chance_are_taken_to_differ_by_a_part_of_their_own_noise():
+    replicates, runs = _runs(0, 0.1, [0.3, 0.3, 0.3])
+    least = np.sqrt(-np.log(0.9)) * 0.1  # a tenth of chi-squared with two degrees of freedom lies below it
+    half = 4.302653 * least / np.sqrt(3)
+    assert interval(0.3, replicates, 0.95, 10_000, runs) == pytest.approx((0.3 - half, 0.3 + half), rel=0.03)
+    assert p_value(0.3, replicates, 10_000, runs) > 1e-3
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
@@ -84,14 +110,14 @@ def test_equal_systems_are_rarely_told_apart_over_few_runs(seeds, spread):
     # Differences of two equal systems: per run, per cluster (shared by the runs) and per run and cluster.
     rng, trials, clusters, resamples = np.random.default_rng(seeds), 1000, 25, 100
     weights = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples) / clusters
-    runs = rng.normal(0, spread, (trials, seeds, 1))
+    effects = rng.normal(0, spread, (trials, seeds, 1))
     noise = rng.normal(0, 1, (trials, 1, clusters)) + rng.normal(0, 0.5, (trials, seeds, clusters))
-    values = runs + noise
-    by_seed, replicates = values.mean(axis=2), values.mean(axis=1) @ weights.T
     wrong = 0
-    for run, resampled in zip(by_seed, replicates, strict=True):
-        low, _ = interval(run.mean(), resampled, 0.95, clusters, run)
-        wrong += low > 0 and p_value(run.mean(), resampled, clusters, run) < 0.05
+    for values in effects + noise:
+        by_seed, replicates = values.mean(axis=1), values @ weights.T
+        mean, of_mean, runs = by_seed.mean(), replicates.mean(axis=0), Runs.of(by_seed, replicates)
+        low, _ = interval(mean, of_mean, 0.95, clusters, runs)
+        wrong += low > 0 and p_value(mean, of_mean, clusters, runs) < 0.05
     assert wrong / trials <= 0.035
 
 
@@ -121,5 +147,5 @@ def test_p_value():
     assert p_value(1.96, rng.normal(1.96, 1, 20000), 10) == pytest.approx(0.095, abs=0.005)  # t, and 10/9 the variance
     assert p_value(0.0, np.zeros(10), 20) == 1.0
     assert p_value(0.5, np.full(10, 0.5), 20) == 0.0
-    assert p_value(0.0, np.ones(10), 20, [-1.0, 1.0]) == pytest.approx(1.0)
+    assert p_value(0.0, np.ones(10), 20, Runs.of([-1.0, 1.0], np.ones((2, 10)))) == pytest.approx(1.0)
     assert 0 < p_value(50.0, rng.normal(50, 1, 100), 200) < 1e-50

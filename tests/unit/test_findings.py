@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.evaluation import findings, tables
+from simulated_studies import study
 from synthetic_results import MEANS, scores_frame, write_probes
 
 STATISTICS = Statistics(resamples=200)
@@ -53,6 +56,32 @@ def test_a_claim_must_hold_in_every_composition():
     table = _build(frame)
     assert sorted(_rows(table, "zero_below_base_high")["verdict"]) == ["does not show", "shows"]
     assert _rows(table, "zero_below_base_high", "all")["verdict"].tolist() == ["0 of 1 model"]
+
+
+def test_a_claim_measured_in_one_of_two_compositions_cannot_be_told():
+    frame = scores_frame(models=("llama", "qwen3"))
+    settings = tables.Settings(statistics=STATISTICS, compositions={"lexicon": ["one_graded", "top_k"]})
+    gone = (frame["composition"] == "top_k") & (frame["bucket"] == "high")
+    total = _rows(_build(frame[~gone], settings=settings), "zero_below_base_high", "all").iloc[0]
+    assert total["verdict"] == "0 of 2 models"
+    assert total["quantity"] == "0 show, 0 do not, 2 can't tell"
+    assert total["scope"] == "for this training run, measured in one composition only"
+    total = _rows(
+        _build(frame[~(gone & (frame["model"] == "qwen3"))], settings=settings), "zero_below_base_high", "all"
+    )
+    assert total["verdict"].tolist() == ["1 of 2 models"]
+    assert total["scope"].tolist() == ["for this training run, measured in one composition only (1 of 2 models)"]
+    # Elsewhere both were measured.
+    whole = _rows(_build(frame[~gone], settings=settings), "similar_below_random_low", "all").iloc[0]
+    assert (whole["verdict"], whole["scope"]) == ("2 of 2 models", "for this training run")
+
+
+def test_a_task_of_one_composition_says_so():
+    frame = scores_frame()
+    settings = tables.Settings(statistics=STATISTICS, compositions={"lexicon": ["one_graded"]})
+    table = _build(frame[frame["composition"] != "top_k"], settings=settings)
+    total = _rows(table, "zero_below_base_high", "all").iloc[0]
+    assert (total["verdict"], total["scope"]) == ("1 of 1 model", "for this training run, in one composition")
 
 
 def test_several_seeds():
@@ -143,35 +172,39 @@ def test_likelihoods_stand_in_where_nothing_was_generated(tmp_path):
     assert set(_rows(table, "contrastive_keeps_icl")["threshold"]) == {-0.1}
 
 
+EFFECT, MARGIN, LARGE = findings.Bar(0.0, 0.02), findings.Bar(-0.05, -0.05), findings.Bar(0.1, 0.1)
+NAN = float("nan")
+
+
 @pytest.mark.parametrize(
-    ("numbers", "expected"),
+    ("interval", "p_shown", "p_refuted", "bar", "expected"),
     [
-        ((0.10, 0.05, 0.15, 0.001, 0.02, 50), "shows"),
-        ((0.10, 0.05, 0.15, 0.200, 0.02, 50), "can't tell"),  # lost to Holm
-        ((0.10, -0.01, 0.2, 0.001, 0.02, 50), "can't tell"),
-        ((0.01, 0.005, 0.015, 0.001, 0.02, 50), "shows, but small"),  # real but below the minimum
-        ((0.01, 0.005, 0.030, 0.001, 0.02, 50), "shows, but small"),
-        ((0.01, 0.005, 0.015, 0.200, 0.02, 50), "can't tell"),  # positive before Holm, not after
-        ((0.01, -0.002, 0.018, 0.100, 0.02, 50), "does not show"),  # nothing as large as the minimum, maybe nothing
-        ((0.01, -0.002, 0.022, 0.100, 0.02, 50), "can't tell"),
-        ((-0.1, -0.2, -0.01, 0.001, 0.0, 50), "does not show"),
-        ((0.0, 0.0, 0.0, 1.0, 0.0, 50), "does not show"),
-        ((0.10, 0.05, 0.15, 0.001, 0.02, 9), "can't tell"),
-        ((float("nan"), 0.05, 0.15, 0.001, 0.02, 50), "can't tell"),
-        ((-0.02, -0.04, 0.0, 0.001, -0.05, 50), "shows"),  # level within the margin
-        ((-0.10, -0.14, -0.06, 0.001, -0.05, 50), "does not show"),
-        ((-0.04, -0.07, -0.01, 0.3, -0.05, 50), "can't tell"),
+        ((0.10, 0.05, 0.15), 0.001, 0.001, EFFECT, "shows"),
+        ((0.10, 0.05, 0.15), 0.200, 0.001, EFFECT, "can't tell"),  # lost to Holm
+        ((0.10, -0.01, 0.2), 0.001, 0.2, EFFECT, "can't tell"),
+        ((0.01, 0.005, 0.015), 0.001, 0.001, EFFECT, "shows, but small"),  # real but below the minimum
+        ((0.01, 0.005, 0.030), 0.001, 0.2, EFFECT, "shows, but small"),
+        ((0.01, 0.005, 0.015), 0.200, 0.001, EFFECT, "can't tell"),  # positive before Holm, not after
+        ((0.01, -0.002, 0.018), 0.1, 0.001, EFFECT, "does not show"),  # nothing as large as the minimum, maybe nothing
+        ((0.01, -0.002, 0.018), 0.1, 0.2, EFFECT, "can't tell"),  # lost to Holm
+        ((0.01, -0.002, 0.022), 0.1, 0.06, EFFECT, "can't tell"),
+        ((-0.1, -0.2, -0.01), 0.001, 0.001, EFFECT, "does not show"),
+        ((-0.1, -0.2, -0.01), 0.001, 0.2, EFFECT, "can't tell"),
+        ((0.0, 0.0, 0.0), 1.0, 0.0, EFFECT, "does not show"),
+        ((NAN, 0.05, 0.15), 0.001, 0.001, EFFECT, "can't tell"),
+        ((-0.02, -0.04, 0.0), 0.001, 0.001, MARGIN, "shows"),  # level within the margin
+        ((-0.10, -0.14, -0.06), 0.001, 0.001, MARGIN, "does not show"),
+        ((-0.04, -0.07, -0.01), 0.3, 0.3, MARGIN, "can't tell"),
+        ((0.12, 0.105, 0.135), 0.001, 0.001, LARGE, "shows"),
+        ((0.12, 0.09, 0.15), 0.2, 0.2, LARGE, "can't tell"),  # above 0 for certain, above .1 not
+        ((0.09, 0.07, 0.11), 0.2, 0.2, LARGE, "can't tell"),
+        ((0.05, 0.03, 0.07), 0.001, 0.001, LARGE, "does not show"),
     ],
 )
-def test_verdict_rules(numbers, expected):
-    *values, clusters = numbers
-    assert findings.verdict(*values, clusters, STATISTICS) == expected
-
-
-def test_a_claim_about_the_size_isnt_shown_by_a_smaller_effect():
-    assert findings.verdict(0.05, 0.03, 0.07, 0.001, 0.1, 50, STATISTICS, size=True) == "does not show"
-    assert findings.verdict(0.09, 0.07, 0.11, 0.001, 0.1, 50, STATISTICS, size=True) == "can't tell"
-    assert findings.verdict(0.12, 0.09, 0.15, 0.001, 0.1, 50, STATISTICS, size=True) == "shows"
+def test_verdict_rules(interval, p_shown, p_refuted, bar, expected):
+    for clusters, verdict in ((50, expected), (9, "can't tell")):
+        pair = findings.Pair(*interval, p_above=NAN, p_below=NAN, clusters=clusters)
+        assert findings.verdict(pair, p_shown, p_refuted, bar, STATISTICS) == verdict
 
 
 def test_small_effects_are_counted_on_their_own():
@@ -206,12 +239,46 @@ def test_claims_say_whom_they_compare_and_who_makes_them(tmp_path):
     assert "contrastive_above_mixed_high" not in set(_build(scores_frame())["claim"])
 
 
-def test_equal_systems_are_rarely_called_different():
-    rng = np.random.default_rng(0)
-    wrong = 0
-    for trial in range(15):
-        frame = scores_frame(strategies=("base", "zero"), targets=60, clusters=30, rng=trial)
-        frame["value"] = rng.normal(0.5, 0.1, len(frame))
-        settings = tables.Settings(statistics=Statistics(resamples=100, min_effects={"token_accuracy": 0.0}))
-        wrong += (_rows(_build(frame, settings=settings), "zero_below_base_high")["verdict"] == "shows").any()
-    assert wrong <= 2
+@pytest.fixture
+def share_of(monkeypatch):
+    """Build many simulated studies; return the share of them in which a claim gets one of some verdicts."""
+
+    def share(claim, verdicts, means, clusters, min_effect=0.0, trials=200, **options):
+        monkeypatch.setattr(findings, "CLAIMS", [entry for entry in findings.CLAIMS if entry.name == claim])
+        settings = tables.Settings(statistics=Statistics(min_effects={"token_accuracy": min_effect}))
+        found = 0
+        for trial in range(trials):
+            table = findings.build(study(np.random.default_rng([trial, 7]), means, clusters, **options), NO_PROBES,
+                                   settings)  # fmt: skip
+            found += table["verdict"].isin(verdicts).any()
+        return found / trials
+
+    return share
+
+
+@pytest.mark.parametrize(("clusters", "runs"), [(10, 1), (40, 1), (40, 3)])
+def test_where_nothing_differs_at_most_5_percent_of_studies_show_a_claim(share_of, clusters, runs):
+    means = {"base": 0.5, "zero": 0.5}
+    options = {"models": ("llama", "qwen3"), "runs": runs}
+    assert share_of("zero_below_base_high", ("shows", "shows, but small"), means, clusters, **options) <= 0.05
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_an_effect_that_counts_is_refuted_in_at_most_5_percent_of_studies(share_of, runs):
+    # Four rivals in two compositions: eight chances to be refuted, at an effect that just counts.
+    means = {"base": 0.5, "zero": 0.5, "random": 0.5, "similar": 0.5, "contrastive": 0.52}
+    refuted = share_of("contrastive_best_high", ("does not show",), means, 60, 0.02, runs=runs, scale=0.05)
+    assert refuted <= 0.05
+
+
+def test_a_system_that_is_worse_is_refuted(share_of):
+    means = {"base": 0.5, "zero": 0.5, "random": 0.5, "similar": 0.5, "contrastive": 0.45}
+    assert share_of("contrastive_best_high", ("does not show",), means, 60, 0.02, trials=20, scale=0.05) == 1
+
+
+def test_an_effect_a_little_below_a_tenth_is_rarely_called_larger(share_of, monkeypatch):
+    # As the claim has it, only at high similarity.
+    claim = next(claim for claim in findings.CLAIMS if claim.name == "similar_far_below_zero_low")
+    monkeypatch.setattr(findings, "CLAIMS", [dataclasses.replace(claim, place="high")])
+    means = {"zero": 0.59, "similar": 0.5}
+    assert share_of(claim.name, ("shows",), means, 60, scale=0.05) <= 0.05

@@ -235,6 +235,7 @@ class Stages:
             buckets=self.study.buckets,
             strategies={name: self.study.strategies[name].kind for name in self.strategies},
             headline={task: entry.metrics[0] for task, entry in entries.items()},
+            compositions={task: entry.evaluation.compositions for task, entry in entries.items()},
             tokenizers={task: entry.bleu.tokenize for task, entry in entries.items() if "bleu" in entry.metrics},
             learned={metric: self._checkpoint(metric) for task in self.tasks for metric in self.learned_metrics(task)},
         )

@@ -2,7 +2,9 @@
 
 Every comparison is written as *higher minus lower*, so that a positive difference supports the claim. Where a claim
 names one system against several, the closest pair is shown and every pair has to hold (an intersection-union test).
-A claim's text says what is tested; its source says who makes it.
+One pair that fails refutes it, so there each pair is a test of its own. The family of Holm's correction, for showing as
+for refuting, is one claim over all models, tasks and compositions. A claim's text says what is tested; its source says
+who makes it.
 """
 
 import math
@@ -34,8 +36,8 @@ class Claim:
         place: bucket, or probe where ``probe`` is set.
         probe: looked up in the probes instead of the scores.
         margin: Statistics field; the claim is then "higher is not below lower by more than this".
-        large: the effect has to reach Statistics.large_effect instead of min_effects. Such a claim repeats another
-            one with a harder threshold and isn't counted again.
+        large: the claim is "the effect is above Statistics.large_effect". It repeats another one with a harder
+            threshold and isn't counted again.
     """
 
     name: str
@@ -66,11 +68,11 @@ CLAIMS: tuple[Claim, ...] = (
           ("zero",), ("random",), "high"),
     Claim("similar_below_zero_low", "Similar ends below Zero at low similarity", _ABSTRACT,
           ("zero",), ("similar",), "low"),
-    Claim("similar_far_below_zero_low", "… and by a tenth of the scale or more (Zero)", "ours",
+    Claim("similar_far_below_zero_low", "… and by more than a tenth of the scale (Zero)", "ours",
           ("zero",), ("similar",), "low", large=True),
     Claim("similar_below_random_low", "Similar ends below Random at low similarity", _ABSTRACT,
           ("random",), ("similar",), "low"),
-    Claim("similar_far_below_random_low", "… and by a tenth of the scale or more (Random)", "ours",
+    Claim("similar_far_below_random_low", "… and by more than a tenth of the scale (Random)", "ours",
           ("random",), ("similar",), "low", large=True),
     Claim("contrastive_best_medium", "Contrastive is above the base, Zero, Random and Similar at medium similarity",
           _AMONG, ("contrastive",), _RIVALS, "medium"),
@@ -99,28 +101,57 @@ CLAIMS: tuple[Claim, ...] = (
 
 COLUMNS = [
     "claim", "text", "source", "counted", "task", "model", "test_set", "composition", "seed", "scope", "metric",
-    "quantity", "difference", "ci_low", "ci_high", "p_holm", "threshold", "n", "clusters", "verdict",
+    "quantity", "difference", "ci_low", "ci_high", "p_holm", "p_refuted", "threshold", "n", "clusters", "verdict",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Pair:
+class Bar:
+    """What an oriented difference is held against.
+
+    Attributes:
+        above: the claim is shown by what lies above this: 0, minus a margin, or the size that the claim names.
+        threshold: the smallest effect that counts; the claim is refuted by what lies below.
+    """
+
+    above: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The difference of two systems, oriented by a claim.
+
+    Attributes:
+        difference: higher minus lower.
+        low: lower end of its interval.
+        high: upper end of its interval.
+        p_above: two-sided p of "no different from ``Bar.above``".
+        p_below: two-sided p of "no different from ``Bar.threshold``".
+        clusters: independent clusters behind it.
+        n: segments behind it.
+        seeds: its training runs.
+        text: the systems in words.
+    """
+
     difference: float
     low: float
     high: float
-    p: float
+    p_above: float
+    p_below: float
     clusters: int
-    n: int
-    seeds: tuple[int, ...]
-    text: str
+    n: int = 0
+    seeds: tuple[int | None, ...] = ()
+    text: str = ""
 
 
 def build(scores: Cells, probes: Cells, settings: Settings) -> "Any":
     """Return the findings table.
 
     One row per (claim, task, model, test set, composition), and one per (claim, task, test set) over the models with
-    verdict "k of m models": those that show it in every composition. A claim about a strategy that a task doesn't
-    have is left out; a comparison that one model lacks is there and reads "can't tell". The step is always the last.
+    verdict "k of m models": those that show it in every composition of the task's settings. A claim about a strategy
+    that a task doesn't have is left out; a comparison that one model lacks is there and reads "can't tell", and so does
+    a model that wasn't compared in each of the compositions. The step is always the last.
     ``counted`` is False where a row asks again, with a harder threshold, what another one asks.
     """
     import pandas as pd
@@ -146,41 +177,41 @@ def _claim_rows(claim: Claim, cells: Cells, settings: Settings) -> list[dict[str
                 models.append(key.model)
             strategies.setdefault(key.task, set()).add(key.strategy)
 
-    drafts: list[tuple[dict[str, Any], list[_Pair | None], float]] = []
+    drafts: list[tuple[dict[str, Any], list[Pair | None], Bar]] = []
     for (task, test_set, composition), models in present.items():
         if not set(roles.values()) <= strategies[task]:
             continue
         metric = _metric(claim, task, cells, settings)
-        scale = 1.0 if claim.probe else get_metric(metric).maximum
-        probed = "likelihood" if metric == "likelihood" else claim.place
-        threshold = statistics.min_effects[probed if claim.probe else metric]
-        if claim.large:
-            threshold = statistics.large_effect * scale
-        if claim.margin:
-            threshold = -getattr(statistics, claim.margin + ("_nats" if metric == "likelihood" else "")) * scale
+        bar = _bar(claim, metric, statistics)
         for model in models:
+            where = (task, test_set, model, composition, place, metric)
             pairs = [
-                _pair(
-                    roles,
-                    higher,
-                    lower,
-                    (task, test_set, model, composition, place, metric),
-                    cells,
-                    threshold,
-                    statistics,
-                )
+                _pair(roles, higher, lower, where, cells, bar, statistics)
                 for higher in claim.higher
                 for lower in claim.lower
             ]
             row = {"task": task, "model": model, "test_set": test_set, "composition": composition, "metric": metric}
-            drafts.append((row, pairs, threshold))
+            drafts.append((row, pairs, bar))
 
     # One family per claim: it is one question, asked of several models, tasks and compositions.
-    p_values = [max((pair.p if pair else math.nan for pair in pairs), key=_nan_last) for _, pairs, _ in drafts]
-    rows = []
-    for (row, pairs, threshold), p in zip(drafts, holm(p_values), strict=True):
-        rows.append(_finish(claim, row, pairs, p, threshold, statistics))
-    return rows + _summaries(claim, rows)
+    shown = holm([max((pair.p_above if pair else math.nan for pair in pairs), key=_nan_last) for _, pairs, _ in drafts])
+    refuted = iter(holm([pair.p_below if pair else math.nan for _, pairs, _ in drafts for pair in pairs]))
+    rows = [
+        _finish(claim, row, [(pair, next(refuted)) for pair in pairs], p, bar, statistics)
+        for (row, pairs, bar), p in zip(drafts, shown, strict=True)
+    ]
+    return rows + _summaries(claim, rows, settings)
+
+
+def _bar(claim: Claim, metric: str, statistics: Statistics) -> Bar:
+    scale = 1.0 if claim.probe else get_metric(metric).maximum
+    if claim.large:
+        return Bar(statistics.large_effect * scale, statistics.large_effect * scale)
+    if claim.margin:
+        margin = getattr(statistics, claim.margin + ("_nats" if metric == "likelihood" else "")) * scale
+        return Bar(-margin, -margin)
+    probed = "likelihood" if metric == "likelihood" else claim.place
+    return Bar(0.0, statistics.min_effects[probed if claim.probe else metric])
 
 
 def _nan_last(value: float) -> float:
@@ -201,9 +232,9 @@ def _last(cells: Cells, key: CellKey) -> dict[int | None, Cell]:
 
 
 def _pair(
-    roles: dict[str, str], higher: str, lower: str, where: tuple[str, ...], cells: Cells, threshold: float,
+    roles: dict[str, str], higher: str, lower: str, where: tuple[str, ...], cells: Cells, bar: Bar,
     statistics: Statistics,
-) -> _Pair | None:  # fmt: skip
+) -> Pair | None:  # fmt: skip
     """Compare two systems, seed by seed; None if they were not both measured."""
     task, test_set, model, composition, place, metric = where
     left, right = (
@@ -221,13 +252,15 @@ def _pair(
         )
     cell = over_seeds(differences)
     low, high = cell.interval(statistics.confidence)
-    # A claim with a margin asks whether the difference exceeds minus the margin, and is tested there.
-    offset = max(-threshold, 0.0)
-    return _Pair(
+    p_above, p_below = (
+        p_value(cell.value - bound, cell.replicates, cell.clusters, cell.runs) for bound in (bar.above, bar.threshold)
+    )
+    return Pair(
         difference=cell.value,
         low=low,
         high=high,
-        p=p_value(cell.value + offset, cell.replicates, cell.clusters, cell.by_seed),
+        p_above=p_above,
+        p_below=p_below,
         clusters=cell.clusters,
         n=cell.n,
         seeds=tuple(seeds),
@@ -235,64 +268,55 @@ def _pair(
     )
 
 
-def verdict(
-    difference: float, low: float, high: float, p: float, threshold: float, clusters: int, statistics: Statistics,
-    size: bool = False,
-) -> str:  # fmt: skip
+def verdict(pair: Pair, p_shown: float, p_refuted: float, bar: Bar, statistics: Statistics) -> str:
     """Return the verdict on one oriented difference.
 
     Args:
-        difference: higher minus lower.
-        low: lower end of its interval.
-        high: upper end of its interval.
-        p: Holm-adjusted p.
-        threshold: the smallest effect that counts (≥ 0), or minus the margin within which systems count as level.
-        clusters: independent clusters behind it.
+        pair: the difference with its interval.
+        p_shown: Holm-adjusted ``p_above``.
+        p_refuted: Holm-adjusted ``p_below``.
+        bar: what it is held against.
         statistics: confidence and min_clusters.
-        size: the claim is about the size itself, so that a smaller effect doesn't support it.
 
     Returns:
-        "shows" where the interval lies above 0 (above minus the margin), so does the corrected test, and the effect is
-        at least the threshold; "shows, but small" where all but the last is so; "does not show" where the interval
-        reaches 0 or lower and ends below the threshold (below minus the margin); "can't tell" otherwise, and with
-        fewer than ``min_clusters``.
+        "shows" where the interval lies above ``bar.above``, so does the corrected test, and the effect is at least the
+        threshold; "shows, but small" where all but the last is so; "does not show" where the interval ends below the
+        threshold, so does the corrected test, and the interval isn't above ``bar.above``; "can't tell" otherwise, and
+        with fewer than ``min_clusters``.
     """
-    if clusters < statistics.min_clusters or any(map(math.isnan, (difference, low, high, p))):
+    numbers = (pair.difference, pair.low, pair.high, p_shown, p_refuted)
+    if pair.clusters < statistics.min_clusters or any(map(math.isnan, numbers)):
         return UNSURE
-    zero = min(threshold, 0.0)
-    if low > zero and p < 1 - statistics.confidence:
-        if difference >= threshold:
-            return SHOWS
-        if not size:
-            return SMALL
-    if (low <= zero or size) and (high < threshold or high <= 0 <= threshold):
-        return NOT
-    return UNSURE
+    error = 1 - statistics.confidence
+    if pair.low > bar.above:
+        if p_shown >= error:
+            return UNSURE
+        return SHOWS if pair.difference >= bar.threshold else SMALL
+    return NOT if pair.high < bar.threshold and p_refuted < error else UNSURE
 
 
 def _finish(
-    claim: Claim, row: dict[str, Any], pairs: list[_Pair | None], p: float, threshold: float, statistics: Statistics
-) -> dict[str, Any]:
+    claim: Claim, row: dict[str, Any], pairs: list[tuple[Pair | None, float]], p_shown: float, bar: Bar,
+    statistics: Statistics,
+) -> dict[str, Any]:  # fmt: skip
+    """Make the row of some pairs, each with its Holm-adjusted ``p_below``."""
     base = {
         "claim": claim.name, "text": claim.text, "source": claim.source, "counted": not claim.large, **row,
-        "threshold": threshold,
+        "threshold": bar.threshold,
     }  # fmt: skip
     place = _PROBES[claim.place] if claim.probe else f"{claim.place} similarity"
     if row["metric"] == "likelihood":
         place += " (nats per label token)" if claim.place in ("icl", "icl_valid") else " (nats per token)"
-    measured = [pair for pair in pairs if pair is not None]
+    measured = [(pair, p) for pair, p in pairs if pair is not None]
     if len(measured) < len(pairs):
         return base | {
             "scope": "not measured", "quantity": f"{place}: a system is missing", "verdict": UNSURE, "seed": None,
             "difference": math.nan, "ci_low": math.nan, "ci_high": math.nan, "p_holm": math.nan,
-            "n": None, "clusters": None,
+            "p_refuted": math.nan, "n": None, "clusters": None,
         }  # fmt: skip
-    verdicts = [
-        verdict(pair.difference, pair.low, pair.high, p, threshold, pair.clusters, statistics, claim.large)
-        for pair in measured
-    ]
+    verdicts = {verdict(pair, p_shown, p, bar, statistics) for pair, p in measured}
     total = next(name for name in (NOT, UNSURE, SMALL, SHOWS) if name in verdicts)
-    closest = min(measured, key=lambda pair: pair.difference)
+    closest = min((pair for pair, _ in measured), key=lambda pair: pair.difference)
     seeds = closest.seeds
     return base | {
         "seed": seeds[0] if len(seeds) == 1 else None,
@@ -301,24 +325,33 @@ def _finish(
         "difference": closest.difference,
         "ci_low": closest.low,
         "ci_high": closest.high,
-        "p_holm": p,
+        "p_holm": p_shown,
+        "p_refuted": min((p for _, p in measured), key=_nan_last),
         "n": closest.n,
         "clusters": closest.clusters,
         "verdict": total,
     }
 
 
-def _summaries(claim: Claim, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _summaries(claim: Claim, rows: list[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     for row in rows:
         groups.setdefault((row["task"], row["test_set"]), {}).setdefault(row["model"], []).append(row)
     result = []
     for (task, test_set), models in groups.items():
-        shown = sum(all(row["verdict"] == SHOWS for row in cells) for cells in models.values())
-        small = sum(all(row["verdict"] in (SHOWS, SMALL) for row in cells) for cells in models.values()) - shown
-        refuted = sum(any(row["verdict"] == NOT for row in cells) for cells in models.values())
         compositions = {row["composition"] for cells in models.values() for row in cells}
+        wanted = compositions if claim.probe else {*settings.compositions.get(task, compositions)}
+        complete = [cells for cells in models.values() if wanted <= {row["composition"] for row in cells}]
+        shown = sum(all(row["verdict"] == SHOWS for row in cells) for cells in complete)
+        small = sum(all(row["verdict"] in (SHOWS, SMALL) for row in cells) for cells in complete) - shown
+        refuted = sum(any(row["verdict"] == NOT for row in cells) for cells in models.values())
         runs = {row["scope"] for cells in models.values() for row in cells} - {"not measured"}
+        scope = runs.pop() if len(runs) == 1 else "over several training runs" if runs else "not measured"
+        if len(complete) < len(models):
+            scope += ", measured in one composition only"
+            scope += f" ({len(models) - len(complete)} of {len(models)} models)" if complete else ""
+        elif len(wanted) == 1 and not claim.probe:
+            scope += ", in one composition"
         result.append(
             {
                 "claim": claim.name,
@@ -330,10 +363,11 @@ def _summaries(claim: Claim, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
                 "test_set": test_set,
                 "metric": next(iter(models.values()))[0]["metric"],
                 "composition": "every" if len(compositions) > 1 else next(iter(compositions)),
-                "scope": runs.pop() if len(runs) == 1 else "over several training runs" if runs else "not measured",
+                "scope": scope,
                 "quantity": f"{shown} show, {f'{small} show but small, ' if small else ''}{refuted} do not, "
                 f"{len(models) - shown - small - refuted} can't tell",
                 "seed": None, "difference": math.nan, "ci_low": math.nan, "ci_high": math.nan, "p_holm": math.nan,
+                "p_refuted": math.nan,
                 "threshold": next(iter(models.values()))[0]["threshold"], "n": None, "clusters": None,
                 "verdict": f"{shown} of {len(models)} model{'' if len(models) == 1 else 's'}",
             }

@@ -17,7 +17,7 @@ from contrastive_context.config.statistics import Statistics
 from contrastive_context.contexts.buckets import NO_BUCKET
 from contrastive_context.contexts.series import SAME_TARGETS, SERIES
 from contrastive_context.errors import UserError
-from contrastive_context.evaluation.bootstrap import Bootstrap, generator, interval
+from contrastive_context.evaluation.bootstrap import Bootstrap, Runs, generator, interval
 from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.evaluation.scoring import parse_system
 from contrastive_context.evaluation.signatures import Checkpoint
@@ -34,14 +34,15 @@ class Settings(Model):
 
     ``headline`` maps a task to its headline metric (absent: the first metric in its scores file). ``strategies`` maps a
     strategy to its kind: the paper's Zero is the strategy named "zero", else the first one of that kind. ``buckets``
-    maps a bucket to its lower edge, ``tokenizers`` a task to BLEU's tokenizer, ``learned`` a learned metric to its
-    model.
+    maps a bucket to its lower edge, ``compositions`` a task to those of its contexts (absent: those that have scores),
+    ``tokenizers`` a task to BLEU's tokenizer, ``learned`` a learned metric to its model.
     """
 
     statistics: Statistics = Statistics()
     headline: dict[str, str] = {}
     strategies: dict[str, str] = {}
     buckets: dict[str, float] = {"low": 0.0, "medium": 0.33, "high": 0.67}
+    compositions: dict[str, list[str]] = {}
     tokenizers: dict[str, str] = {}
     learned: dict[str, Checkpoint] = {}
 
@@ -71,17 +72,17 @@ class CellKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """A corpus value, its replicates [resamples], and what it rests on; over several runs also each run's value."""
+    """A corpus value, its replicates [resamples], and what it rests on; over several runs also how they vary."""
 
     value: float
     replicates: np.ndarray
     n: int
     clusters: int
-    by_seed: tuple[float, ...] = ()
+    runs: Runs | None = None
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return the confidence interval; (NaN, NaN) where fewer than two clusters can't tell how much they vary."""
-        return interval(self.value, self.replicates, confidence, self.clusters, self.by_seed)
+        return interval(self.value, self.replicates, confidence, self.clusters, self.runs)
 
 
 @dataclass
@@ -243,12 +244,13 @@ def over_seeds(by_seed: dict[int | None, Cell]) -> Cell:
     cells = list(by_seed.values())
     if len(cells) == 1:
         return cells[0]
+    values, replicates = [cell.value for cell in cells], np.stack([cell.replicates for cell in cells])
     return Cell(
-        value=float(np.mean([cell.value for cell in cells])),
-        replicates=np.mean([cell.replicates for cell in cells], axis=0),
+        value=float(np.mean(values)),
+        replicates=replicates.mean(axis=0),
         n=min(cell.n for cell in cells),
         clusters=min(cell.clusters for cell in cells),
-        by_seed=tuple(cell.value for cell in cells),
+        runs=Runs.of(values, replicates),
     )
 
 
