@@ -10,6 +10,7 @@ DRAWN = "figures/fig[1345]* tables/*.tex tables/missing.parquet"
 MINIMAL = "tables/minimal_model.parquet"
 #: Names what was downloaded: it changes with the list of downloads.
 LOCK = " hub.lock.yaml"
+COMET = "segment_scores/*.comet.jsonl"
 #: Training contexts with examples: zero's are empty, however many or which ones others show.
 SHOWN = "contexts/lexicon/train/[!z]*"
 DOWNLOADS = ("package", "in_domain/package", "in_domain", "out_of_domain/package", "train/data")
@@ -51,7 +52,8 @@ CORPUS = [
     ("bird", {"seed": 9, "train/files": "own.tsv", "train/databases": "others", "columns/question": "asked",
               "columns/query": "query", "columns/database": "schema", "columns/evidence": "evidence",
               "columns/id": "question_id", "max_rejected": 0.02, "max_line_bytes": 900}),
-    ("mtop", {"seed": 9, "path": "own.tsv", "language": "de", "dev": 0.03, "max_rejected": 0.02, "max_line_bytes": 900}),
+    ("mtop", {"seed": 9, "path": "own.tsv", "language": "de", "dev": 0.03, "max_rejected": 0.02,
+              "max_line_bytes": 900}),
 ]  # fmt: skip
 
 MODELS = [
@@ -207,15 +209,15 @@ EDITS: list[tuple[str, object, str | None]] = [
     *((f"generation/{key}", value, "predictions/*/*/* probes/*/*/*") for key, value in
       {"batch_tokens": 900, "threads": 2}.items()),
     # Metrics.
-    *((f"metrics/comet/{key}", value, "segment_scores/*") for key, value in
+    *((f"metrics/comet/{key}", value, COMET) for key, value in
       {"batch_size": 9, "device": "cpu", "threads": 2}.items()),
-    ("metrics/comet/revision", "v2", "hub/metrics/comet.json segment_scores/*"),
-    ("metrics/comet/hub", "a/b", "hub/metrics/comet.json segment_scores/* tables/scores.parquet"),
-    ("metrics/comet/sha256", "0" * 64, "segment_scores/* tables/scores.parquet"),
+    ("metrics/comet/revision", "v2", f"hub/metrics/comet.json {COMET}"),
+    ("metrics/comet/hub", "a/b", f"hub/metrics/comet.json {COMET} tables/scores.parquet"),
+    ("metrics/comet/sha256", "0" * 64, f"{COMET} tables/scores.parquet"),
     *((f"metrics/comet/{key}", value, "") for key, value in {"licence": "x", "mem_mb": 999, "runtime": 9}.items()),
-    ("metric_encoders/xlm-roberta-large/hub", "a/b", "hub/metric_encoders/* segment_scores/* tables/scores.parquet"),
+    ("metric_encoders/xlm-roberta-large/hub", "a/b", f"hub/metric_encoders/* {COMET} tables/scores.parquet"),
     ("metric_encoders/xlm-roberta-large/licence", "x", ""),
-    ("metric_encoders/xlm-roberta-large/revision", "v2", "hub/metric_encoders/* segment_scores/*"),
+    ("metric_encoders/xlm-roberta-large/revision", "v2", f"hub/metric_encoders/* {COMET}"),
     # Tables.
     *((f"statistics/{key}", value, "tables/scores.parquet") for key, value in
       {"resamples": 200, "seed": 9, "min_clusters": 9, "min_effects/chrf++": 2.0, "near_margin": 0.1, "icl_margin": 0.2,
@@ -237,14 +239,14 @@ EDITS: list[tuple[str, object, str | None]] = [
 ELSEWHERE = {
     "Study.run": "another folder, in which everything is new",
     "Study.only_finished": "makes nothing but the report, from what is there",
-    "GridEntry.task": "test_what_trains_after_an_edit_of_the_structure",
-    "GridEntry.models": "test_what_trains_after_an_edit_of_the_structure",
-    "GridEntry.strategies": "test_what_trains_after_an_edit_of_the_structure",
-    "GridEntry.seeds": "test_what_trains_after_an_edit_of_the_structure",
-    "GridEntry.finetuning": "test_what_trains_after_an_edit_of_the_structure",
+    "GridEntry.task": "test_an_edit_of_the_structure_reruns_what_depends_on_it",
+    "GridEntry.models": "test_an_edit_of_the_structure_reruns_what_depends_on_it",
+    "GridEntry.strategies": "test_an_edit_of_the_structure_reruns_what_depends_on_it",
+    "GridEntry.seeds": "test_an_edit_of_the_structure_reruns_what_depends_on_it",
+    "GridEntry.finetuning": "test_an_edit_of_the_structure_reruns_what_depends_on_it",
     "PretrainedTinyModel.language": "goes with the kind of the task's corpus and can't change alone",
     "CometModel.checkpoint": "instead of hub, which has a row; can't change alone",
-    "CometModel.encoder": "test_what_trains_after_an_edit_of_the_structure",
+    "CometModel.encoder": "test_an_edit_of_the_structure_reruns_what_depends_on_it",
     "MetricEncoder.folder": "instead of hub, which has a row; can't change alone",
-    "TaskEvaluation.paraphraser": "test_what_trains_after_an_edit_of_the_structure",
+    "TaskEvaluation.paraphraser": "test_an_edit_of_the_structure_reruns_what_depends_on_it",
 }

@@ -1,6 +1,7 @@
 """What an edit of the configuration reruns: what depends on it, and nothing else."""
 
 import copy
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
@@ -9,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from edits import EDITS, ELSEWHERE
+from edits import DRAWN, EDITS, ELSEWHERE, trains, uses
 from kept_results import CONFIGURATION, copy_checkout, dry_run, make_results
 from pydantic import BaseModel
 from snakemake.utils import update_config
@@ -162,9 +163,9 @@ def test_nothing_to_do_without_an_edit_nor_after_touching_every_file(made):
 
 
 def reordered(value: Any) -> Any:
-    """Mappings with their keys in reverse order; lists stay, whose order may mean something."""
+    """Mappings with their keys in reverse order. Lists stay, whose order may mean something; so do buckets."""
     if isinstance(value, dict):
-        return {key: reordered(value[key]) for key in reversed(value)}
+        return {key: value[key] if key == "buckets" else reordered(value[key]) for key in reversed(value)}
     return [reordered(item) for item in value] if isinstance(value, list) else value
 
 
@@ -212,7 +213,7 @@ def an_entry_removed(config: dict[str, Any]) -> dict[str, Any]:
     return {"grid": config["grid"][:-1]}
 
 
-def strategies_reordered(config: dict[str, Any]) -> dict[str, Any]:
+def seeds_and_models_reordered(config: dict[str, Any]) -> dict[str, Any]:
     config["grid"][1]["models"] = config["grid"][1]["models"][::-1]
     config["grid"][1]["seeds"] = config["grid"][1]["seeds"][::-1]
     return {"grid": config["grid"]}
@@ -227,29 +228,33 @@ def a_paraphraser_for_test_pairs_left_out(config: dict[str, Any]) -> dict[str, A
     return {"tasks": {"intents": {"evaluation": {"paraphraser": None}}}}
 
 
+#: Tables and figures name the systems of the grid.
+SYSTEMS = f"tables/scores.parquet {DRAWN}"
+
+
 @pytest.mark.parametrize(
-    ("edit", "trained"),
+    ("edit", "heads"),
     [
-        (swapped, "*/contrastive-seed*"),
-        (a_seed_added, "lexicon/tiny-llama/*-seed1/*"),
-        (a_model_added, "lexicon/my-model/*"),
-        (a_strategy_added, "lexicon/tiny-llama/mixed-seed0/*"),
-        (another_task, "own/my-model/zero-seed0/*"),
-        (another_encoder_of_a_metric, ""),
-        (an_entry_removed, ""),
-        (strategies_reordered, ""),
+        (swapped, "contexts/*/train/contrastive.parquet"),
+        (a_seed_added, "finetune/lexicon/tiny-llama/*-seed1/*"),
+        (a_model_added, f"{uses('lexicon', 'my-model')} {SYSTEMS}"),
+        (a_strategy_added, f"contexts/lexicon/train/mixed.parquet {SYSTEMS}"),
+        (another_task, f"{uses('own', 'my-model')} contexts/own/train/zero.parquet {SYSTEMS}"),
+        (another_encoder_of_a_metric, "hub/metric_encoders/other.json hub.lock.yaml "
+         "segment_scores/*.comet.jsonl tables/scores.parquet"),
+        (an_entry_removed, SYSTEMS),
+        (seeds_and_models_reordered, ""),
         (a_recipe_renamed, ""),
-        (a_paraphraser_for_test_pairs_left_out, ""),
+        (a_paraphraser_for_test_pairs_left_out, "contexts/intents/eval.parquet"),
     ],
-)
-def test_what_trains_after_an_edit_of_the_structure(made, config, edit, trained):
+)  # fmt: skip
+def test_an_edit_of_the_structure_reruns_what_depends_on_it(made, config, edit, heads):
     folder, _ = made
-    found = rerun(folder, edit(copy.deepcopy(config)))
-    for job in found:
-        if job.rule == "finetune":
-            assert trained and fnmatch(label(job), f"finetune/{trained}*"), "this trains and should not"
-    assert bool(trained) == any(job.rule == "finetune" for job in found)
-    assert not {"build_corpus", "prepare_model", "embed_corpus"} & {job.rule for job in found}
+    found = labels(rerun(folder, edit(copy.deepcopy(config))))
+    jobs = dry_run(folder, "--forceall", files=["edit.yaml"])
+    expected = and_after(f"{heads} report.html", jobs)
+    assert sorted(found - expected) == [], "these rerun and should not"
+    assert sorted(expected - found) == [], "these should rerun"
 
 
 @pytest.mark.parametrize(
@@ -269,16 +274,28 @@ def test_on_the_command_line_a_nested_key_is_merged_as_from_a_file(made, option,
     assert labels(dry_run(folder, "--config", option)) == expected
 
 
-def test_comments_rerun_nothing_and_a_changed_function_what_imports_it(made):
-    folder, _ = made
-    module = folder / "workflow_scripts/contrastive_context/evaluation/agreement.py"
-    text = module.read_text()
+#: Module → what the rules make that import it, at their top or by a name in their settings.
+IMPORTED = {
+    "evaluation/agreement": "contexts/*/eval.parquet contexts/*/probes.parquet probes/*/*/*",
+    "training/optimization": trains(),
+    "corpora/mtop": "corpus/mtop/*",
+    "figures/summary": "figures/fig1*",
+}
+
+
+@pytest.mark.parametrize(("module", "heads"), IMPORTED.items(), ids=IMPORTED)
+def test_comments_rerun_nothing_and_a_changed_function_what_imports_it(made, module, heads):
+    folder, jobs = made
+    path = folder / f"workflow_scripts/contrastive_context/{module}.py"
+    text = path.read_text()
+    changed, count = re.subn(r"^( +)return ", r"\1assert True\n\1return ", text, count=1, flags=re.MULTILINE)
+    assert count
     try:
-        module.write_text(f"{text}# a remark\n")
+        path.write_text(f"{text}# a remark\n")
         assert labels(rerun(folder, {})) == set()
-        module.write_text(f"{text}ANOTHER = 1\n")
-        changed = {job.rule for job in rerun(folder, {})}
-        assert "freeze_eval_contexts" in changed
-        assert not {"finetune", "build_corpus", "sample_train_contexts", "prepare_model", "fig2"} & changed
+        path.write_text(changed)
+        found, expected = labels(rerun(folder, {})), and_after(heads, jobs)
+        assert sorted(found - expected) == [], "these rerun and should not"
+        assert sorted(expected - found) == [], "these should rerun"
     finally:
-        module.write_text(text)
+        path.write_text(text)
