@@ -15,11 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from safetensors.numpy import save_file
 
 from contrastive_context import artifacts
 from contrastive_context.columnar import read_embeddings
+from contrastive_context.config.paraphrasers import EndpointParaphraser
+from contrastive_context.config.parses import MtopCorpus
+from contrastive_context.config.sources import Package
 from contrastive_context.config.study import Study, load_study
+from contrastive_context.config.text import CataloguesCorpus
 from contrastive_context.downloads import debian, hub
 from contrastive_context.downloads.fetching import fetch
 from contrastive_context.downloads.packages import extract, read_member
@@ -70,6 +75,41 @@ def test_the_runs_name_is_a_plain_one(study_config, name):
         load_study(study_config | {"run": name})
 
 
+@pytest.mark.parametrize("name", TRICKS)
+def test_names_of_test_sets_are_plain_ones(study_config, name):
+    files = {"train": "a.tsv", "arrivals": "b.tsv", "test": {name: "c.tsv"}}
+    study_config["tasks"]["mine"] = study_config["tasks"]["en-de"] | {
+        "corpus": {"kind": "files", **files}, "test_sets": [name],
+    }  # fmt: skip
+    with pytest.raises(UserError, match=r"tasks\.mine\.test_sets: .* can't be used as a name"):
+        load_study(study_config)
+
+
+PATHS = ["", "..", "../x", "/etc/passwd", "a/b", "a\\b", "a\0b", "a\nb", "de\n", "\x1b[31m"]
+#: What else of a configuration goes into a path, an address or a look into the environment: key → entry with a value.
+PARTS = {
+    "filename": lambda value: Package(version="1", filename=f"{value}.whl", sha256="0" * 64, licence="", contents=""),
+    "sha256": lambda value: Package(version="1", filename="a.whl", sha256=value, licence="", contents=""),
+    "snapshot": lambda value: Package(
+        version="1", filename="a.deb", sha256="0" * 64, licence="", contents="", pool="main/a", snapshot=value
+    ),
+    "language": lambda value: MtopCorpus(kind="mtop", path="mtop.zip", language=value),
+    "language of catalogues": lambda value: CataloguesCorpus(
+        kind="catalogues", language=value, in_domain={"format": "chromium", "package": "p"}
+    ),
+    "api_key_env": lambda value: EndpointParaphraser(
+        kind="endpoint", base_url="https://example.org", model="m", api_key_env=value
+    ),
+}
+
+
+@pytest.mark.parametrize("value", PATHS)
+@pytest.mark.parametrize("key", PARTS)
+def test_parts_of_paths_are_plain(key, value):
+    with pytest.raises(ValidationError, match=key.partition(" ")[0]):
+        PARTS[key](value)
+
+
 def test_every_registry_is_tried():
     """Names under buckets go into no path, and those under metrics are a fixed set."""
     named = {name for name, field in Study.model_fields.items() if "dict[str" in str(field.annotation).lower()}
@@ -106,11 +146,16 @@ def test_no_code_loads_pickles_runs_strings_or_trusts_remote_code(repository):
 def test_every_model_is_loaded_without_remote_code_from_safetensors(repository):
     for path in (repository / "workflow_scripts").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            name = getattr(getattr(node, "func", None), "attr", "") or getattr(getattr(node, "func", None), "id", "")
+            called = getattr(node, "func", None)
+            name = getattr(called, "attr", "") or getattr(called, "id", "")
             if name in ("from_pretrained", "SentenceTransformer"):
                 given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in node.keywords}
                 # `**source` of models/preparation.py is looked at where it is run: see the tests of packages in GGUF.
                 assert given.get("trust_remote_code") is False or None in given, f"{path}:{node.lineno}"
+                if name == "SentenceTransformer" or "Model" in getattr(getattr(called, "value", None), "attr", ""):
+                    said = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                    options = f"{said.get('use_safetensors')} {said.get('model_kwargs')}"
+                    assert "True" in options or None in given, f"{path}:{node.lineno}"
 
 
 def test_an_array_with_objects_is_not_unpickled(tmp_path, marker):
@@ -155,6 +200,17 @@ def test_a_configuration_that_names_code_runs_none(tmp_path, marker, code):
         load_model(folder)
     with pytest.raises(UserError):
         load_tokenizer(folder)
+
+
+def test_a_translator_with_a_pickle_is_refused(tmp_path, marker):
+    """Whatever suffix transformers would find it by."""
+    from contrastive_context.paraphrasing.back_translation import _load
+
+    artifacts.write_json(tmp_path / "config.json", {"model_type": "marian"})
+    save_file({"a": np.zeros(1, np.float32)}, tmp_path / "model.safetensors")
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(marker)))
+    with pytest.raises(UserError, match=r"pytorch_model\.bin: refused"):
+        _load(tmp_path, None)
 
 
 def zipped(path: Path, files: dict[str, bytes]) -> Path:
@@ -226,8 +282,6 @@ def test_names_of_the_hub_lead_nowhere(tmp_path, name):
 
 
 def test_credentials_in_the_indexs_address_are_not_repeated(tmp_path, monkeypatch):
-    from contrastive_context.config.sources import Package
-
     said = "ERROR: Could not install from https://me:hunter2@index.example.org/simple: 401"
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", said))
     package = Package(version="1", filename="a-1-py3-none-any.whl", sha256="0" * 64, licence="MIT", contents="")
