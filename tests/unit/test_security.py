@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import save_file
 
+from catalogue_files import make_deb, record_of
 from contrastive_context import artifacts
 from contrastive_context.columnar import read_embeddings
 from contrastive_context.config.paraphrasers import EndpointParaphraser
@@ -231,6 +233,35 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path):
         with pytest.raises(UserError, match="more than the 1000 allowed"):
             read_member(opened, "p/a", max_bytes=1000)
     assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["drive", "encrypted", "twice"])
+def test_what_is_no_plain_file_of_a_plain_name_is_not_unpacked(tmp_path, kind):
+    (tmp_path / "out").mkdir()
+    wheel = tmp_path / "odd.whl"
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(wheel, "w") as archive:
+        for name in {"drive": ["p/C:evil"], "encrypted": ["p/a"], "twice": ["p/a", "p/a"]}[kind]:
+            archive.writestr(name, "x")
+    with zipfile.ZipFile(wheel) as opened:
+        opened.getinfo(opened.namelist()[0]).flag_bits |= kind == "encrypted"
+        with pytest.raises(UserError, match="odd\\.whl: refused"):
+            extract(opened, "p", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_bomb_in_an_archive_of_mtop_is_not_unpacked(tmp_path):
+    from contrastive_context.corpora.mtop import build
+
+    path = zipped(tmp_path / "mtop.zip", {"mtop/de/train.txt": bytes(65 << 20)})
+    with pytest.raises(UserError, match=r"train\.txt in mtop\.zip has \d+ bytes, more than the \d+ allowed"):
+        build(MtopCorpus(kind="mtop", path=str(path), language="de"))
+
+
+def test_files_of_a_debian_package_are_bounded_together(tmp_path, monkeypatch):
+    record = record_of(tmp_path, make_deb({"a": b"12", "b": b"34"}), "x.deb")
+    monkeypatch.setattr(debian, "MAX_TOTAL_BYTES", 3)
+    with pytest.raises(UserError, match="'b' exceeds"):
+        debian.read_files(record, {"a", "b"})
 
 
 def test_a_zip_that_lies_about_its_sizes_writes_no_more_than_it_says(tmp_path):
