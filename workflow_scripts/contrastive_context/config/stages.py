@@ -5,6 +5,7 @@ rule has a single parameter: the canonical JSON of the leaves that the stage rea
 the code that reads them. The entry point gets the same string as ``--settings``.
 """
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -446,6 +447,16 @@ class Stages:
     def model_package(self, model: str) -> str | None:
         """Return the package that a model is read from, or None."""
         return getattr(self.study.models[model], "package", None)
+
+    def encoder_folder(self, encoder: str) -> list[str]:
+        """Return the file without which an encoder's own folder is none, or nothing."""
+        folder = getattr(self.study.encoders[encoder], "folder", None)
+        return [str(Path(os.path.expanduser(folder), "modules.json"))] if folder is not None else []  # noqa: PTH111
+
+    def model_folder(self, model: str) -> list[str]:
+        """Return the file without which a model's own folder is none, or nothing."""
+        folder = getattr(self.study.models[model], "path", None)
+        return [str(Path(os.path.expanduser(folder), "config.json"))] if folder is not None else []  # noqa: PTH111
 
     def corpus_hub(self, task: str) -> list[tuple[str, str]]:
         """Return the data sets of the hub that a task's corpus is read from, as (registry, name)."""
