@@ -6,6 +6,7 @@ rule prepare_encoder:
     input:
         package=lambda wc: packages(stages.encoder_package(wc.encoder)),
         hub=lambda wc: hub_records(stages.encoder_hub(wc.encoder)),
+        folder=lambda wc: stages.encoder_folder(wc.encoder),
     output:
         f"{R}/encoders/{{encoder}}.json",
     log:
@@ -17,7 +18,7 @@ rule prepare_encoder:
         settings=lambda wc: stages.prepare_encoder(wc.encoder),
     shell:
         "python workflow_scripts/prepare_encoder.py --settings {params.settings:q} --log {log}"
-        " --packages {input.package} --hub {input.hub} --out {output}"
+        " --packages {input.package} --hub {input.hub} --folder {input.folder:q} --out {output}"
 
 
 rule embed_corpus:

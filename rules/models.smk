@@ -2,6 +2,7 @@ rule prepare_model:
     input:
         package=lambda wc: packages(stages.model_package(wc.model)),
         hub=lambda wc: hub_records(stages.model_hub(wc.model)),
+        folder=lambda wc: stages.model_folder(wc.model),
     output:
         f"{R}/models/{{model}}.json",
     log:
@@ -14,4 +15,4 @@ rule prepare_model:
         settings=lambda wc: stages.prepare_model(wc.model),
     shell:
         "python workflow_scripts/prepare_model.py --settings {params.settings:q} --log {log}"
-        " --packages {input.package} --hub {input.hub} --out {output}"
+        " --packages {input.package} --hub {input.hub} --folder {input.folder:q} --out {output}"

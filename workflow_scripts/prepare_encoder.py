@@ -10,6 +10,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     parser.add_argument("--packages", nargs="*", default=[], help="the package's record, if the entry names one")
     parser.add_argument("--hub", nargs="*", default=[], help="the hub download's record, if the entry names the hub")
+    parser.add_argument("--folder", nargs="*", default=[], help="modules.json of the folder, if the entry names one")
     parser.add_argument("--out", required=True, help="the hash file encoders/<encoder>.json; the folder goes beside it")
     return parser
 
@@ -24,7 +25,7 @@ def main(args: argparse.Namespace) -> None:
     record = prepare(settings, folder, Path(args.out), package, hub)
     dimensions = f", {record['dimensions']} dimensions" if "dimensions" in record else ""
     cli.log.info("%s: %s%s", settings.name, record["kind"], dimensions)
-    inputs = {"packages": args.packages, "hub": args.hub}
+    inputs = {"packages": args.packages, "hub": args.hub, "folder": args.folder}
     provenance.write_provenance(args.out, inputs=inputs, settings=args.settings, started=args.started)
 
 

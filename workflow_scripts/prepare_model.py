@@ -10,6 +10,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     parser.add_argument("--packages", nargs="*", default=[], help="the package's record, if the entry names one")
     parser.add_argument("--hub", nargs="*", default=[], help="the hub download's record, if the entry names the hub")
+    parser.add_argument("--folder", nargs="*", default=[], help="config.json of the folder, if the entry names one")
     parser.add_argument("--out", required=True, help="the hash file models/<model>.json; the folder goes beside it")
     return parser
 
@@ -23,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
     hub = Path(args.hub[0]) if args.hub else None
     record = prepare(settings, folder, Path(args.out), package, hub)
     cli.log.info("%s: %.1f million parameters", settings.name, record["parameters"] / 1e6)
-    inputs = {"packages": args.packages, "hub": args.hub}
+    inputs = {"packages": args.packages, "hub": args.hub, "folder": args.folder}
     provenance.write_provenance(args.out, inputs=inputs, settings=args.settings, started=args.started)
 
 

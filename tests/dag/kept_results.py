@@ -20,6 +20,10 @@ OVERLAYS = [f"envs/overlays/{name}.yaml" for name in ("quickstart", "laptop-stud
 CONFIGURATION = ["config.yaml", *OVERLAYS, "wide.yaml"]
 TRIGGERS = ["--rerun-triggers", "mtime", "params", "input", "--max-checksum-file-size", "1073741824"]
 OWN_FILES = ("own.tsv", "a.tsv", "b.tsv", "c.tsv", "d.tsv", "questions.json", "mtop.zip")
+OWN_FOLDERS = (
+    *(f"{model}/config.json" for model in ("my-model", "en-de", "de-en", "other")),
+    *(f"{encoder}/modules.json" for encoder in ("my-encoder", "x")),
+)
 
 
 def copy_checkout(repository: Path, folder: Path) -> Path:
@@ -57,6 +61,9 @@ def make_results(folder: Path) -> list[Job]:
     """Put in place what every job of the grid would make; return the jobs, none of which has to run any more."""
     for name in OWN_FILES:
         (folder / name).write_text(f"source\ttarget\troom\n{name}\tx\ty\n")
+    for name in OWN_FOLDERS:
+        (folder / name).parent.mkdir()
+        (folder / name).write_text("{}\n")
     jobs = dry_run(folder)
     with _inside(folder):
         todo = [job for job in jobs if job.settings is not None]

@@ -173,6 +173,17 @@ def test_a_sound_configuration_passes(checkout, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("no mistakes found; run quickstart: 2 grid entries, 24 fine-tunings")
 
 
+def test_a_folder_that_is_not_there_is_named(checkout):
+    (checkout / "mine.yaml").write_text("""
+models: {own: {kind: folder, path: no-model}}
+encoders: {own: {kind: sentence_transformer, folder: no-encoder}}
+""")
+    files = ["--configfile", "config.yaml", "envs/overlays/quickstart.yaml", "mine.yaml", "--"]
+    for rule, name in (("model", "no-model/config.json"), ("encoder", "no-encoder/modules.json")):
+        output = refused(checkout, *files, f"results/quickstart/{rule}s/own.json")
+        assert f"Missing input files for rule prepare_{rule}" in output and name in output
+
+
 def test_a_file_that_is_not_there_is_named(checkout):
     (checkout / "mine.yaml").write_text("""
 tasks:
