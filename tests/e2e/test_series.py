@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BUILT = sorted(REPOSITORY.glob("results/*/contexts/*/eval.parquet"))
 TASKS = ["words", "lexicon", "idiom"]
 TARGETS = [
-    *(f"results/series/contexts/{task}/eval.parquet" for task in TASKS),
+    *(f"results/series/contexts/{task}/{kind}.parquet" for task in TASKS for kind in ("eval", "probes")),
     *(f"results/series/paraphrases/{task}/train/{task}.parquet" for task in ("lexicon", "idiom")),
     "results/series/rebucketed/words/bm25/scores.csv",
     "results/series/examples/words/tiny-llama.parquet",
@@ -74,6 +74,33 @@ def test_a_context_that_does_is_found(results, tmp_path, fault):
 @pytest.mark.parametrize("contexts", BUILT, ids=lambda path: f"{path.parents[2].name}-{path.parent.name}")
 def test_no_context_of_this_checkouts_results_gives_its_target_away(contexts):
     assert check_task(contexts.parents[2], contexts.parent.name) > 0
+
+
+@pytest.mark.parametrize("role", ["irrelevant", "icl_relevant"])
+@pytest.mark.parametrize("fault", ["target", "gold", "foreign"])
+def test_a_probe_prompt_that_does_is_found(results, tmp_path, role, fault):
+    for name in ("contexts/lexicon", "corpus/lexicon", "paraphrases/lexicon"):
+        shutil.copytree(results / name, tmp_path / name)
+    path = tmp_path / "contexts/lexicon/probes.parquet"
+    frame = pd.read_parquet(path)
+    at = frame.index[frame["role"] == role][0]
+    test = pd.read_parquet(tmp_path / "corpus/lexicon/test.parquet").set_index("id")
+    if fault == "gold":
+        arrivals = pd.read_parquet(tmp_path / "corpus/lexicon/arrivals.parquet")
+        shown = next(text for text in frame.loc[at, "example_sources"] if text in set(arrivals["source"]))
+        gold = test.loc[frame.loc[at, "target_id"], "target"]
+        arrivals.loc[arrivals["source"] == shown, "target"] = gold
+        arrivals.to_parquet(tmp_path / "corpus/lexicon/arrivals.parquet")
+        frame.at[at, "example_targets"] = [
+            gold if source == shown else target
+            for source, target in zip(frame.loc[at, "example_sources"], frame.loc[at, "example_targets"], strict=True)
+        ]
+    else:
+        source = test.loc[frame.loc[at, "target_id"], "source"] if fault == "target" else "s001 s002"
+        frame.at[at, "example_sources"] = [source, *frame.loc[at, "example_sources"][1:]]
+    frame.to_parquet(path)
+    with pytest.raises(AssertionError):
+        check_task(tmp_path, "lexicon")
 
 
 def test_stand_ins_are_answered_scored_and_drawn_as_a_series_of_their_own(results, scores):
