@@ -7,6 +7,7 @@ from pathlib import Path
 from contrastive_context.errors import UserError
 
 _RESULTS = Path("results")
+_ROW = "{:24} {:>6} {:>13} {:>17} {:>10}  {}"
 
 
 def main() -> None:
@@ -43,20 +44,19 @@ def _plan(_: argparse.Namespace, options: list[str]) -> int:
     if not stages:
         print("nothing to be done")
         return 0
-    print(f"{'stage':24} {'jobs':>6} {'tokens':>12} {'MB':>10}  why")
-    for stage in stages:
-        tokens = "" if not stage.tokens else f"{stage.tokens:,}"
-        size = "?" if stage.bytes is None else f"{stage.bytes / 1e6:,.1f}"
+    print(_ROW.format("stage", "jobs", "prompts", "tokens", "MB", "why"))
+    for stage in [*stages, planning.total(stages)]:
         first, *others = [
             cause if count == stage.jobs else f"{cause} ({count})" for cause, count in stage.causes.most_common()
-        ]
-        print(f"{stage.rule:24} {stage.jobs:6} {tokens:>12} {size:>10}  {first}")
+        ] or [""]
+        size = stage.size.shown(lambda size: f"{size / 1e6:,.1f}")
+        print(_ROW.format(stage.rule, stage.jobs, stage.prompts.shown(), stage.tokens.shown(), size, first).rstrip())
         for cause in others:
-            print(f"{'':56} {cause}")
-    print(f"{'total':24} {sum(stage.jobs for stage in stages):6}")
+            print(_ROW.format("", "", "", "", "", cause))
     print(
-        "tokens: counted where the contexts exist (answers are not); else, as MB always, of the jobs' last run or "
-        "of others for the same task and model; ? if none ran"
+        "tokens: counted where the contexts exist (answers to come are not); else, as MB always, of the jobs' last run "
+        "or of others for the same task and model; else ≤ as many as the configuration allows; ≥ known so far; "
+        "? if none ran"
     )
     return 0
 

@@ -7,15 +7,16 @@ import shlex
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from contrastive_context import cli
 from contrastive_context.config.base import canonical_json
 from contrastive_context.errors import UserError
 from contrastive_context.reruns.sidecars import Sidecar
-from contrastive_context.reruns.tokens import count
+from contrastive_context.reruns.tokens import RULES, Reading, at_most, count, read_by
 
 _LINE = re.compile(r"    (input|output|reason): (.*)")
 _FIRST = "not made yet"
@@ -52,14 +53,34 @@ class Change(NamedTuple):
         return f"{self.key}: {_shown(self.old)} → {_shown(self.new)}"
 
 
+class Amount(NamedTuple):
+    """A sum over jobs: of those whose value is known, of the upper bounds of others; and how many have neither."""
+
+    known: float = 0
+    at_most: float = 0
+    unknown: int = 0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        """Add two sums."""
+        return Amount(*map(sum, zip(self, other, strict=True)))
+
+    def shown(self, form: Callable[[float], str] = "{:,.0f}".format) -> str:
+        """Say it: ``≤`` a bound, ``≥`` what is known of it, ``?`` if nothing is; nothing for none at all."""
+        if self.unknown:
+            return f"≥ {form(self.known)}" if self.known else "?"
+        total = self.known + self.at_most
+        return f"{'≤ ' if self.at_most else ''}{form(total)}" if total else ""
+
+
 class Stage(NamedTuple):
-    """What a plan says of one rule."""
+    """What a plan says of one rule; sizes in bytes."""
 
     rule: str
     jobs: int
     causes: Counter[str]
-    tokens: int | None
-    bytes: int | None
+    prompts: Amount
+    tokens: Amount
+    size: Amount
 
 
 def dry_run(options: Sequence[str]) -> str:
@@ -148,38 +169,70 @@ def changes(old: Any, new: Any, key: str = "") -> list[Change]:
 
 
 def plan(jobs: Sequence[Job], sidecars: Sequence[Sidecar]) -> list[Stage]:
-    """Sum a dry run up by rule: jobs, causes, tokens that a model will read and write, and bytes.
+    """Sum a dry run up by rule: jobs, causes, prompts and tokens that a model will read and write, and bytes.
 
     Tokens are counted in the prompts where the contexts exist; then only answers that generation will write are left
     out. Else they are, as bytes always are, those of the job's last run, or the mean of the rule's other jobs for the
-    same task and model; None where nothing of the kind ran yet.
+    same task and model; and where nothing of the kind ran yet, the most that the settings allow.
 
     Raises:
         UserError: contexts that exist can't be read.
     """
     reasons = causes(jobs, sidecars)
     made = {path: sidecar for sidecar in sidecars for path in sidecar.outputs}
+    producers = {path: job for job in jobs for path in job.outputs}
     alike: dict[tuple, list[Sidecar]] = defaultdict(list)
     for sidecar in sidecars:
         alike[_kind(sidecar.step, sidecar.record["settings"])].append(sidecar)
-    stages: dict[str, list[Job]] = defaultdict(list)
+
+    def made_with(path: str) -> dict[str, Any] | None:
+        if path in producers:
+            return producers[path].settings
+        return made[path].record["settings"] if path in made else None
+
+    counted = _count(jobs, producers)
+    stages: dict[str, Stage] = {}
     for job in jobs:
-        if job.settings is not None:
-            stages[job.rule].append(job)
-    produced = {path for job in jobs for path in job.outputs}
-    result = []
-    for rule, members in stages.items():
-        counted = Counter(cause for job in members for cause in reasons[job])
-        tokens, size = [], []
-        for job in members:
-            own = [made[job.outputs[0]]] if job.outputs[0] in made else alike.get(_kind(rule, job.settings), [])
-            # Contexts that the plan makes again are not those that will be read.
-            counted_tokens = None if produced & set(job.inputs) else count(rule, job.settings, job.options)
-            earlier = _mean([sidecar.record["tokens"] for sidecar in own if sidecar.record.get("tokens")])
-            tokens.append(earlier if counted_tokens is None else counted_tokens)
-            size.append(_mean([sum(entry["bytes"] for entry in sidecar.outputs.values()) for sidecar in own]))
-        result.append(Stage(rule, len(members), counted, _total(tokens), _total(size)))
-    return result
+        if job.settings is None:
+            continue
+        own = [made[job.outputs[0]]] if job.outputs[0] in made else alike.get(_kind(job.rule, job.settings), [])
+        earlier = _mean([sidecar.record["tokens"] for sidecar in own if sidecar.record.get("tokens")])
+        exact, bound = counted.get(job), at_most(job.rule, job.settings, job.options, made_with)
+        prompts = exact.prompts if exact else bound.prompts if bound and job.rule == "finetune" else None
+        values = (
+            _amount(prompts, bound and bound.prompts, counts=job.rule in RULES),
+            _amount(exact.tokens if exact else earlier, bound and bound.tokens, counts=job.rule in RULES),
+            _amount(_mean([sum(entry["bytes"] for entry in sidecar.outputs.values()) for sidecar in own]), None),
+        )
+        stage = stages.get(job.rule, Stage(job.rule, 0, Counter(), *[Amount()] * 3))
+        sums = map(Amount.__add__, stage[3:], values)
+        stages[job.rule] = Stage(job.rule, stage.jobs + 1, stage.causes + Counter(reasons[job]), *sums)
+    return list(stages.values())
+
+
+def total(stages: Sequence[Stage]) -> Stage:
+    """Sum a plan up."""
+    sums = [sum(amounts, Amount()) for amounts in zip(*(stage[3:] for stage in stages), strict=True)]
+    return Stage("total", sum(stage.jobs for stage in stages), Counter(), *sums)
+
+
+def _count(jobs: Sequence[Job], producers: Mapping[str, Job]) -> dict[Job, Reading]:
+    """Count what the jobs will read whose contexts exist and aren't made again by the plan itself."""
+    ready = []
+    for job in jobs:
+        files = read_by(job.rule, job.options)
+        if files and not producers.keys() & set(files) and all(Path(path).is_file() for path in files):
+            ready.append(job)
+    # Texts are tokenized once for all jobs of a model on a task.
+    ready.sort(key=lambda job: (job.settings["model_name"], job.settings["task"]))
+    bar = cli.progress(ready, label="counting tokens", unit="job") if ready else ()
+    return {job: count(job.rule, job.settings, job.options) for job in bar}
+
+
+def _amount(known: float | None, bound: float | None, *, counts: bool = True) -> Amount:
+    if known is not None or not counts:
+        return Amount(known=known or 0)
+    return Amount(unknown=1) if bound is None else Amount(at_most=bound)
 
 
 def _kind(step: str, settings: dict[str, Any]) -> tuple:
@@ -188,10 +241,6 @@ def _kind(step: str, settings: dict[str, Any]) -> tuple:
 
 def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
-
-
-def _total(values: list[float | None]) -> int | None:
-    return None if None in values else round(sum(values))
 
 
 def _shown(value: Any) -> str:
