@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import artifacts, cli, journal, provenance
+from contrastive_context import artifacts, cli, provenance
 from contrastive_context.code_version import CodeVersions
-from contrastive_context.config.base import canonical_json
 from contrastive_context.config.safeguards import Safeguards
 
 
@@ -52,13 +51,13 @@ def kept_on_failure(trainer_log: Path, args: argparse.Namespace) -> Iterator[Non
 
 
 def fingerprint(args: argparse.Namespace, settings: Any, inputs: Mapping[str, str | None]) -> str:
-    """Return what names the state of this training and of no other: base, data, hyper-parameters and code."""
-    leaves = settings.model_dump(mode="json")
-    del leaves["recipe"]["checkpoints"]  # they change no step; a new one is reached from the state before it
+    """Return what names the state of this training; see :func:`contrastive_context.training.state.fingerprint`."""
+    from contrastive_context.training import state
+
     code = provenance.read_settings(args.settings).get("code_version")
     if code is None:  # called by hand
         code = CodeVersions(Path(__file__).parent, Path(args.state_dir) / "code_versions.json").of("finetune")
-    return journal.fingerprint(canonical_json(leaves), code, files=inputs)
+    return state.fingerprint(settings.model_dump(mode="json"), code, inputs)
 
 
 def train(args: argparse.Namespace, settings: Any, run_state: Any, interrupted: Any) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from contrastive_context.artifacts import read_json
 from contrastive_context.reruns import tokens
-from contrastive_context.reruns.planning import Job, parse_dry_run
+from contrastive_context.reruns.planning import Amount, Job, parse_dry_run, plan
 from runner import make_checkout, run, start
 
 GRID = "tests/e2e/tiny.yaml"
@@ -107,6 +107,41 @@ def test_the_run_leaves_its_configuration_with_the_edit_merged_in(rerun, tiny_st
     assert "Nothing to be done" in run(rerun.folder, "--dry-run", "--configfile", path)
 
 
+def test_after_accepting_a_change_of_code_nothing_runs_and_states_are_gone_on_from(repository, tiny_study, tmp_path):
+    folder = make_checkout(repository, tmp_path / "accepted", repository / GRID)
+    shutil.copytree(tiny_study / "results", folder / "results")
+    (folder / "workflow_scripts").unlink()
+    shutil.copytree(repository / "workflow_scripts", folder / "workflow_scripts")
+    run(folder, "--dry-run")
+    module = folder / "workflow_scripts/contrastive_context/training/optimization.py"
+    module.write_text(f"{module.read_text()}\nANOTHER = 1\n")
+    assert {rule for rule, outputs in names(parse_dry_run(run(folder, "--dry-run"))) if outputs} > {"finetune"}
+    command = [sys.executable, "-m", "contrastive_context.reruns", "accept", "tiny", "finetune"]
+    accepted = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    # Two trainings, of which each has adapters and a log.
+    assert accepted.stdout == "4 result(s) of finetune accepted as made by the present code\n", accepted.stderr
+    assert "Nothing to be done" in run(folder, "--dry-run")
+    run(folder, *EDIT, "--", f"results/tiny/finetune/{TRAINED}/adapters.json")
+    log = (folder / f"results/tiny/logs/finetune/{TRAINED.replace('/', '.')}.log").read_text()
+    assert re.findall(r"going on after step (\d+) of 4", log) == ["2"]
+
+
+def test_without_an_entry_of_the_grid_its_results_stay(repository, tiny_study, tmp_path):
+    folder = make_checkout(repository, tmp_path / "removed", repository / GRID)
+    shutil.copytree(tiny_study / "results", folder / "results")
+    grid = [{"task": "lexicon", "models": ["tiny-llama"], "strategies": ["zero"], "seeds": [0], "finetuning": "tiny"}]
+    run(folder, "--config", f"grid={json.dumps(grid)}")
+    before = tiny_study / "results/tiny"
+    kept = [path for path in before.rglob("*") if path.is_file() and "contrastive" in str(path.relative_to(before))]
+    assert len(kept) > 10
+    for path in kept:
+        assert (folder / "results/tiny" / path.relative_to(before)).read_bytes() == path.read_bytes()
+    assert "contrastive" not in (folder / "results/tiny/tables/scores.csv").read_text()
+    # Back in the grid they are taken as they are: nothing is trained or answered.
+    again = {rule for rule, _ in names(parse_dry_run(run(folder, "--dry-run")))}
+    assert "build_tables" in again and not again & {"finetune", "generate", "run_probes", "sample_train_contexts"}
+
+
 def test_tokens_are_counted_in_the_prompts_as_the_jobs_count_them(tiny_study, monkeypatch):
     monkeypatch.chdir(tiny_study)
     jobs = parse_dry_run(run(tiny_study, "--dry-run", "--forceall", "--printshellcmds"))
@@ -115,10 +150,27 @@ def test_tokens_are_counted_in_the_prompts_as_the_jobs_count_them(tiny_study, mo
     assert trained and generated
     for job in trained:
         last = json.loads(Path(job.outputs[1]).read_text().splitlines()[-1])
-        assert tokens.count(job.rule, job.settings, job.options) == last["input_tokens"]
+        expected = tokens.Reading(4 * 8, last["input_tokens"])
+        assert tokens.count(job.rule, job.settings, job.options) == expected
+    made_with = {path: job.settings for job in jobs for path in job.outputs}
     for job in generated:
         answers = [json.loads(line) for line in Path(job.outputs[0]).read_text().splitlines()]
-        assert tokens.count(job.rule, job.settings, job.options) == sum(answer["prompt_tokens"] for answer in answers)
-    missing = {**trained[0].options, "contexts": "results/tiny/contexts/none.parquet"}
-    assert tokens.count("finetune", trained[0].settings, missing) is None
-    assert tokens.count("score", {}, {}) is None
+        expected = tokens.Reading(len(answers), sum(answer["prompt_tokens"] for answer in answers))
+        assert tokens.count(job.rule, job.settings, job.options) == expected
+        bound = tokens.at_most(job.rule, job.settings, job.options, made_with.get)
+        assert bound.prompts >= expected.prompts and bound.tokens >= expected.tokens
+    assert all(tokens.read_by(job.rule, job.options) == [] for job in jobs if job not in trained + generated)
+
+
+def test_what_all_systems_of_a_pair_are_asked_is_counted_once(tiny_study, monkeypatch):
+    monkeypatch.chdir(tiny_study)
+    jobs = parse_dry_run(run(tiny_study, "--dry-run", "--forceall", "--printshellcmds"))
+    generated = [job for job in jobs if job.rule == "generate"]
+    assert len(generated) == 3
+    tokens._generation.cache_clear()
+    # Only the adapters differ; the plan makes them, and they change no prompt.
+    planned = [job for job in jobs if job.rule in ("finetune", "generate", "run_probes")]
+    stages = {stage.rule: stage for stage in plan(planned, [])}
+    assert tokens._generation.cache_info().misses == 1
+    one = tokens.count("generate", generated[0].settings, generated[0].options)
+    assert stages["generate"].prompts == Amount(3 * one.prompts) and stages["generate"].tokens == Amount(3 * one.tokens)

@@ -10,11 +10,12 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import artifacts
+from contrastive_context import artifacts, journal
+from contrastive_context.config.base import canonical_json
 from contrastive_context.training import lease
 
 log = logging.getLogger("contrastive_context")
@@ -160,6 +161,20 @@ class RunState:
         self._guard()
         shutil.rmtree(self.path(step), ignore_errors=True)
         self._damage.pop(step, None)
+
+
+def fingerprint(settings: Mapping[str, Any], code: str, files: Mapping[str, str | Path | None]) -> str:
+    """Return what names the states of this training and of no other: base, data, hyper-parameters and code.
+
+    Args:
+        settings: the step's settings, defaults included and without its code's version.
+        code: that version.
+        files: the step's inputs by the names of their options; their content counts.
+    """
+    # Checkpoints change no step; a new one is reached from the state before it.
+    recipe = {name: value for name, value in settings["recipe"].items() if name != "checkpoints"}
+    inputs = {name: files.get(name) for name in ("model", "corpus", "contexts", "paraphrases")}
+    return journal.fingerprint(canonical_json({**settings, "recipe": recipe}), code, files=inputs)
 
 
 def remove_superseded(folder: str | Path, current: str, timeout_s: float) -> None:
