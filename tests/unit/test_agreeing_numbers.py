@@ -18,6 +18,15 @@ KEYS = {
     "probes": ["task", "model", "strategy", "seeds", "step", "probe", "metric"],
 }
 SETTINGS = {"models": [{"name": "llama", "title": HOSTILE}, {"name": "qwen3"}]}
+ABLATIONS = SETTINGS | {
+    "strategies": [
+        {"name": "contrastive", "kind": "contrastive"},
+        {"name": "similar", "ablation": {"of": "contrastive", "factor": "p", "value": 1.0}},
+        {"name": "random", "ablation": {"of": "contrastive", "factor": "p", "value": 0.0}},
+    ],
+    "defaults": {"contrastive": {"p": 0.5}},
+}
+LONG = "The quick brown fox jumps over the lazy dog. " * 222
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +40,7 @@ def run(repository, tmp_path_factory):
     run_step(repository, "export_latex", SETTINGS, "--scores", tables[0], "--probes", tables[1], "--findings",
              tables[2], "--out-dir", folder / "tables")  # fmt: skip
     write_figures(repository, folder, SETTINGS)
+    run_step(repository, "plot_ablations", ABLATIONS, "--scores", tables[0], "--out", folder / "figures/fig5_ablations")
     write_losses(repository, folder, SETTINGS)
     text = render(report_inputs(folder), Settings(model_titles={"llama": HOSTILE}))
     (folder / "report.html").write_text(text)
@@ -41,35 +51,98 @@ def _plain(latex_text):
     return latex_text.replace("$-$", "−").replace("--", "–")
 
 
-@pytest.mark.parametrize(
-    "figure, table",
-    [("fig3_similarity_grid", "scores"), ("fig4_probes", "probes"), ("fig4_probes_likelihood", "probes")],
-)
-def test_figure_csv_latex_and_report_agree_to_the_digit(run, figure, table):
+def _cells(rows):
+    """Return a table's cells as (model, strategy, column) → text, from its rows, the header first."""
+    header, *rows = rows
+    assert all(len(row) == len(header) for row in rows)
+    found = {(row[0], row[1].lower(), name): text for row in rows for name, text in zip(header, row, strict=True)}
+    assert len(found) == len(rows) * len(header)
+    return {key: text for key, text in found.items() if key[2] not in ("Model", "Strategy", "Training run")}
+
+
+def latex_cells(text, label):
+    """Read the tabular of a label out of the LaTeX file."""
+    (table,) = [part for part in text.split(r"\end{table}") if rf"\label{{{label}}}" in part]
+    lines = [line.removesuffix(r" \\") for line in table.splitlines() if line.endswith(r" \\")]
+    names = {latex.escape(name): name for name in (HOSTILE, "–")}
+    return _cells([[names.get(cell, _plain(cell)) for cell in line.split(" & ")] for line in lines])
+
+
+def report_cells(page, title):
+    """Read the table whose title starts so out of the report."""
+    (table,) = re.findall(rf"<summary>{re.escape(title)}.*?</table>", page.read_text(), re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    return _cells([[_text(cell) for cell in re.findall(r"<t[hd]\b.*?</t[hd]>", row, re.DOTALL)] for row in rows])
+
+
+COLUMNS = {
+    "one_graded": "one graded", "top_k": "k nearest", "zero_context": "zero-shot",
+    "iwl": "IWL", "icl": "ICL", "icl_valid": "ICL (valid label)", "copy": "Copy",
+}  # fmt: skip
+#: Figure → the table that its numbers are from, how this is called in LaTeX and in the report, and cells of the figure.
+SHOWN = {
+    "fig1_summary": ("scores", "tab:scores-lexicon-in-domain-token-accuracy", "lexicon · in domain", 2 * 3 * 12),
+    "fig3_similarity_grid": ("scores", "tab:scores-lexicon-in-domain-token-accuracy", "lexicon · in domain", 76),
+    "fig5_ablations": ("scores", "tab:scores-lexicon-in-domain-token-accuracy", "lexicon · in domain", 2 * 3 * 2 * 3),
+    "fig4_probes": ("probes", "tab:probes-lexicon-generation", "lexicon · probes by generation", 2 * 5 * 4),
+    "fig4_probes_likelihood": ("probes", "tab:probes-lexicon-likelihood", "lexicon · probes by likelihood", 2 * 5 * 4),
+}
+
+
+def drawn_cells(run, figure):
+    """Return what a figure draws of single cells at the last step, over all training runs, from the CSV beside it."""
     drawn = pd.read_csv(run / f"figures/{figure}.csv")
     drawn = drawn[drawn["missing"].isna()]
-    source = pd.read_csv(run / f"tables/{table}.csv")
-    # The drawn numbers are the table's, digit by digit.
-    joined = drawn.merge(source, on=[*KEYS[table], "seed"], suffixes=("", "_table"), validate="one_to_one")
-    assert len(joined) == len(drawn) > 40
+    if figure == "fig1_summary":
+        return drawn[drawn["task"].notna()]
+    return drawn[(drawn["seeds"] != 1) & (drawn["step"] == drawn.groupby("strategy")["step"].transform("max"))]
+
+
+@pytest.mark.parametrize("figure", SHOWN)
+def test_figure_csv_latex_and_report_agree_cell_by_cell(run, figure):
+    table, label, title, count = SHOWN[figure]
+    in_latex = latex_cells((run / f"tables/{table}.tex").read_text(), label)
+    assert in_latex == report_cells(run / "report.html", title)
+    found = set()
+    for row in drawn_cells(run, figure).itertuples():
+        # Nearest label has no model: the summary repeats it beside each.
+        model = "–" if row.strategy == "nearest_label" else {"llama": HOSTILE}.get(row.model, row.model)
+        column = COLUMNS[row.probe if table == "probes" else row.composition]
+        column += f", {row.bucket}" if table == "scores" and row.bucket != "none" else ""
+        cell = (model, row.strategy.replace("_", " "), column)
+        assert in_latex[cell] == with_interval(row.value, row.ci_low, row.ci_high), cell
+        found.add((row.model, *cell[1:]))
+    assert len(found) == count
+
+
+@pytest.mark.parametrize("figure", [name for name in SHOWN if name != "fig1_summary"])
+def test_the_numbers_drawn_are_the_tables_to_the_last_digit(run, figure):
+    drawn = pd.read_csv(run / f"figures/{figure}.csv")
+    drawn = drawn[drawn["missing"].isna()]
+    table = SHOWN[figure][0]
+    joined = drawn.merge(
+        pd.read_csv(run / f"tables/{table}.csv"), on=[*KEYS[table], "seed"], suffixes=("", "_table"),
+        validate="many_to_one",
+    )  # fmt: skip
+    assert len(joined) == len(drawn) > 30
     for name in ("value", "ci_low", "ci_high", "n"):
         assert (joined[name] == joined[f"{name}_table"]).all()
-    # Their rounding is in LaTeX and in the report: in LaTeX in the row of their model and strategy.
-    rows = _plain((run / f"tables/{table}.tex").read_text()).splitlines()
-    page = _text_of(run / "report.html")
-    last = drawn["step"] == drawn.groupby("strategy")["step"].transform("max")
-    pooled = (drawn["seeds"] != 1) & last
-    assert pooled.sum() > 10
-    for row in drawn[pooled].itertuples():
-        text = with_interval(row.value, row.ci_low, row.ci_high)
-        model = {"none": "–", "llama": _plain(latex.escape(HOSTILE))}.get(row.model, row.model)
-        start = f"{model} & {row.strategy.replace('_', ' ')} &"
-        assert any(line.startswith(start) and text in line for line in rows), (start, text)
-        assert text in page
+
+
+def test_a_swap_of_two_columns_is_seen(run):
+    _, label, title, _ = SHOWN["fig4_probes"]
+    text = (run / "tables/probes.tex").read_text()
+    swapped = text.replace("IWL & ICL &", "ICL & IWL &")
+    assert swapped != text
+    assert latex_cells(swapped, label) != report_cells(run / "report.html", title)
+
+
+def _text(markup):
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", markup)).split())
 
 
 def _text_of(page):
-    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page.read_text())))
+    return _text(page.read_text())
 
 
 def test_paired_differences_agree(run):
@@ -119,10 +192,18 @@ def test_latex_is_booktabs_with_every_special_escaped(run):
         assert len(widths) == 1
 
 
-def test_hostile_names_are_text_in_figures_and_report(run):
+def test_hostile_names_are_text_in_the_report(run):
     assert HOSTILE not in (run / "report.html").read_text()
     assert html.escape(HOSTILE, quote=False) in (run / "report.html").read_text()
-    assert (run / "figures/fig3_similarity_grid.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_name_of_10000_characters_is_whole_in_latex_and_report(run):
+    table = pd.read_parquet(run / "tables/probes.parquet")
+    text = latex.probes(table, FigureSettings(models={"llama": f"{LONG}_"}))
+    cells = latex_cells(text, SHOWN["fig4_probes"][1])
+    assert cells[rf"{LONG}\_", "zero", "IWL"].startswith("0.")
+    page = render(report_inputs(run), Settings(model_titles={"llama": LONG}))
+    assert f"<tr><td>{LONG}</td>" in page
 
 
 def test_numbers_are_written_by_their_scale():
