@@ -26,7 +26,7 @@ $(VENV)/.core: envs/core.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo "Python 3.11 is needed for the exact lock; call 'make PYTHON=/path/to/python3.11 …'"; exit 1; }
 	@command -v c++ >/dev/null || { echo "a C++ compiler is needed to build hnswlib (Debian: apt-get install g++)"; exit 1; }
-	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing the locked environment into $(VENV); this takes 2 to 4 minutes"
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/core.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
@@ -39,7 +39,7 @@ $(VENV)/.dev: $(VENV)/.core envs/dev.txt
 comet-env: $(COMET_VENV)/.done ## make .venv-comet, in which the metric COMET runs
 
 $(COMET_VENV)/.done: envs/comet.txt
-	@test -x $(COMET_VENV)/bin/pip || $(PYTHON) -m venv $(COMET_VENV)
+	@test -x $(COMET_VENV)/bin/pip || $(PYTHON) -m venv --clear $(COMET_VENV)
 	@echo "installing COMET's locked environment into $(COMET_VENV); this takes 2 to 3 minutes"
 	$(COMET_VENV)/bin/pip install --quiet --disable-pip-version-check -r envs/comet.txt
 	@touch $@
@@ -88,7 +88,7 @@ audit: $(AUDIT_VENV)/.done ## ask the public package index which pinned versions
 	  --command $(AUDIT_VENV)/bin/pip-audit
 
 $(AUDIT_VENV)/.done: $(VENV)/.core
-	@test -x $(AUDIT_VENV)/bin/pip || $(PYTHON) -m venv $(AUDIT_VENV)
+	@test -x $(AUDIT_VENV)/bin/pip || $(PYTHON) -m venv --clear $(AUDIT_VENV)
 	$(AUDIT_VENV)/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	@touch $@
 
@@ -109,7 +109,7 @@ format: $(VENV)/.dev ## rewrite the code in the project's format
 bench-env: $(BENCH_VENV)/.done ## make .venv-bench, which has what the benchmarks compare with
 
 $(BENCH_VENV)/.done: envs/bench.txt envs/core.txt
-	@test -x $(BENCH_VENV)/bin/pip || $(PYTHON) -m venv $(BENCH_VENV)
+	@test -x $(BENCH_VENV)/bin/pip || $(PYTHON) -m venv --clear $(BENCH_VENV)
 	@echo "installing the locked environment of the benchmarks into $(BENCH_VENV); this takes 2 to 4 minutes"
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r envs/bench.txt
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
