@@ -114,3 +114,20 @@ def model(family: str, vocabulary: int = 600, seed: int = 0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+
+
+def save_sentence_encoder(folder, texts: list[str]) -> None:
+    """Save a sentence-transformers model of random word vectors that knows the words of ``texts``."""
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers.models import WordPiece
+    from tokenizers.trainers import WordPieceTrainer
+
+    raw = Tokenizer(WordPiece(unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    raw.train_from_iterator(texts, WordPieceTrainer(special_tokens=["[UNK]"], show_progress=False))
+    torch.manual_seed(0)
+    words = models.StaticEmbedding(raw, embedding_dim=64)
+    torch.nn.init.normal_(words.embedding.weight)
+    SentenceTransformer(modules=[words, models.Normalize()], device="cpu").save(str(folder), create_model_card=False)
