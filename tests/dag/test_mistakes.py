@@ -170,7 +170,9 @@ def test_a_sound_configuration_passes(checkout, monkeypatch, capsys):
     monkeypatch.chdir(checkout)
     monkeypatch.setattr(sys, "argv", ["check", "envs/overlays/quickstart.yaml"])
     check.main()
-    assert capsys.readouterr().out.startswith("no mistakes found; run quickstart: 2 grid entries, 24 fine-tunings")
+    assert capsys.readouterr().out.startswith(
+        "no mistakes found; run: quickstart, entries of the grid: 2, fine-tunings: 24"
+    )
 
 
 def test_a_folder_that_is_not_there_is_named(checkout):

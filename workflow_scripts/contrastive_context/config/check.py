@@ -72,7 +72,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     trainings = sum(len(entry.models) * len(entry.strategies) * len(entry.seeds) for entry in study.grid)
-    print(f"no mistakes found; run {study.run}: {len(study.grid)} grid entries, {trainings} fine-tunings")
+    print(f"no mistakes found; run: {study.run}, entries of the grid: {len(study.grid)}, fine-tunings: {trainings}")
 
 
 if __name__ == "__main__":

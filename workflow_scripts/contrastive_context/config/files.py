@@ -48,9 +48,13 @@ def _problems(path: Path) -> Iterator[str]:
     name = shown(path)
     try:
         text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            yield f"{name}: must be a mapping of keys to values, as in 'run: mine'"
+            return
         problems = list(_in_nodes(node, "", {}))
-        yaml.load(text, Loader=_Loader)  # mistakes in dates, tags and merges show only now
+        loader.construct_document(node)  # mistakes in dates, tags and merges show only now
     except OSError as error:
         yield f"{name}: {_UNREADABLE.get(type(error), error.strerror)}"
     except UnicodeDecodeError as error:
@@ -62,10 +66,7 @@ def _problems(path: Path) -> Iterator[str]:
     except (yaml.YAMLError, ValueError) as error:
         yield f"{name}: not valid YAML: {error}"
     else:
-        if isinstance(node, yaml.MappingNode):
-            yield from (f"{name}{problem}" for problem in problems)
-        else:
-            yield f"{name}: must be a mapping of keys to values, as in 'run: mine'"
+        yield from (f"{name}{problem}" for problem in problems)
 
 
 _UNREADABLE = {
