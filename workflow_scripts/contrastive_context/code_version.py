@@ -49,9 +49,10 @@ class CodeVersions:
         self._scripts = Path(scripts)
         self._cache = Path(cache)
         self._known: dict[str, dict] = {}
-        with contextlib.suppress(OSError, ValueError):  # missing or torn
-            known = json.loads(self._cache.read_text(encoding="utf-8"))
-            self._known = known if isinstance(known, dict) else {}
+        # It may be missing, torn or something else.
+        with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+            known = json.loads(self._cache.read_text(encoding="utf-8")).items()
+            self._known = {content: entry for content, entry in known if _is_description(entry)}
         self._saved = len(self._known)
         self._files: dict[str, dict] = {}
         self._versions: dict[tuple[str, ...], str] = {}
@@ -107,6 +108,13 @@ class CodeVersions:
             with contextlib.suppress(OSError, UserError):
                 write_json(self._cache, self._known)
             self._saved = len(self._known)
+
+
+def _is_description(entry: Any) -> bool:
+    known = entry if isinstance(entry, dict) else {}
+    imports = known.get("imports")
+    whole = isinstance(imports, list) and all(isinstance(module, str) for module in imports)
+    return whole and isinstance(known.get("tokens"), str)
 
 
 def loaded_by_name(script: str, settings: Mapping[str, Any]) -> list[str]:

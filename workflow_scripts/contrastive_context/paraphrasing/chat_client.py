@@ -6,6 +6,7 @@ The key is in the request's header and nowhere else: not in URLs, messages, logs
 import contextlib
 import email.utils
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -167,9 +168,11 @@ def _retry_after(value: str | None) -> float | None:
     if value is None:
         return None
     with contextlib.suppress(ValueError):
-        return max(0.0, float(value))
-    with contextlib.suppress(ValueError):
-        return max(0.0, (email.utils.parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return max(0.0, float(value)) if math.isfinite(float(value)) else None
+    with contextlib.suppress(ValueError, OverflowError):
+        date = email.utils.parsedate_to_datetime(value)
+        # -0000 says UTC without a place, which Python takes for no time zone.
+        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
     return None
 
 

@@ -1,10 +1,11 @@
 """Collect tables, figures and provenance into one HTML file."""
 
 import base64
+import contextlib
 import functools
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from contrastive_context.evaluation import losses
 from contrastive_context.evaluation.findings import VERDICTS
 from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.evaluation.numbers import share, with_interval, written
+from contrastive_context.evaluation.signatures import read_revisions
 from contrastive_context.figures.cells import with_series
 from contrastive_context.figures.style import bars_in_words, headline_seed, ordered
 from contrastive_context.report.browser import browser
@@ -25,6 +27,7 @@ from contrastive_context.report.effort import efforts
 from contrastive_context.report.fonts import Fonts, fonts_for
 from contrastive_context.report.licences import licences
 from contrastive_context.report.usage import effective_config, usage
+from contrastive_context.reruns.sidecars import read_sidecar
 
 
 class Settings(Model):
@@ -150,7 +153,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
     scores = artifacts.read_parquet(inputs.scores, ("task", "model", "strategy", "bucket", "metric", "value", "n"))
     probes = artifacts.read_parquet(inputs.probes, ("task", "model", "strategy", "probe", "metric", "value", "n"))
     findings = artifacts.read_parquet(inputs.findings, ("claim", "counted", "task", "model", "verdict", "difference"))
-    provenance = [artifacts.read_json(path) for path in inputs.provenance]
+    provenance = [_step(path, settings.run) for path in inputs.provenance]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -175,7 +178,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
         dropped=_dropped(inputs.dropped),
         coverage={name: _flat(artifacts.read_json(path)) for name, path in inputs.coverage.items()},
         recall={name: _flat(artifacts.read_json(path)) for name, path in inputs.recall.items()},
-        models={name: _model_facts(artifacts.read_json(path)) for name, path in inputs.models.items()},
+        models={name: _model_facts(path) for name, path in inputs.models.items()},
         provenance=provenance,
         efforts=efforts(provenance, settings.run),
         versions=_merge(record.get("versions", {}) for record in provenance),
@@ -183,7 +186,7 @@ def render(inputs: Inputs, settings: Settings) -> str:
         truncated=_truncated(inputs.truncated, settings),
         browser=browser(inputs.examples, _all_titles(settings)),
         example_files=[str(path) for path in inputs.examples],
-        licences=licences(config, {key: artifacts.read_json(path) for key, path in inputs.hub.items()}),
+        licences=licences(config, {key: _download(path) for key, path in inputs.hub.items()}),
         choices=CHOICES,
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
         confidence=f"{confidence:.0%}",
@@ -211,10 +214,11 @@ def _signatures(path: Path | None, settings: Settings) -> list[str]:
     import pandas as pd
 
     result = []
-    for _, of_metric in pd.read_csv(path).groupby("metric"):
-        for text, here in of_metric.groupby("signature"):
-            tasks = ", ".join(_title(settings.task_titles, task) for task in here["task"])
-            result.append(text if len(here) == len(of_metric) else f"{text} ({tasks})")
+    with _of_this_version(path):
+        for _, of_metric in pd.read_csv(path).groupby("metric"):
+            for text, here in of_metric.groupby("signature"):
+                tasks = ", ".join(_title(settings.task_titles, task) for task in here["task"])
+                result.append(text if len(here) == len(of_metric) else f"{text} ({tasks})")
     return result
 
 
@@ -300,13 +304,15 @@ def _figure(folder: Path, name: str, title: str, confidence: float) -> dict[str,
     path = Path(folder) / f"{name}.png"
     try:
         data = path.read_bytes()
-        drawn = pd.read_csv(path.with_suffix(".csv"))
+        with _of_this_version(path.with_suffix(".csv")):
+            drawn = pd.read_csv(path.with_suffix(".csv"))
+            drawn = drawn.loc[drawn["value"].notna()]
+            counts = drawn["n"].dropna()
+            systems = drawn["condition" if "condition" in drawn else "strategy"]
     except OSError as error:
         raise UserError(f"{error.filename}: can't be read ({error.strerror}); draw the figures first") from error
-    drawn = drawn.loc[drawn["value"].notna()]
     if not len(drawn):
         return {"name": name, "title": title, "caption": f"{caption} Not measured in this run.", "data": "", "alt": ""}
-    counts, systems = drawn["n"].dropna(), drawn["condition" if "condition" in drawn else "strategy"]
     caption += f" n = {_span(counts)} per point"
     if {"seeds", "strategy"} <= set(drawn):
         shown = headline_seed(drawn)
@@ -494,8 +500,37 @@ def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
     return [(prefix, text)]
 
 
-def _model_facts(record: Any) -> list[tuple[str, str]]:
-    return _flat({key: value for key, value in record.items() if key != "files"})
+@contextlib.contextmanager
+def _of_this_version(path: str | Path) -> Iterator[None]:
+    """Refuse a file by its path where what the report shows isn't in it."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"{path}: not what this version writes ({type(error).__name__}: {error}); delete it and run again"
+        ) from error
+
+
+def _model_facts(path: Path) -> list[tuple[str, str]]:
+    record = artifacts.read_json(path)
+    with _of_this_version(path):
+        return _flat({key: value for key, value in record.items() if key != "files"})
+
+
+def _download(path: Path) -> Mapping[str, Any]:
+    """Read the record of a download from the hub."""
+    read_revisions([path])
+    return artifacts.read_json(path)
+
+
+def _step(path: Path, run: str) -> Mapping[str, Any]:
+    """Read a sidecar that has what the report tells of a step."""
+    record = read_sidecar(path).record
+    with _of_this_version(path):
+        efforts([record], run)
+        _host(record.get("host", {}))
+        _merge([record.get("versions", {})])
+    return record
 
 
 def _merge(versions: Any) -> dict[str, str]:

@@ -232,8 +232,9 @@ def _resume(partial: Path, count: int) -> "np.ndarray | None":
     import numpy as np
 
     try:
-        rows = np.load(partial, mmap_mode="r+")
-    except (OSError, ValueError):
+        # Reads nothing but .npy; np.load would open archives too.
+        rows = np.lib.format.open_memmap(partial, mode="r+")
+    except (OSError, ValueError, SyntaxError, OverflowError):
         return None
     return rows if rows.dtype == np.float32 and rows.ndim == 2 and len(rows) == count else None
 
