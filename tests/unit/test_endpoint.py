@@ -17,7 +17,7 @@ from contrastive_context.config.paraphrasers import EndpointParaphraser
 from contrastive_context.config.sql import GeneratedSqlCorpus
 from contrastive_context.corpora.rows import row_id
 from contrastive_context.errors import UserError
-from contrastive_context.paraphrasing import endpoint
+from contrastive_context.paraphrasing import chat_client, endpoint
 from contrastive_context.paraphrasing.chat_client import _retry_after, json_objects
 from contrastive_context.paraphrasing.endpoint import UNUSABLE, Settings, ask
 from contrastive_context.paraphrasing.proposals import propose
@@ -272,6 +272,23 @@ def test_a_redirect_within_the_host_is_followed_another_never(server, tmp_path):
     server.bad = lambda handler, times: handler.reply(307, b"", Location=handler.path)
     with pytest.raises(UserError, match="redirects in a circle"):
         ask(settings(server), ROWS[:1], tmp_path / "circle", KEY)
+
+
+@pytest.mark.parametrize(
+    "other", ["//localhost:{port}/", "https://127.0.0.1:{port}/", "http://127.0.0.1:1/", "http://[::1"]
+)
+def test_host_scheme_and_port_make_a_host(server, other):
+    with chat_client.ChatClient("llm", settings(server).paraphraser, KEY) as client:
+        with pytest.raises(UserError, match="redirects to another host, which is refused"):
+            client._same_host(other.format(port=server.server_port))
+        assert client._same_host("/v2").path == "/v2"
+
+
+def test_a_sound_answer_that_is_huge_is_not_taken(server):
+    server.bad = lambda handler, times: handler.reply(200, completion("x" * (1 << 20)))
+    with chat_client.ChatClient("llm", settings(server).paraphraser, KEY) as client:
+        with pytest.raises(chat_client.UnusableError, match="more than 1 MiB"):
+            client.send({"messages": [{"content": "x"}]})
 
 
 @pytest.mark.parametrize(
