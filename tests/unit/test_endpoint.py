@@ -286,9 +286,11 @@ def test_host_scheme_and_port_make_a_host(server, other):
 
 def test_a_sound_answer_that_is_huge_is_not_taken(server):
     server.bad = lambda handler, times: handler.reply(200, completion("x" * (1 << 20)))
-    with chat_client.ChatClient("llm", settings(server).paraphraser, KEY) as client:
-        with pytest.raises(chat_client.UnusableError, match="more than 1 MiB"):
-            client.send({"messages": [{"content": "x"}]})
+    with (
+        chat_client.ChatClient("llm", settings(server).paraphraser, KEY) as client,
+        pytest.raises(chat_client.UnusableError, match="more than 1 MiB"),
+    ):
+        client.send({"messages": [{"content": "x"}]})
 
 
 @pytest.mark.parametrize(
