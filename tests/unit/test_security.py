@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import stat
 import struct
 import subprocess
@@ -213,6 +214,19 @@ def test_a_translator_with_a_pickle_is_refused(tmp_path, marker):
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(marker)))
     with pytest.raises(UserError, match=r"pytorch_model\.bin: refused"):
         _load(tmp_path, None)
+
+
+def test_the_reports_page_runs_its_own_script_only_and_takes_texts_as_texts(repository):
+    """Escaping is looked at where a report is made; this is what stands behind it."""
+    folder = repository / "workflow_scripts/contrastive_context/report"
+    page = (folder / "template.html").read_text(encoding="utf-8")
+    policy = re.search('Content-Security-Policy" content="([^"]*)"', page)
+    rules = dict(rule.strip().split(" ", 1) for rule in policy[1].split(";"))
+    assert rules["default-src"] == "'none'" and rules["script-src"] == "'{{ browser.script_hash }}'"
+    assert set(rules.values()) <= {"'none'", "data:", "'unsafe-inline'", rules["script-src"]}
+    script = (folder / "browser.js").read_text(encoding="utf-8")
+    assert not re.search("innerHTML|outerHTML|insertAdjacentHTML|document.write|eval|Function", script)
+    assert re.findall(r"(\S+) *\| *safe", page) == ["browser.data", "browser.script"]
 
 
 def zipped(path: Path, files: dict[str, bytes]) -> Path:
