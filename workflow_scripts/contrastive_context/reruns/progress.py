@@ -15,16 +15,16 @@ from contrastive_context.reruns.sidecars import SUFFIX, Sidecar, all_sidecars
 ANSWERS, PROBES = "answers", "probes"
 NOT_TRAINED, OUT_OF_DATE = "not trained", "out of date"
 _NOT_MADE = {ANSWERS: "no answers yet", PROBES: "not probed yet"}
-#: Up to answers and probe values: step → its first output below the run's folder. The groups are the wildcards, as the
-#: method of ``Stages`` with the step's name takes them.
+#: Up to answers and probe values: step → the output beside which its sidecar lies, below the run's folder. The groups
+#: are the wildcards, as the method of ``Stages`` with the step's name takes them.
 _OUTPUTS = {
     "fetch_package": r"packages/([^/]+)\.json",
     "fetch_hub": r"hub/([^/]+)/([^/]+)\.json",
     "prepare_encoder": r"encoders/([^/]+)\.json",
     "prepare_model": r"models/([^/]+)\.json",
-    "build_corpus": r"corpus/([^/]+)/train\.parquet",
-    "embed_corpus": r"embeddings/([^/]+)/train\.npy",
-    "find_neighbours": r"neighbours/([^/]+)/train\.parquet",
+    "build_corpus": r"corpus/([^/]+)/[^/]+",  # the sidecar stands beside counts.json
+    "embed_corpus": r"embeddings/([^/]+)/.+",
+    "find_neighbours": r"neighbours/([^/]+)/.+",
     "ask_endpoint": r"paraphrases/([^/]+)/([^/]+)/answers/([^/]+)\.parquet",
     "paraphrase": r"paraphrases/([^/]+)/([^/]+)/([^/]+)\.parquet",
     "sample_train_contexts": r"contexts/([^/]+)/train/([^/]+)\.parquet",
