@@ -29,6 +29,7 @@ rule fig2:
         drawn("fig2_minimal_model", "2: minimal model"),
     log:
         f"{R}/logs/fig2.log",
+    priority: 20
     localrule: True
     conda:
         "../envs/core.yaml"

@@ -4,6 +4,8 @@ rule simulate_minimal_model:
         csv=shown(f"{R}/tables/minimal_model.csv", "Tables", "minimal model"),
     log:
         f"{R}/logs/simulate_minimal_model.log",
+    # Needs nothing, and gives the first figure to look at.
+    priority: 20
     localrule: True
     conda:
         "../envs/core.yaml"
