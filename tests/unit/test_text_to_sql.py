@@ -9,7 +9,7 @@ import pytest
 from contrastive_context.config.sql import GeneratedSqlCorpus
 from contrastive_context.corpora import generated_sql
 from contrastive_context.corpora.build import Settings, build
-from contrastive_context.corpora.databases import Table, read_tables, schema_text
+from contrastive_context.corpora.databases import DatabaseError, Table, read_tables, schema_text
 from contrastive_context.errors import UserError
 
 
@@ -177,6 +177,17 @@ def test_files_of_questions_as_they_come(tmp_path, databases, write, reason):
     assert sum("? (numbers are ids) | " in source for source in kept) == 39
     assert [place.reason for place in built.listed] == ([reason] if reason else [])
     assert built.counts["read"]["dropped"] == ({f"malformed: {reason}": 1} if reason else {})
+
+
+def test_a_database_with_changes_that_its_file_lacks_is_refused(tmp_path):
+    """Opened as immutable, it would be read without them."""
+    path = make_database(tmp_path, "shop", "PRAGMA journal_mode = WAL", "CREATE TABLE item (id INTEGER)")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO item VALUES (1)")
+        connection.commit()
+        with pytest.raises(DatabaseError, match="unfinished write-ahead log"):
+            read_tables(path)
+    assert len(read_tables(path)) == 1
 
 
 def test_too_many_malformed_rows_stop_the_stage_and_the_message_locates_them(tmp_path, databases):
