@@ -31,7 +31,7 @@ _MADE_LATER = ("finetune", ".state", "predictions", "probes", "scores", "example
 def disturbed(cluster, repository, undisturbed, tmp_path_factory) -> FineTuningGrid:
     grid = FineTuningGrid(
         cluster, repository, tmp_path_factory.mktemp("disturbed") / "checkout", seeds=[0, 1, 2, 3],
-        settings={"cluster": {"partition": "scavenger", "max_runtime": 60}},
+        settings={"cluster": {"partition": "scavenger", "max_runtime": 40}},
     )  # fmt: skip
     shutil.copytree(undisturbed.results, grid.results, ignore=shutil.ignore_patterns(*_MADE_LATER))
     _disturb(grid)
@@ -69,7 +69,7 @@ def _disturb(grid: FineTuningGrid) -> None:
     set_limit(early, 2)  # training asks for it when it starts
     wait_for(lambda: sum(tuning.hold_after(5) for tuning in tunings.values()) == len(tunings), "some steps of each")
 
-    set_limit("its limit hits it", 1)  # training knows of an hour
+    set_limit("its limit hits it", 1)  # training knows of 25
     cluster.run("scancel", job("scancel")["JobId"])
     cluster.run("scontrol", "requeue", job("scontrol requeue")["JobId"])
     node = job("preemption")["NodeList"]
@@ -131,6 +131,13 @@ def test_it_really_happened(disturbed, fate, jobs, resumed):
     tuning = disturbed.fine_tuning(*FATES[fate])
     assert [(job["JobState"], int(job["Restarts"])) for job in tuning.jobs] == jobs
     assert ("going on after step" if resumed else WAITS) in tuning.log
+
+
+def test_a_job_that_is_tried_again_gets_its_time_once_more_up_to_the_limit(disturbed):
+    first, second = disturbed.fine_tuning(*FATES["scancel"]).jobs
+    assert (first["TimeLimit"], second["TimeLimit"]) == ("00:25:00", "00:40:00")
+    _, second = disturbed.fine_tuning(*FATES["its limit hits it"]).jobs
+    assert second["TimeLimit"] == "00:40:00"
 
 
 def test_nothing_is_left_to_do(disturbed):

@@ -34,7 +34,7 @@ def test_local_rules_cost_no_job(submitted):
 
 def test_jobs_ask_for_what_the_configuration_says(submitted):
     (job,) = submitted.fine_tuning("zero", 0).jobs
-    assert (job["TimeLimit"], job["MinMemoryNode"], job["Partition"]) == ("01:00:00", "1500M", "main")
+    assert (job["TimeLimit"], job["MinMemoryNode"], job["Partition"]) == ("00:25:00", "1500M", "main")
     assert not any(name.startswith("TresPer") for name in job)
 
 
