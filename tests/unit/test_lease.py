@@ -94,9 +94,11 @@ def test_a_holder_that_hangs_is_succeeded_and_told(tmp_path):
     assert lease.is_free(tmp_path, 60)
 
 
-def test_a_holder_killed_before_it_wrote_its_name(tmp_path):
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'{"host": "node7"}', b"[" * 100_000])
+def test_a_holder_killed_before_it_wrote_its_name(tmp_path, content):
+    """Or one whose record is damaged: it counts as alive until it is silent."""
     path = write(tmp_path)
-    path.write_text("")
+    path.write_bytes(content)
     with pytest.raises(Waits):
         held(tmp_path)
     os.utime(path, (path.stat().st_mtime - 61,) * 2)

@@ -170,10 +170,18 @@ def test_publishing(state, folder, tmp_path, monkeypatch, links):
 
 def test_a_verdict_is_kept(state, folder):
     assert state.read_verdict() is None
-    state.write_verdict({"message": "no"})
-    assert again(folder).read_verdict() == {"message": "no"}
-    state.verdict_file.write_text("{")
-    assert again(folder).read_verdict() is None
+    verdict = {"message": "no", "max_loss_factor": 3.0}
+    state.write_verdict(verdict)
+    assert again(folder).read_verdict() == verdict
+    for damaged in ("{", "[1]", '{"message": "no"}', "[" * 100_000):
+        state.verdict_file.write_text(damaged)
+        assert again(folder).read_verdict() is None
+
+
+@pytest.mark.parametrize("seal", ["[1]", '"x"', "[" * 100_000, '{"adapter_model.safetensors": 1}'])
+def test_a_seal_of_another_shape_seals_nothing(state, folder, seal):
+    (folder / "step-000006/checksums.json").write_text(seal)
+    assert again(folder).newest(99) == 3
 
 
 def test_superseded_states_are_removed_unless_in_use(tmp_path):

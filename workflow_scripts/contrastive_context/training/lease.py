@@ -136,7 +136,7 @@ def _is_over(path: Path, timeout_s: float) -> bool:
         return True
     try:
         # Opened, not just looked at: network file systems refresh what they know of a file then.
-        with path.open(encoding="utf-8") as file, tempfile.TemporaryFile(dir=path.parent) as now:
+        with path.open("rb") as file, tempfile.TemporaryFile(dir=path.parent) as now:
             silent_s = os.fstat(now.fileno()).st_mtime - os.fstat(file.fileno()).st_mtime
             record = _parse(file.read())
     except FileNotFoundError:
@@ -151,13 +151,16 @@ def _is_over(path: Path, timeout_s: float) -> bool:
 
 def _read(path: Path) -> Mapping[str, Any]:
     with contextlib.suppress(OSError):
-        return _parse(path.read_text(encoding="utf-8"))
+        return _parse(path.read_bytes())
     return {}
 
 
-def _parse(text: str) -> Mapping[str, Any]:
-    with contextlib.suppress(ValueError):  # killed between making the file and writing it
-        return json.loads(text)
+def _parse(content: bytes) -> Mapping[str, Any]:
+    """Read a lease's record; empty if its job was killed before it was written, or it is damaged."""
+    with contextlib.suppress(ValueError, RecursionError):
+        record = json.loads(content)
+        if isinstance(record, dict) and record.keys() >= {*_host(), "pid", "started", "job"}:
+            return record
     return {}
 
 

@@ -143,11 +143,12 @@ class RunState:
         artifacts.write_json(self.verdict_file, verdict)
 
     def read_verdict(self) -> dict[str, Any] | None:
-        """Return what :meth:`write_verdict` kept, or None."""
-        try:
-            return json.loads(self.verdict_file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
+        """Return what :meth:`write_verdict` kept; None without it, or if it is damaged."""
+        with contextlib.suppress(FileNotFoundError, ValueError, RecursionError):
+            verdict = json.loads(self.verdict_file.read_text(encoding="utf-8"))
+            if isinstance(verdict, dict) and verdict.keys() >= {"message", "max_loss_factor"}:
+                return verdict
+        return None
 
     @property
     def verdict_file(self) -> Path:
@@ -192,7 +193,7 @@ def _find_damage(folder: Path) -> str | None:
         if lost := checksums.keys() ^ present:
             return f"{min(lost)} is missing or doesn't belong to it"
         altered = [name for name, digest in checksums.items() if artifacts.sha256_file(folder / name) != digest]
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         return f"can't be read ({error})"
     return f"{altered[0]} has changed since it was written" if altered else None
 
