@@ -278,7 +278,7 @@ def test_a_second_job_never_cuts_the_file_that_the_first_has_mapped(tmp_path, mo
         return make(file, mode=mode, **options)
 
     monkeypatch.setattr(np.lib.format, "open_memmap", checked)
-    first = encoders._begin(tmp_path / ".train-k.partial.npy", 3, 2)
+    first = encoders._begin(path, tmp_path / ".train-k.partial.npy", (3, 2))
     # The second one has looked for the journal before the first wrote to it.
     assert embed_some(path, ["a", "b", "c"], lambda texts: np.ones((len(texts), 2), np.float32)) == (3, 2)
     np.testing.assert_allclose(np.load(path), 0.5**0.5, rtol=1e-6)

@@ -89,7 +89,7 @@ def test_finetune(finetuned):
 
 
 def test_a_run_that_fails_leaves_its_log(folder, step, tmp_path, caplog):
-    recipe = RECIPE | {"learning_rate": 1e30, "warmup_steps": 0}
+    recipe = RECIPE | {"learning_rate": 1.0, "warmup_steps": 0, "lora": {"r": 2, "alpha": 10**9}}
     settings = COMMON | {"recipe": recipe, "strategy_name": "random", "seed": 0}
     files = {"corpus": folder / "corpus.parquet", "contexts": folder / "train.parquet"}
     with pytest.raises(UserError, match="lower the recipe's learning_rate"):

@@ -209,7 +209,7 @@ def embed_to_file(
                         chosen = [held[index - section] for index in chunk]
                         vectors = _unit(encode(chosen), chosen)
                         if rows is None:
-                            rows = _begin(partial, len(texts), vectors.shape[1])
+                            rows = _begin(path, partial, (len(texts), vectors.shape[1]))
                         rows[chunk] = vectors
                         rows.flush()
                         digests[step] = _digest(vectors)
@@ -239,22 +239,22 @@ def _resume(partial: Path, count: int) -> "np.ndarray | None":
     return rows if rows.dtype == np.float32 and rows.ndim == 2 and len(rows) == count else None
 
 
-def _begin(partial: Path, count: int, dimensions: int) -> "np.ndarray":
-    """Map a new file, or the one that a second job on the same corpus has begun meanwhile.
+def _begin(path: Path, partial: Path, shape: tuple[int, int]) -> "np.ndarray":
+    """Map a new file that is to become ``path``, or the one that a second job on the same corpus has begun meanwhile.
 
     It gets its name when it has its size: cutting a file to make it anew would kill who has it mapped (SIGBUS).
     """
     import numpy as np
 
-    with artifacts.temporary_folder(partial) as folder:
+    with artifacts.temporary_folder(path) as folder:
         new = folder / partial.name
-        np.lib.format.open_memmap(new, mode="w+", dtype=np.float32, shape=(count, dimensions))
+        np.lib.format.open_memmap(new, mode="w+", dtype=np.float32, shape=shape)
         _reserve(new)
         while True:
             try:
                 os.link(new, partial)  # unlike a renaming it never takes another file's place
             except FileExistsError:
-                if (rows := _resume(partial, count)) is not None and rows.shape[1] == dimensions:
+                if (rows := _resume(partial, shape[0])) is not None and rows.shape == shape:
                     return rows
                 partial.unlink(missing_ok=True)  # damaged
                 continue
