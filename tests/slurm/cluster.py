@@ -8,6 +8,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -108,7 +109,8 @@ class Cluster:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))},
             "SLURM_CONF": str(folder / "slurm.conf"),
-            "PATH": f"{folder}/bin:{os.environ['PATH']}:{_SYSTEM_PATH}",
+            # The steps call `python`: the one that runs the tests.
+            "PATH": f"{folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}:{_SYSTEM_PATH}",
         }
         self._daemons: dict[str, subprocess.Popen] = {}
         self._configure(cpus, memory_mb)
