@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
-import pytest
 from disks import can_mount, nearly_full, read_only, small_disk
 from forkserver import forkserver
 from stages import PRELOAD, VARYING, End, Stage, copy_results, damage, finish, stages_of, start
@@ -187,8 +186,3 @@ def test_disturbed_stages(tiny_study, tmp_path, record_property):
         record_property("figures", f"NOT TRIED, root is needed to mount: {', '.join(skipped)}")
     assert not [outcome for outcome in outcomes if outcome.verdict == WRONG]
     assert len(outcomes) == TRIALS
-
-
-@pytest.mark.skipif(can_mount(), reason="tried with the others")
-def test_disks_are_tried():
-    pytest.skip("root is needed to mount a small disk and a read-only one: neither was tried")

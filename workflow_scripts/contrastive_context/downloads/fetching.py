@@ -1,6 +1,7 @@
 """Pinned packages, wheels and Debian's, downloaded once into a cache and verified."""
 
 import http.client
+import os
 import re
 import shutil
 import subprocess
@@ -16,8 +17,9 @@ from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Package
 from contrastive_context.errors import UserError
 
-ARCHIVES = ("https://deb.debian.org/debian", "https://snapshot.debian.org/archive/debian/{snapshot}")
-"""Debian's archive, which keeps the versions of current releases, and the one that keeps all versions ever."""
+ARCHIVES = "DEBIAN_ARCHIVES"
+"""Environment variable for machines without apt-get, or whose apt-get lacks a version: addresses of Debian archives,
+separated by blanks; ``{snapshot}`` in one stands for the package's own, where an archive keeps all versions ever."""
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
@@ -35,7 +37,7 @@ def fetch(name: str, package: Package, cache: Path) -> dict[str, Any]:
 
     A file that is there already and has the right hash is used as it is, without network. Else the exact version is
     downloaded into a temporary folder of the cache, verified, and renamed: a wheel with pip, a Debian package with
-    apt-get where there is one (it needs no root) or from Debian's archives.
+    apt-get where there is one (it needs no root), else from the archives named in ``DEBIAN_ARCHIVES``.
 
     Args:
         name: the package's key under ``packages`` in the configuration, for messages.
@@ -82,8 +84,12 @@ def _download(name: str, package: Package, folder: Path) -> Path:
             return downloaded
         except UserError as error:  # its lists may be old, or of another system, with a file of its own
             attempts.append(str(error))
-    for archive in ARCHIVES:
-        url = f"{archive.format(snapshot=package.snapshot)}/pool/{package.pool}/{quote(package.filename, safe='~+')}"
+    archives = os.environ.get(ARCHIVES, "").split()
+    if not archives:
+        attempts.append(f"{ARCHIVES} names no archive of Debian packages")
+    for archive in archives:
+        archive = archive.replace("{snapshot}", package.snapshot or "")
+        url = f"{archive}/pool/{package.pool}/{quote(package.filename, safe='~+')}"
         try:
             downloaded = _with_http(url, folder / package.filename)
         except UserError as error:
@@ -94,7 +100,8 @@ def _download(name: str, package: Package, folder: Path) -> Path:
     raise UserError(
         f"packages.{name}: {package.filename} could not be downloaded. Where it was looked for: {'; '.join(attempts)}. "
         f"If the version is gone from Debian's archive, pin the current one (version, filename, sha256 under "
-        f"packages.{name}), or put the file into {folder.parent} yourself"
+        f"packages.{name}), set {ARCHIVES} to the addresses of archives that have it, or put the file into "
+        f"{folder.parent} yourself"
     )
 
 
