@@ -10,7 +10,7 @@ LOCK ?= core
 PROFILE ?= quickstart
 RUN ?= $(PROFILE)
 BENCH_VENV := .venv-bench
-BENCH := orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth
+BENCH := quickstart orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth
 # snakemake calls `python` by name: the environment's must come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1

@@ -23,13 +23,13 @@ TRAINED = "lexicon/tiny-llama/contrastive-seed0"
 
 
 class Rerun(NamedTuple):
-    """What was said before, during and after the rerun in ``folder``."""
+    """What was said before, during and after the rerun in ``folder``; ``ran`` is Snakemake's own log."""
 
     folder: Path
     plan: str
     listed: str
     second: tuple[int, str]
-    output: str
+    ran: str
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,9 @@ def rerun(repository, tiny_study, tmp_path_factory) -> Rerun:
     refusal, _ = second.communicate(timeout=600)
     output += first.communicate(timeout=600)[0]
     assert first.returncode == 0, output
-    return Rerun(folder, plan.stdout, listed, (second.returncode, refusal), output)
+    # In its output, lines of running jobs come between Snakemake's own.
+    log = Path(re.search(r"^Complete log\(s\): (.+)$", output, flags=re.MULTILINE)[1]).read_text()
+    return Rerun(folder, plan.stdout, listed, (second.returncode, refusal), log)
 
 
 def names(jobs: list[Job]) -> Counter:
@@ -61,7 +63,7 @@ def names(jobs: list[Job]) -> Counter:
 
 
 def test_the_plan_is_the_list_of_jobs_that_run(rerun):
-    ran = names(parse_dry_run(rerun.output))
+    ran = names(parse_dry_run(rerun.ran))
     assert ran == names(parse_dry_run(rerun.listed))
     counts = Counter(rule for rule, outputs in ran if outputs)
     assert counts["finetune"] == 2 and not counts.keys() & {"build_corpus", "prepare_model", "sample_train_contexts"}

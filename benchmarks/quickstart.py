@@ -1,0 +1,47 @@
+"""Set-up and quickstart as a newcomer sees them: in a fresh clone of the last commit, and from when there is a figure."""
+
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import measuring
+
+
+def call(*command: str, folder: Path) -> float:
+    """Run a command in a folder, with what it prints beside it; return the wall clock's seconds."""
+    started = time.perf_counter()
+    # Without the benchmarks' environment, which a newcomer doesn't have.
+    path = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if "/.venv" not in part)
+    with (folder / f"{command[-1]}.log").open("w") as log:
+        process = subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, stdout=log, stderr=log)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{Path(log.name).read_text()[-2000:]}")
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = measuring.parser(__doc__)
+    args = measuring.parse(parser)
+    with tempfile.TemporaryDirectory() as temporary:
+        clone = Path(temporary) / "clone"
+        subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
+        set_up = call("make", "setup", folder=clone)
+        started = time.time()
+        run = call("make", "quickstart", folder=clone)
+        figures = sorted((clone / "results/quickstart/figures").glob("*.png"), key=lambda file: file.stat().st_mtime)
+        first = figures[0].stat().st_mtime - started
+        again = call("make", "quickstart", folder=clone)
+    rows = [
+        measuring.Row("set-up", set_up / 60, "min", "≤ 4"),
+        measuring.Row("quickstart after set-up", run / 60, "min", "≤ 12"),
+        measuring.Row(f"first figure, {figures[0].name}", first / 60, "min", "≤ 6"),
+        measuring.Row("a second call, which finds nothing to do", again, "s", "≤ 4"),
+    ]
+    measuring.record(args, rows)
+
+
+if __name__ == "__main__":
+    main()
