@@ -56,6 +56,7 @@ def ours(turn: Any, shape: str, recipe: Any) -> None:
     optimization = Optimization(network(shape), recipe, seed=0)
     result = None
     for pairs in steps(recipe):
+        torch.cuda.empty_cache()  # the other one is on the same GPU
         turn(result)
         loss, _ = optimization.accumulate(pairs)
         optimization.update(recipe.learning_rate)
@@ -86,6 +87,7 @@ def trl(turn: Any, shape: str, recipe: Any, micro_batch: int) -> None:
 
     def report(loss: float | None = None) -> None:
         torch.cuda.synchronize()
+        torch.cuda.empty_cache()
         turn({"loss": loss, "peak_mb": torch.cuda.max_memory_allocated() / 2**20, "padding_free": is_flat})
 
     settings = options(recipe, micro_batch) | {"use_cpu": False, "bf16": True, "dataloader_pin_memory": True}
@@ -110,8 +112,8 @@ def main() -> None:
     parser = measuring.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=8, help="pairs of steps that count, after three to warm up")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
-    parser.add_argument("--micro-batch-tokens", type=int, default=8192)
-    parser.add_argument("--rival-micro-batch", type=int, default=16, help="examples per forward pass of TRL")
+    parser.add_argument("--micro-batch-tokens", type=int, default=4096)
+    parser.add_argument("--rival-micro-batch", type=int, default=8, help="examples per forward pass of TRL")
     args = measuring.parse(parser)
     if importlib.util.find_spec("trl") is None:
         measuring.skip("finetuning_gpu", "TRL is not installed (make bench-env)")

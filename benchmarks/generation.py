@@ -54,7 +54,7 @@ def ours(turn: Any, folder: Path, threads: int, count: int) -> None:
     while True:
         turn(answers)
         found = generate(model, encoder, prompts, max_new_tokens=encoder.template.max_new_tokens)
-        answers = [encoder.decode(answer.ids) for answer in found]
+        answers = [list(answer.ids) for answer in found]
 
 
 def plain(turn: Any, folder: Path, threads: int, count: int) -> None:
@@ -83,9 +83,7 @@ def plain(turn: Any, folder: Path, threads: int, count: int) -> None:
                     input_ids=ids, attention_mask=mask, max_new_tokens=encoder.template.max_new_tokens,
                     do_sample=False, eos_token_id=ends, pad_token_id=pad,
                 )  # fmt: skip
-            for row in output[:, ids.shape[1] :].tolist():
-                end = next((at for at, token in enumerate(row) if token in ends), len(row))
-                answers.append(encoder.decode(row[:end]))
+            answers += output[:, ids.shape[1] :].tolist()
 
 
 def main() -> None:
@@ -100,10 +98,11 @@ def main() -> None:
     courses = measuring.compare({"ours": (ours, arguments), "plain": (plain, arguments)}, args.rounds)
     mine, other = courses["ours"], courses["plain"]
     answered = len(mine.values[-1])
-    same = sum(a == b for a, b in zip(mine.values[-1], other.values[-1], strict=True)) / answered
+    # Ours ends with the stop, the other one with what fills the batch up.
+    same = sum(a == b[: len(a)] for a, b in zip(mine.values[-1], other.values[-1], strict=True)) / answered
     rows = [
         measuring.Row("prompts/s, ours / plain generate", measuring.ratio(other.seconds, mine.seconds), "×", "≥ 1.4"),
-        measuring.Row("share of answers that are the same", same, "", "≥ 0.999"),
+        measuring.Row("share of answers with the same tokens", same, "", "≥ 0.999"),
         measuring.Row("ours", answered / mine.median, "prompts/s"),
         measuring.Row("plain generate", answered / other.median, "prompts/s"),
         measuring.Row("ours, peak", mine.peak_mb, "MiB"),

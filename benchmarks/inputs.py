@@ -19,7 +19,10 @@ def make(*targets: str) -> Path:
     if all((folder / target).exists() for target in targets):
         return folder
     command = [sys.executable, "-m", "snakemake", "--profile", "envs/profiles/quickstart", "--configfile", *_FILES]
-    subprocess.run([*command, "--", *(str(folder / target) for target in targets)], check=True, capture_output=True)
+    command += ["--", *(str(folder / target) for target in targets)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        sys.exit(f"the inputs of the benchmarks can't be made:\n{done.stdout[-3000:]}")
     return folder
 
 

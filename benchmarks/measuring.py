@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import platform
 import resource
+import shlex
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 RESULTS = Path(__file__).parent / "results"
 _COLUMNS = (
     "date", "benchmark", "measure", "value", "unit", "target", "met", "host_kind", "cpu", "cores", "memory_gib", "gpu",
-    "load",
+    "load", "clock",
 )  # fmt: skip
 
 
@@ -141,7 +142,7 @@ class Finished(NamedTuple):
 def run(command: Sequence[str], cwd: str | Path | None = None, threads: int = 1) -> Finished:
     """Run a command in a fresh process and measure it.
 
-    Its peak memory is at least what the calling process uses at the start: Linux counts that as the command's own.
+    Its peak memory is at least what the calling process has used at its peak: Linux counts that as the command's own.
 
     Raises:
         RuntimeError: it failed; the message ends with its last output.
@@ -263,7 +264,7 @@ def record(
     content = {
         "benchmark": benchmark,
         "date": date,
-        "command": f"python benchmarks/{benchmark}.py",
+        "command": shlex.join(["python", f"benchmarks/{benchmark}.py", *sys.argv[1:]]),
         "options": {key: str(value) for key, value in vars(args).items() if key != "results"},
         "machine": host,
         "rows": [{**asdict(row), "met": row.met} for row in rows],
@@ -280,7 +281,10 @@ def record(
         for row in rows:
             value = float(f"{row.value:.5g}")
             writer.writerow(
-                {**host, **asdict(row), "value": value, "met": row.met, "date": date, "benchmark": benchmark}
+                {
+                    **host, **asdict(row), "value": value, "met": row.met, "date": date, "benchmark": benchmark,
+                    "clock": os.environ.get(_CLOCK, "wall"),
+                }  # fmt: skip
             )
 
 

@@ -1,7 +1,7 @@
 """What the workflow itself costs: dry run and parsing of the paper grid, start-up of steps, checks of finished work.
 
-Commands run in fresh processes and in turn. A step's start-up is the import of everything that it imported by the end
-of a run on a tiny grid, compared with the import of what it can't do without.
+Commands run in fresh processes and in turn. A step's start-up is taken to be the import of everything that it has
+imported by the end of a run on a tiny grid, what it imports late included, compared with what it can't do without.
 """
 
 import json

@@ -34,7 +34,7 @@ def test_losses(monkeypatch):
     def all_logits(plain: torch.nn.Module, batch: Batch) -> torch.Tensor:
         return plain(input_ids=batch.input_ids, use_cache=False).logits.flatten(0, 1)[batch.positions]
 
-    monkeypatch.setattr(optimization, "speed_up", lambda _: 0)
+    monkeypatch.setattr(optimization, "SummedLora", lambda _: None)
     monkeypatch.setattr(optimization, "completion_logits", all_logits)
     monkeypatch.setattr(optimization, "length_batches", lambda lengths, *_: [[row] for row in range(len(lengths))])
     plain, _ = losses()

@@ -13,7 +13,7 @@ from contrastive_context.batches import collate, completion_logits, length_batch
 from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.errors import UserError
 from contrastive_context.models import adapters
-from contrastive_context.models.fast_lora import speed_up
+from contrastive_context.models.fast_lora import SummedLora
 
 log = logging.getLogger("contrastive_context")
 
@@ -45,7 +45,8 @@ class Optimization:
             module.training = ".lora_dropout" in name
         if gradient_checkpointing:
             _enable_checkpointing(self.network)
-        speed_up(self.network)
+        # A GPU's micro-batches are so large that sums are soon made, and its memory is dear.
+        self._sums = SummedLora(self.network) if self.device.type == "cpu" else None
         torch.manual_seed(seed)
         self._weights = [weight for weight in self.network.parameters() if weight.requires_grad]
         self._optimizer = torch.optim.AdamW(
@@ -123,6 +124,8 @@ class Optimization:
     def _accumulate(self, pairs: Sequence[tuple], between: Callable[[], None]) -> tuple[float, float]:
         supervised = sum(len(completion) for _, completion in pairs)
         total = torch.zeros((), device=self.device)
+        if self._sums is not None:
+            self._sums.refresh()
         for group in self._groups(pairs):
             between()
             batch = collate([pairs[i] for i in group], self.device)
