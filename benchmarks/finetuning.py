@@ -1,10 +1,12 @@
 """Fine-tuning against TRL's SFTTrainer and transformers' Trainer: the same base, adapter, examples and steps, float32.
 
 Pairs of processes take steps in turn. The rivals get their sensible settings for a CPU: no checkpointing of
-activations, padding to the longest of a micro-batch, loss on completions only, no logging but the loss.
+activations, padding to the longest of a micro-batch, loss on completions only, no logging but the loss. Then a few
+steps of each under torch's profiler tell what bounds them.
 """
 
 import json
+import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,37 @@ def trl(turn: Any, folder: Path, recipe: Any, threads: int, micro_batch: int) ->
             processing_class=tokenizer,
             callbacks=[pacing(turn)],
         ).train()
+
+
+#: Kinds of work, and what the names of torch's operations begin with; the rest moves memory, or is Python.
+KINDS = {
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
+    "attention": ("aten::_scaled_dot_product",),
+}
+
+
+def profiled(turn: Any, contestant: str, arguments: tuple) -> None:
+    """Let a contestant make its steps under torch's profiler; report the seconds of each by kind of work."""
+    from torch.profiler import ProfilerActivity, profile
+
+    running = None
+
+    def paced(_loss: float | None = None) -> None:
+        nonlocal running
+        found = None
+        if running is not None:
+            running.stop()
+            found = {kind: spent(running.key_averages(), starts) for kind, starts in KINDS.items()}
+        turn(found)
+        running = profile(activities=[ProfilerActivity.CPU])
+        running.start()
+
+    globals()[contestant](paced, *arguments)
+
+
+def spent(events: Any, starts: tuple[str, ...]) -> float:
+    """Return the seconds of operations whose names begin so, those that they call left out."""
+    return sum(event.self_cpu_time_total for event in events if event.key.startswith(starts)) / 1e6
 
 
 def options(recipe: Any, micro_batch: int) -> dict[str, Any]:
@@ -185,9 +218,13 @@ def main() -> None:
     targets = {"trl": "≥ 1.5", "trainer": "≥ 1.2"}
     rows, details = [], {}
     for rival in args.rivals:
-        theirs = (globals()[rival], (folder, recipe, args.threads, args.rival_micro_batch))
-        courses = measuring.compare({"ours": (ours, (folder, recipe, args.threads)), rival: theirs}, args.rounds)
+        arguments = {
+            "ours": (folder, recipe, args.threads),
+            rival: (folder, recipe, args.threads, args.rival_micro_batch),
+        }
+        courses = measuring.compare({name: (globals()[name], each) for name, each in arguments.items()}, args.rounds)
         mine, other = courses["ours"], courses[rival]
+        profiles = measuring.compare({name: (profiled, (name, each)) for name, each in arguments.items()}, 2)
         apart = max(abs(a - b) / abs(b) for a, b in zip(mine.values, other.values, strict=True))
         rows += [
             measuring.Row(
@@ -200,7 +237,20 @@ def main() -> None:
             measuring.Row(f"ours beside {rival}, peak", mine.peak_mb, "MiB"),
             measuring.Row(f"{rival}, peak", other.peak_mb, "MiB"),
         ]
+        busy = {}
+        for name, course in profiles.items():
+            label = f"ours beside {rival}" if name == "ours" else rival
+            # Of a step without the profiler, which takes time of its own.
+            shares = {
+                kind: statistics.median(value[kind] for value in course.values) / courses[name].median for kind in KINDS
+            }
+            busy[name] = sum(shares.values())
+            rows += [measuring.Row(f"{label}: {kind}", 100 * share, "% of a step") for kind, share in shares.items()]
+        # What is left of our step if all but matrix products and attention were free.
+        limit = measuring.ratio(other.seconds, mine.seconds) / busy["ours"]
+        rows.append(measuring.Row(f"limit of examples/s, ours / {rival}, with no other work", limit, "×"))
         details[rival] = {name: vars(course) for name, course in courses.items()}
+        details[f"{rival}, profiles"] = {name: vars(course) for name, course in profiles.items()}
     measuring.record(args, rows, details=details)
 
 

@@ -282,9 +282,14 @@ def record(
             value = float(f"{row.value:.5g}")
             writer.writerow(
                 {
-                    **host, **asdict(row), "value": value, "met": row.met, "date": date, "benchmark": benchmark,
+                    **host,
+                    **asdict(row),
+                    "value": value,
+                    "met": row.met,
+                    "date": date,
+                    "benchmark": benchmark,
                     "clock": os.environ.get(_CLOCK, "wall"),
-                }  # fmt: skip
+                }
             )
 
 

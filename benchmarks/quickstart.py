@@ -1,4 +1,4 @@
-"""Set-up and quickstart as a newcomer sees them: in a fresh clone of the last commit, and from when there is a figure."""
+"""Set-up and quickstart as a newcomer sees them, in a fresh clone of the last commit; when the first figure is there."""
 
 import os
 import statistics
@@ -15,9 +15,7 @@ def call(*command: str, folder: Path) -> float:
     started = time.perf_counter()
     # A newcomer has no environment of the benchmarks, and has downloaded and built nothing yet.
     environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL")}
-    environment["PATH"] = os.pathsep.join(
-        part for part in os.environ["PATH"].split(os.pathsep) if "/.venv" not in part
-    )
+    environment["PATH"] = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if "/.venv" not in part)
     environment |= {"PIP_NO_CACHE_DIR": "1", "CONTRASTIVE_CONTEXT_CACHE": str(folder / ".cache")}
     with (folder / f"{command[-1]}.log").open("w") as log:
         process = subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=log)

@@ -97,9 +97,7 @@ def main() -> None:
     parser = measuring.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="pairs that count, after one to warm up")
     parser.add_argument("--tasks", nargs="*", default=["intents", "home-assistant", "chromium"], help="real sentences")
-    parser.add_argument(
-        "--rows", type=int, nargs="+", default=[1000, 3000, 10_000, 30_000, 50_000, 100_000, 1_000_000]
-    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 3000, 10_000, 30_000, 50_000, 100_000, 1_000_000])
     parser.add_argument("--repeat-up-to", type=int, default=50_000, help="rows above which one round has to do")
     parser.add_argument("--sample", type=int, default=20_000, help="rows that the exact search is timed for at most")
     args = measuring.parse(parser)
