@@ -1,4 +1,4 @@
-"""Set-up and quickstart as a newcomer sees them, in a fresh clone of the last commit; when the first figure is there."""
+"""Set-up and quickstart as a newcomer sees them: a fresh clone of the last commit, until there is a first figure."""
 
 import os
 import statistics
