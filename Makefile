@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .PHONY: help setup quickstart laptop-study check plan verify accept test test-all lint format clean clean-state comet-env bench \
-  bench-env test-faults lock audit licences
+  bench-env test-faults test-slurm test-with-comet lock audit licences
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -74,7 +74,13 @@ accept: $(VENV)/.core ## let results stand although a step's code changed: make 
 test: $(VENV)/.dev ## all tests that need only pip
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slurm" tests
 
-test-all: comet-env test ## every test; those on a real SLURM need its Debian packages and root
+test-all: $(VENV)/.dev ## every test; those on a real SLURM, which mostly wait, beside the others
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-with-comet test-slurm
+
+test-with-comet: comet-env
+	@$(MAKE) --no-print-directory test
+
+test-slurm: $(VENV)/.dev ## tests on a real SLURM; they need its Debian packages and root
 	$(BIN)/python -m pytest -q tests/slurm
 
 test-faults: $(VENV)/.dev ## disturb stages and workflows, start them again: make test-faults TRIALS=2000 PIPELINE_TRIALS=40

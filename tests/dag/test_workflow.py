@@ -31,10 +31,10 @@ def test_quickstart_lists_every_stage(checkout):
     result = snakemake(checkout, "--profile", "envs/profiles/quickstart", "-n")
     assert result.returncode == 0, result.stderr
     counts = job_counts(result.stdout)
-    lexicon, intents = 4 * 5, 1 * 4
+    lexicon, intents = 4 * 4, 1 * 4
     assert counts["finetune"] == lexicon + intents
     assert counts["generate"] == counts["run_probes"] == lexicon + intents + 5  # and the base of each model
-    assert counts["sample_train_contexts"] == 5 + 4
+    assert counts["sample_train_contexts"] == 4 + 4
     assert counts["prepare_model"] == counts["score"] == 5
     assert counts["build_report"] == 1
 
