@@ -24,6 +24,9 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
+    from contrastive_context.evaluation import comet
+
+    settings = cli.load_settings(args.settings, comet.Settings)  # a typo is told before anything is asked for
     if not list(importlib.metadata.distributions(name="unbabel-comet")):
         if not PYTHON.is_file():
             raise UserError("COMET isn't installed: run `make comet-env` once, or snakemake with --sdm conda")
@@ -33,10 +36,9 @@ def main(args: argparse.Namespace) -> None:
         os.execve(PYTHON, [str(PYTHON), *sys.argv], environment)
 
     from contrastive_context import devices
-    from contrastive_context.evaluation import comet, segments
+    from contrastive_context.evaluation import segments
     from contrastive_context.journal import Journal, fingerprint
 
-    settings = cli.load_settings(args.settings, comet.Settings)
     devices.require_gpu(settings.model.device, f"metrics.{settings.metric}")
     triples = segments.read_segments(args.segments)
     files = comet.locate(settings, args.model, args.encoder)
