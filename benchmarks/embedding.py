@@ -84,7 +84,7 @@ def private_mb() -> float:
 def main() -> None:
     """Measure and record."""
     parser = measuring.parser(__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="pairs that count, after one to warm up")
+    parser.add_argument("--rounds", type=int, default=12, help="pairs that count, after one to warm up")
     parser.add_argument("--rows", type=int, default=2000, help="sentences")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--growth", type=int, nargs="*", default=[500, 1000, 2000, 4000], help="sizes for the plot")

@@ -201,10 +201,10 @@ def encoded(folder: Path, recipe: Any, tokenizer: Any) -> list[tuple[list[int], 
 def main() -> None:
     """Measure and record."""
     parser = measuring.parser(__doc__)
-    parser.add_argument("--rounds", type=int, default=6, help="pairs of steps that count, after one to warm up")
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of steps that count, after one to warm up")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of each")
     parser.add_argument("--rival-micro-batch", type=int, default=8, help="examples per forward pass of the rivals")
-    parser.add_argument("--micro-batch-tokens", type=int, default=512, help="ours; as in the quickstart")
+    parser.add_argument("--micro-batch-tokens", type=int, default=384, help="ours; as in the quickstart")
     parser.add_argument("--rivals", nargs="+", choices=["trl", "trainer"], default=["trl", "trainer"])
     args = measuring.parse(parser)
     folder = make(f"models/{MODEL}.json", f"corpus/{TASK}/train.parquet", f"contexts/{TASK}/train/random.parquet")

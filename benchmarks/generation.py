@@ -50,10 +50,12 @@ def ours(turn: Any, folder: Path, threads: int, count: int) -> None:
 
     model, encoder, prompts, adapter = prepared(folder, threads, count)
     AdapterWalker(model).apply(adapter)
-    answers = None
+    settings, answers = stages().study.generation, None
     while True:
         turn(answers)
-        found = generate(model, encoder, prompts, max_new_tokens=encoder.template.max_new_tokens)
+        found = generate(
+            model, encoder, prompts, max_new_tokens=encoder.template.max_new_tokens, batch_tokens=settings.batch_tokens
+        )
         answers = [list(answer.ids) for answer in found]
 
 
