@@ -1,5 +1,6 @@
 """The workflow's own commands, each run in a child process in a folder of its own, where it can be disturbed."""
 
+import multiprocessing.process
 import os
 import random
 import re
@@ -77,10 +78,16 @@ def stages_of(checkout: Path, empty: Path) -> list[Stage]:
     return stages
 
 
+_STARTING = threading.Lock()
+
+
 def start(context, folder: Path, stage: Stage, at_touch: tuple[int, int] | None = None, said: str = "said"):
     """Start a stage in ``folder``; at the so manieth touch of a file there it sends itself a signal."""
     process = context.Process(target=_run, args=(folder, stage, at_touch, str(folder.parent / said)))
-    process.start()
+    # start() also collects what other threads started, each of whom then finds no exit status (255) for its own.
+    with _STARTING:
+        process.start()
+        multiprocessing.process._children.discard(process)
     return process
 
 

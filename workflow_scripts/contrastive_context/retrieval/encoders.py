@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Encode = Callable[[Sequence[str]], "Vectors"]
 """Texts → their vectors: float32 [texts, dimensions] with rows of unit norm, or lexical ones."""
 
-_BATCHES_PER_CHUNK = 64  # kept at once, on the disk
+_BATCHES_PER_CHUNK = 16
 _SECTION = 1 << 17  # texts held and sorted by length at a time
 
 
