@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import shutil
@@ -109,6 +110,27 @@ def test_embed_keeps_the_order_and_batches_change_nothing(tiny):
     texts = TEXTS * 20
     many = embed(texts, encode, batch_size=2)
     np.testing.assert_allclose(many, np.concatenate([encode([text]) for text in texts]), atol=1e-5)
+
+
+def test_batches_hold_texts_of_like_numbers_of_tokens(tiny, monkeypatch):
+    from sentence_transformers import SentenceTransformer
+
+    batches, unchanged = [], SentenceTransformer.encode
+
+    def noting(model, texts, **options):
+        batches.append([len(ids) for ids in model.tokenizer(texts)["input_ids"]])
+        return unchanged(model, texts, **options)
+
+    monkeypatch.setattr(SentenceTransformer, "encode", noting)
+    encode = load_encoder(settings(folder="x").encoder, tiny)
+    texts = ["lamp " * (index % 3 + 1) if index % 2 else "unknownword" * (index % 5 + 1) for index in range(100)]
+    by_tokens = encode(texts)
+    counts = [count for batch in batches for count in batch]
+    assert max(map(len, batches)) == 32
+    assert all(max(a) <= min(b) for a, b in itertools.pairwise(batches))
+    assert len(set(counts)) > 1
+    monkeypatch.setattr(encoders, "_token_counts", lambda model, texts: [len(text) for text in texts])
+    np.testing.assert_allclose(by_tokens, encode(texts), atol=1e-6)
 
 
 def test_a_tokenizer_that_knows_no_word_is_refused(tmp_path, tiny):

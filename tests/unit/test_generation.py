@@ -1,6 +1,7 @@
 """Greedy generation: batching changes nothing, answers end where they should."""
 
 import copy
+import functools
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from contrastive_context.config.templates import Template
 from contrastive_context.errors import UserError
-from contrastive_context.inference.generation import Generation, _result, generate, predict
+from contrastive_context.inference.generation import Generation, _cache_by_rows, _Rows, generate, predict
 from contrastive_context.journal import Journal
 from contrastive_context.prompts import PromptEncoder
 from small_models import FAMILIES, model, tokenizer
@@ -113,10 +114,60 @@ def test_stop_eos_and_length():
 
 
 def test_what_comes_first_ends_the_answer():
-    assert _result([5, 6, 2, 0], 2, [2]) == Generation([5, 6], "stop")
-    assert _result([5, 2, 0, 0], 4, [2]) == Generation([5], "eos")
-    assert _result([5, 2], 2, [2]) == Generation([5, 2], "stop")  # the stop is itself an end token
-    assert _result([5, 6], None, [2]) == Generation([5, 6], "length")
+    names = encoder()
+    newline, eos = int(names.stop_ids[-1]), names.tokenizer.eos_token_id
+
+    def ends(answer, eos=(eos,), limit=4):
+        rows = _Rows(names, eos, 0, limit)
+        rows.ended = [None]
+        for end in range(1, len(answer) + 1):
+            rows(torch.tensor([answer[:end]]), None)
+        return rows.ended[0]
+
+    assert ends([5, newline, eos, 0]) == Generation([5, newline], "stop")
+    assert ends([5, eos, newline, 0]) == Generation([5], "eos")
+    assert ends([5, newline], eos=(newline,)) == Generation([5, newline], "stop")
+    assert ends([5, 6, 7, newline]) == Generation([5, 6, 7, newline], "stop")
+    assert ends([5, 6, 7, 8]) == Generation([5, 6, 7, 8], "length")
+    assert ends([5, 6, 7]) is None
+
+
+def test_rows_of_a_recurrent_state_stay_together():
+    from transformers import MambaConfig, MambaForCausalLM
+
+    network = MambaForCausalLM(MambaConfig(vocab_size=512, hidden_size=32, num_hidden_layers=2, state_size=4))
+    assert _cache_by_rows(network) is None
+    assert _cache_by_rows(model("llama")) is not None
+    texts = [text[:9] for text in prompts() if len(text) >= 9]
+    found = generate(network, encoder(), texts, max_new_tokens=6)
+    assert found == generate(network, encoder(), texts, max_new_tokens=6, batch_tokens=1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_that_ended_are_dropped_and_the_others_answers_stay(family, monkeypatch):
+    network, names = model(family), encoder()
+    texts = prompts(12)
+    expected = generate(network, names, texts, max_new_tokens=12, batch_tokens=1)
+    # What the model says after some tokens becomes an end: answers then end one after the other.
+    ends = [expected[row].ids[column] for row, column in ((0, 2), (3, 2), (5, 3), (7, 4), (9, 5))]
+    monkeypatch.setattr("contrastive_context.inference.generation._eos_ids", lambda *_: ends)
+    sizes, forward = [], network.forward
+
+    @functools.wraps(forward)  # generate() looks at its parameters
+    def counting(*args, **options):
+        sizes.append(len(options["input_ids"]))
+        return forward(*args, **options)
+
+    monkeypatch.setattr(network, "forward", counting)
+    dropping = generate(network, names, texts, max_new_tokens=12)
+    assert sizes[0] == 12
+    assert sizes[-1] < 12
+    calls = len(sizes)
+    monkeypatch.setattr("contrastive_context.inference.generation._cache_by_rows", lambda _: None)
+    assert generate(network, names, texts, max_new_tokens=12) == dropping
+    assert set(sizes[calls:]) == {12}
+    assert dropping == generate(network, names, texts, max_new_tokens=12, batch_tokens=1)
+    assert {answer.stop_reason for answer in dropping} == {"eos", "length"}
 
 
 def test_the_models_own_sampling_options_are_ignored_and_kept():

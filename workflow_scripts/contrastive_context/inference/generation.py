@@ -1,6 +1,7 @@
 """Generation with transformers, in length-sorted batches, and the predictions of a system."""
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -17,6 +18,7 @@ from contrastive_context.prompts import Prompt, PromptEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
+    from transformers import DynamicCache, GenerationConfig
 
 
 class Settings(InferenceSettings):
@@ -59,21 +61,13 @@ def generate(
         One result per prompt, in the given order.
     """
     import torch
-    from transformers import GenerationConfig, StoppingCriteriaList
+    from transformers import GenerationConfig
 
     from contrastive_context.batches import length_batches
 
     eos = _eos_ids(model, encoder.tokenizer)
     pad = encoder.tokenizer.pad_token_id
     pad = pad if pad is not None else (eos[0] if eos else 0)
-    config = GenerationConfig(
-        num_beams=1,
-        max_new_tokens=max_new_tokens,
-        pad_token_id=pad,
-        eos_token_id=eos or None,
-        **sampling(temperature),
-    )
-    device = next(model.parameters()).device
     results: list[Generation | None] = [None] * len(prompts)
     model.eval()
     # generate() fills what is unset in a given config from the model's own, which may ask for penalties or sampling.
@@ -81,22 +75,12 @@ def generate(
     try:
         with seeded(seed), torch.inference_mode(), cli.progress(label=label, total=len(prompts), unit="prompt") as bar:
             for group in length_batches([len(prompt) + max_new_tokens for prompt in prompts], batch_tokens):
-                length = max(len(prompts[i]) for i in group)
-                ids = np.full((len(group), length), pad, dtype=np.int64)
-                mask = np.zeros_like(ids)
-                for row, i in enumerate(group):
-                    ids[row, length - len(prompts[i]) :] = prompts[i]
-                    mask[row, length - len(prompts[i]) :] = 1
-                ends = _AnswerEnds(encoder, length, len(group))
-                output = model.generate(
-                    input_ids=torch.from_numpy(ids).to(device),
-                    attention_mask=torch.from_numpy(mask).to(device),
-                    generation_config=config,
-                    stopping_criteria=StoppingCriteriaList([ends]),
+                longest = max(len(prompts[i]) for i in group)
+                config = GenerationConfig(
+                    num_beams=1, max_length=longest + max_new_tokens, pad_token_id=pad, **sampling(temperature)
                 )
-                batch = {
-                    i: _result(output[row, length:].tolist(), ends.length[row], eos) for row, i in enumerate(group)
-                }
+                rows = _Rows(encoder, eos, longest, max_new_tokens)
+                batch = dict(zip(group, _continued(model, [prompts[i] for i in group], rows, config), strict=True))
                 for i, result in batch.items():
                     results[i] = result
                 if on_batch is not None:
@@ -105,6 +89,83 @@ def generate(
     finally:
         model.generation_config = own_config
     return results
+
+
+def _continued(
+    model: Any, prompts: Sequence[np.ndarray], rows: "_Rows", config: "GenerationConfig"
+) -> list[Generation]:
+    """Continue the prompts of one batch.
+
+    As soon as a quarter of its rows have ended they are dropped, with their part of the cache, so that the others don't
+    wait for them. Tokens that have been read stay read.
+    """
+    import torch
+
+    longest, device = max(map(len, prompts)), next(model.parameters()).device
+    ids = torch.full((len(prompts), longest), config.pad_token_id)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :] = torch.from_numpy(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    ids, mask = ids.to(device), mask.to(device)
+    cache = _cache_by_rows(model)
+    rows.may_be_dropped = cache is not None
+    pending, results = list(range(len(prompts))), {}
+    while pending:
+        rows.ended = [None] * len(pending)
+        ids = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=config,
+            stopping_criteria=[rows],
+            **({"past_key_values": cache} if cache is not None else {}),
+        )
+        results |= {row: result for row, result in zip(pending, rows.ended, strict=True) if result is not None}
+        left = [place for place, result in enumerate(rows.ended) if result is None]
+        pending = [pending[place] for place in left]
+        if pending:
+            kept = torch.tensor(left, device=device)
+            ids = ids[kept]
+            mask = torch.nn.functional.pad(mask[kept], (0, ids.shape[1] - mask.shape[1]), value=1)
+            cache.batch_select_indices(kept)
+    return [results[row] for row in range(len(prompts))]
+
+
+def _cache_by_rows(model: Any) -> "DynamicCache | None":
+    """Return an empty cache that rows can be dropped from, None if the model keeps a state of another kind."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import LinearAttentionCacheLayerMixin
+
+    if model._is_stateful or "past_key_values" not in inspect.signature(model.forward).parameters:
+        return None
+    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
+    return None if any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers) else cache
+
+
+class _Rows:
+    """A stopping criterion of transformers that notes the answers, and ends a round when rows are to be dropped."""
+
+    def __init__(self, encoder: PromptEncoder, eos: Sequence[int], prompt_length: int, max_new_tokens: int) -> None:
+        self._encoder, self._eos, self._prompt_length, self._limit = encoder, eos, prompt_length, max_new_tokens
+        self.may_be_dropped = False
+        self.ended: list[Generation | None] = []
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+        """Return which rows are done, bool [rows]; all of them where a round ends."""
+        import torch
+
+        for row, ids in enumerate(input_ids[:, self._prompt_length :].tolist()):
+            if self.ended[row] is None:
+                self.ended[row] = self._end(ids)
+        done = torch.tensor([end is not None for end in self.ended], device=input_ids.device)
+        return torch.ones_like(done) if self.may_be_dropped and 4 * done.sum() >= len(done) else done
+
+    def _end(self, ids: list[int]) -> Generation | None:
+        if self._encoder.stopped(ids):
+            return Generation(ids, "stop")
+        if ids[-1] in self._eos:
+            return Generation(ids[:-1], "eos")
+        return Generation(ids, "length") if len(ids) == self._limit else None
 
 
 def sampling(temperature: float) -> dict[str, Any]:
@@ -122,33 +183,6 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
-
-
-class _AnswerEnds:
-    """A stopping criterion of transformers that notes after how many tokens each row's answer ended."""
-
-    def __init__(self, encoder: PromptEncoder, prompt_length: int, rows: int) -> None:
-        self._encoder, self._prompt_length = encoder, prompt_length
-        self.length: list[int | None] = [None] * rows
-
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        """Return which rows are done, bool [rows]."""
-        import torch
-
-        new = input_ids[:, self._prompt_length :].cpu().numpy()
-        for row, done in enumerate(self.length):
-            if done is None and self._encoder.stopped(new[row]):
-                self.length[row] = new.shape[1]
-        return torch.tensor([done is not None for done in self.length], device=input_ids.device)
-
-
-def _result(ids: list[int], stopped_after: int | None, eos: list[int]) -> Generation:
-    end = next((at for at, token in enumerate(ids) if token in eos), None)
-    if stopped_after is not None and (end is None or stopped_after <= end + 1):
-        return Generation(ids[:stopped_after], "stop")
-    if end is not None:
-        return Generation(ids[:end], "eos")
-    return Generation(ids, "length")
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> list[int]:

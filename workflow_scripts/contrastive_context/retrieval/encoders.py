@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contrastive_context import artifacts, cli
 from contrastive_context.config.base import Model
@@ -103,16 +103,33 @@ def _load_sentence_transformer(folder: Path, settings: SentenceTransformerEncode
         raise UserError(f"{folder}: can't be loaded with sentence-transformers ({error})") from error
 
     def encode(texts: Sequence[str]) -> np.ndarray:
-        vectors = model.encode(
-            [settings.prefix + text for text in texts],
-            batch_size=settings.batch_size,
-            convert_to_numpy=True,
-            normalize_embeddings=True,
-            show_progress_bar=False,
-        )
-        return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
+        texts = [settings.prefix + text for text in texts]
+        # encode() would sort by characters, which leaves half as much padding again as there are tokens.
+        order = np.argsort(_token_counts(model, texts), kind="stable")
+        parts = [
+            model.encode(
+                [texts[index] for index in order[start : start + settings.batch_size]],
+                batch_size=settings.batch_size,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+            for start in range(0, len(texts), settings.batch_size)
+        ]
+        vectors = np.empty((len(texts), parts[0].shape[1]), dtype=np.float32)
+        vectors[order] = np.concatenate(parts)
+        return vectors
 
     return encode
+
+
+def _token_counts(model: Any, texts: Sequence[str]) -> list[int]:
+    """Return how long texts are for a model of sentence-transformers: in characters if its tokenizer is an own one."""
+    from transformers import PreTrainedTokenizerBase
+
+    if not isinstance(model.tokenizer, PreTrainedTokenizerBase):
+        return [len(text) for text in texts]
+    return [len(ids) for ids in model.tokenizer(texts, truncation=True, max_length=model.max_seq_length)["input_ids"]]
 
 
 def _check_safe(folder: Path) -> None:
