@@ -5,6 +5,7 @@ imported by the end of a run on a tiny grid, what it imports late included, comp
 """
 
 import json
+import pstats
 import re
 import statistics
 import subprocess
@@ -19,8 +20,8 @@ import measuring
 _MODEL = "import torch, safetensors.torch; from transformers import {}AutoTokenizer, LlamaForCausalLM"
 NEEDS = {
     "finetune": _MODEL.format("") + "; import peft, pyarrow.parquet, pandas",
-    "generate": _MODEL.format("GenerationConfig, StoppingCriteriaList, ") + "; import pyarrow.parquet, pandas",
-    "run_probes": _MODEL.format("GenerationConfig, StoppingCriteriaList, ") + "; import pyarrow.parquet, pandas",
+    "generate": _MODEL.format("GenerationConfig, DynamicCache, ") + "; import pyarrow.parquet, pandas",
+    "run_probes": _MODEL.format("GenerationConfig, DynamicCache, ") + "; import pyarrow.parquet, pandas",
     "prepare_model": "import torch, tokenizers; from transformers import LlamaForCausalLM, PreTrainedTokenizerFast",
     "simulate_minimal_model": "import torch, pandas, pyarrow.parquet",
 }
@@ -102,9 +103,32 @@ def dry_runs(scratch: Path, source: Path, rounds: int) -> tuple[list[measuring.R
         measuring.Row("dry run of the paper grid", statistics.median(found["dry run"]), "s", "≤ 20"),
         measuring.Row("dry run of as many empty jobs", statistics.median(found["empty"]), "s"),
         measuring.Row("added per job, parsing aside", added, "ms", "≤ 0.5"),
+        measuring.Row("dry run: own functions", 100 * own_share(plan, ours), "% of it"),
         measuring.Row("added by parsing", parsing, "s", "≤ 1"),
     ]
     return rows, growth(scratch, source), found
+
+
+def own_share(plan: list[str], folder: Path) -> float:
+    """Return what part of a dry run is spent in the Snakefile, the rules and the package, all that they call included.
+
+    That is the time of those of their functions that something else calls, by Python's profiler.
+    """
+    profile = folder / "dry_run.pstats"
+    measuring.run([sys.executable, "-m", "cProfile", "-o", str(profile), *plan[1:]], folder)
+    stats = pstats.Stats(str(profile))
+    spent = sum(
+        cumulative
+        for (file, _, name), (*_, callers) in stats.stats.items()
+        if _is_own(file) and name != "<module>"
+        for (caller, _, _), (_, _, _, cumulative) in callers.items()
+        if not _is_own(caller)
+    )
+    return spent / stats.total_tt
+
+
+def _is_own(file: str) -> bool:
+    return "/contrastive_context/" in file or file.endswith((".smk", "/Snakefile"))
 
 
 def count_jobs(plan: list[str], folder: Path) -> int:
