@@ -251,6 +251,10 @@ def main() -> None:
         rows.append(measuring.Row(f"limit of examples/s, ours / {rival}, with no other work", limit, "×"))
         details[rival] = {name: vars(course) for name, course in courses.items()}
         details[f"{rival}, profiles"] = {name: vars(course) for name, course in profiles.items()}
+    if len(args.rivals) == 2:
+        one, other = (details[rival][rival]["values"] for rival in args.rivals)
+        apart = max(abs(a - b) / abs(b) for a, b in zip(one, other, strict=True))
+        rows.append(measuring.Row(f"largest relative difference of losses, {' to '.join(args.rivals)}", apart))
     measuring.record(args, rows, details=details)
 
 

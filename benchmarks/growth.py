@@ -16,6 +16,7 @@ def exponent(sizes: list[float], values: list[float]) -> float:
 def plot(curves: dict[str, dict[str, list[float]]], path: Path) -> None:
     """Draw seconds and peak memory of every curve."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
     columns = min(4, len(curves))
     lines = -(-len(curves) // columns)
@@ -26,7 +27,12 @@ def plot(curves: dict[str, dict[str, list[float]]], path: Path) -> None:
         axis.plot(curve[size], curve["seconds"], "o-", label="seconds")
         axis.plot(curve[size], [peak / 1024 for peak in curve["peak_mb"]], "s--", label="peak memory, GiB")
         axis.set(xscale="log", yscale="log", xlabel=size)
-        axis.set_title(name.partition(" against")[0], fontsize="medium")
+        axis.set_title(name.partition(" against")[0].rstrip(","), fontsize="medium")
+        axis.set_xticks(curve[size], map(EngFormatter(sep=""), curve[size]), rotation=45, fontsize="small")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_minor_locator(NullLocator())
     for axis in list(axes):
         axis.set_axis_off()
     figure.axes[0].legend(fontsize="small")

@@ -125,6 +125,7 @@ def main() -> None:
             for column, value in {"rows": size, **found}.items():
                 curve[column].append(value)
             rows.append(measuring.Row(f"{size} rows, {kind}", found["seconds"], "s"))
+        rows.append(measuring.Row(f"recall@{K} of hnswlib, {size} rows", details[str(size)]["hnswlib"]["recall"]))
     exact, index = (curve["seconds"] for curve in curves.values())
     where = crossing(sorted(args.rows), exact, index)
     if where:

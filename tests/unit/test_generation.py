@@ -132,6 +132,28 @@ def test_what_comes_first_ends_the_answer():
     assert ends([5, 6, 7]) is None
 
 
+def test_rows_are_dropped_where_nothing_is_padded(monkeypatch):
+    network, names = model("llama"), encoder()
+    texts = list(np.random.default_rng(2).integers(3, 500, (12, 9)).astype(np.int32))
+    expected = generate(network, names, texts, max_new_tokens=12, batch_tokens=1)
+    ends = [answer.ids[at] for answer, at in zip(expected[::2], (1, 2, 3, 4, 5, 6), strict=True)]
+    monkeypatch.setattr("contrastive_context.inference.generation._eos_ids", lambda *_: ends)
+    together = generate(network, names, texts, max_new_tokens=12)
+    assert together == generate(network, names, texts, max_new_tokens=12, batch_tokens=1)
+    assert len({len(answer.ids) for answer in together}) > 2
+    sampled = [generate(network, names, texts, max_new_tokens=12, temperature=1.0, seed=seed) for seed in (0, 0, 1)]
+    assert sampled[0] == sampled[1] != sampled[2]
+    assert [answer.ids for answer in generate(network, names, texts, max_new_tokens=1)] == [
+        [] if answer.ids[0] in ends else answer.ids[:1] for answer in expected
+    ]
+
+
+def test_rows_stay_together_where_the_longest_decides_how_positions_are_rotated():
+    scaled = copy.deepcopy(model("llama"))
+    scaled.config.rope_parameters = {"rope_type": "longrope", "rope_theta": 10000.0}
+    assert _cache_by_rows(scaled) is None
+
+
 def test_rows_of_a_recurrent_state_stay_together():
     from transformers import MambaConfig, MambaForCausalLM
 

@@ -53,7 +53,7 @@ def generate(
         max_new_tokens: tokens generated at most.
         batch_tokens: padded tokens per batch, the generated ones included.
         temperature: of the distribution that tokens are drawn from, 0 for greedy decoding.
-        seed: of the draws, which also depend on the batches.
+        seed: of the draws, which also depend on the batches and on which of their rows have ended.
         label: shown beside the progress bar.
         on_batch: called with the results of each batch, by the prompts' places.
 
@@ -105,7 +105,7 @@ def _continued(
     ids = torch.full((len(prompts), longest), config.pad_token_id)
     mask = torch.zeros_like(ids)
     for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = torch.from_numpy(prompt)
+        ids[row, longest - len(prompt) :] = torch.as_tensor(prompt)
         mask[row, longest - len(prompt) :] = 1
     ids, mask = ids.to(device), mask.to(device)
     cache = _cache_by_rows(model)
@@ -113,19 +113,20 @@ def _continued(
     pending, results = list(range(len(prompts))), {}
     while pending:
         rows.ended = [None] * len(pending)
-        ids = model.generate(
+        output = model.generate(
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
             stopping_criteria=[rows],
+            return_dict_in_generate=True,
             **({"past_key_values": cache} if cache is not None else {}),
         )
         results |= {row: result for row, result in zip(pending, rows.ended, strict=True) if result is not None}
         left = [place for place, result in enumerate(rows.ended) if result is None]
         pending = [pending[place] for place in left]
         if pending:
-            kept = torch.tensor(left, device=device)
-            ids = ids[kept]
+            kept, cache = torch.tensor(left, device=device), output.past_key_values  # a model may have wrapped it
+            ids = output.sequences[kept]
             mask = torch.nn.functional.pad(mask[kept], (0, ids.shape[1] - mask.shape[1]), value=1)
             cache.batch_select_indices(kept)
     return [results[row] for row in range(len(prompts))]
@@ -138,7 +139,10 @@ def _cache_by_rows(model: Any) -> "DynamicCache | None":
 
     if model._is_stateful or "past_key_values" not in inspect.signature(model.forward).parameters:
         return None
-    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
+    config = model.config.get_text_config(decoder=True)
+    if any(kind in str(getattr(config, "rope_parameters", None)) for kind in ("longrope", "dynamic")):
+        return None  # the longest row decides how all positions are rotated
+    cache = DynamicCache(config=config)
     return None if any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers) else cache
 
 

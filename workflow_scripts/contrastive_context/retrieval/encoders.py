@@ -129,7 +129,7 @@ def _token_counts(model: Any, texts: Sequence[str]) -> list[int]:
 
     if not isinstance(model.tokenizer, PreTrainedTokenizerBase):
         return [len(text) for text in texts]
-    return [len(ids) for ids in model.tokenizer(texts, truncation=True, max_length=model.max_seq_length)["input_ids"]]
+    return [len(ids) for ids in model.tokenizer(texts, truncation=True)["input_ids"]]
 
 
 def _check_safe(folder: Path) -> None:
@@ -147,7 +147,7 @@ def _check_safe(folder: Path) -> None:
 def embed(texts: Sequence[str], encode: Encode, batch_size: int, label: str = "embedding") -> "Vectors":
     """Embed many texts with a progress bar.
 
-    Texts are taken in order of length, so that batches carry little padding; the result is in the order given.
+    Texts are taken in order of their characters' number, some batches at a time; the result is in the order given.
 
     Args:
         texts: what to embed, at least one.
@@ -183,8 +183,8 @@ def embed_to_file(
 ) -> tuple[int, int]:
     """Embed many texts into a ``.npy`` file, going on where an interrupted job with the same key was.
 
-    Memory is bounded: texts are taken ``_SECTION`` at a time, and in order of length within a section, so that batches
-    carry little padding. The numbers are the same after any interruption.
+    Memory is bounded: texts are taken ``_SECTION`` at a time, and some batches at a time in order of their characters'
+    number within a section. The numbers are the same after any interruption.
 
     Args:
         path: the file, float32 [texts, dimensions]; there once it is complete.
@@ -292,7 +292,7 @@ def _digest(vectors: "np.ndarray") -> str:
 
 
 def _chunks(texts: Sequence[str], first: int, batch_size: int) -> list[list[int]]:
-    """Return the rows of texts (the first one's is ``first``) in order of length, some batches at a time."""
+    """Return the rows of texts (the first one's is ``first``) in order of characters, some batches at a time."""
     order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), texts[index]))
     size = batch_size * _BATCHES_PER_CHUNK
     return [[first + index for index in order[start : start + size]] for start in range(0, len(order), size)]
