@@ -29,7 +29,8 @@ def plot(curves: dict[str, dict[str, list[float]]], path: Path) -> None:
         axis.set(xscale="log", yscale="log", xlabel=size)
         axis.set_title(name.partition(" against")[0].rstrip(","), fontsize="medium")
         axis.set_xticks(curve[size], map(EngFormatter(sep=""), curve[size]), rotation=45, fontsize="small")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axis.get_ylim()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
         axis.yaxis.set_major_formatter("{x:g}")
         for side in (axis.xaxis, axis.yaxis):
             side.set_minor_locator(NullLocator())
