@@ -66,6 +66,17 @@ def test_similarities_are_clipped_and_the_same_by_pairs_blocks_and_search(train,
     np.testing.assert_array_equal(found.similarities, np.take_along_axis(full, order, axis=1))
 
 
+def test_a_search_by_tiles_finds_the_same(monkeypatch):
+    texts = [f"w{number % 7} w{number % 11} w{number % 13} w{number % 3}" for number in range(300)]
+    encode = encoder(texts)
+    rows = np.arange(300)
+    whole = between(encode(texts), encode(texts)).top_k(9, own_rows=rows)
+    monkeypatch.setattr("contrastive_context.retrieval.similarity._TILE", 64)
+    tiled = between(encode(texts), encode(texts)).top_k(9, own_rows=rows)
+    np.testing.assert_array_equal(tiled.rows, whole.rows)
+    np.testing.assert_array_equal(tiled.similarities, whole.similarities)
+
+
 @settings(max_examples=30, deadline=None)
 @given(corpora, corpora, st.randoms(use_true_random=False))
 def test_rows_can_be_chosen_and_batches_and_order_change_nothing(train, others, random):

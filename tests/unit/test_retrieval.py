@@ -28,11 +28,13 @@ def by_hand(embeddings, k, ids):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10**6), st.integers(20, 300), st.integers(1, 12), st.booleans())
-def test_exact_search_follows_the_definition_ties_included(seed, count, k, ties):
+@given(st.integers(0, 10**6), st.integers(20, 300), st.integers(1, 12), st.booleans(), st.sampled_from([64, 192, 1024]))
+def test_exact_search_follows_the_definition_ties_included(seed, count, k, ties, tile):
     embeddings = embed(sentences(seed, count, near=count // 4)) if ties else gaussian(count, 8, seed)
     ids = random_ids(len(embeddings), seed)
-    found, record = find_neighbours(ids, embeddings, Index(kind="exact", neighbours=k), k, task="t")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("contrastive_context.retrieval.similarity._TILE", tile)
+        found, record = find_neighbours(ids, embeddings, Index(kind="exact", neighbours=k), k, task="t")
     expected, similarities = by_hand(embeddings, k, ids)
     assert found.rows.tolist() == expected
     np.testing.assert_array_equal(found.similarities, similarities[np.arange(len(ids))[:, None], found.rows])

@@ -26,6 +26,7 @@ _DECIMALS = 6
 _CHUNK = 64  # columns whose maximum is taken before selection
 _SPARE = 8  # candidates beyond k that are scored exactly: room for rounding differences
 _BLOCK_BYTES = 1 << 26
+_TILE = 1 << 16  # examples scored at a time: enough targets fit beside them for a product to be fast
 _ABSENT = -4.0  # stands for a score where there is no candidate
 
 #: One stored weight of a lexical vector: a row, a term, and the term's weight in each role.
@@ -116,8 +117,8 @@ class Similarity(ABC):
         """Return float64 [stop − start, n], unrounded."""
 
     @abstractmethod
-    def _fast(self, target_rows: np.ndarray, out: np.ndarray) -> None:
-        """Put about the scores of some targets into ``out``, float32 [targets, n]."""
+    def _fast(self, target_rows: np.ndarray, tile: slice, out: np.ndarray) -> None:
+        """Put about the scores of some targets and a tile of the pool into ``out``, float32 [targets, tile]."""
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (first target, similarities [targets, n] in float64) for consecutive blocks of targets."""
@@ -135,8 +136,7 @@ class Similarity(ABC):
     ) -> Neighbours:
         """Find the k nearest examples of each target, exactly.
 
-        Per block of targets one product; then the k chunks of columns with the largest maxima, which hold the k
-        nearest, ties towards the lower row included; only they are sorted.
+        Per block of targets and tile of the pool one product, of which the likeliest candidates are kept.
 
         Args:
             k: how many.
@@ -150,30 +150,26 @@ class Similarity(ABC):
         rows = np.arange(len(self.targets)) if rows is None else rows
         n = len(self.pool)
         depth = min(k, n)
-        chunks = -(-n // _CHUNK)
-        wanted = min(chunks, depth + _SPARE)
-        step = max(1, min(1024, _BLOCK_BYTES // (4 * chunks * _CHUNK)))
-        buffer = np.full((step, chunks * _CHUNK), _ABSENT, dtype=np.float32)
+        width = min(_TILE, -(-n // _CHUNK) * _CHUNK)
+        step = max(1, min(1024, _BLOCK_BYTES // (4 * width)))
+        buffer = np.empty((step, width), dtype=np.float32)
         found = Neighbours.empty(len(rows), depth)
-        within = np.arange(_CHUNK)
         for start in range(0, len(rows), step):
             block = rows[start : start + step]
             here = np.arange(len(block))
-            scores = buffer[: len(block)]
-            self._fast(block, scores[:, :n])
-            if own_rows is not None:
-                scores[here, own_rows[start : start + step]] = _ABSENT
-            folded = scores.reshape(len(block), chunks, _CHUNK)
-            maxima = folded.max(axis=2)
-            if not duplicates:
-                row, chunk = np.nonzero(maxima >= DUPLICATE - 5e-7)
-                values = folded[row, chunk]
-                values[values >= DUPLICATE - 5e-7] = _ABSENT
-                folded[row, chunk] = values
-                maxima[row, chunk] = values.max(axis=1)
-            chosen = _largest(maxima, np.arange(chunks)[None, :], wanted)
-            columns = (chosen[:, :, None] * _CHUNK + within).reshape(len(block), -1)
-            values = folded[here[:, None], chosen].reshape(len(block), -1)
+            parts = []
+            for first in range(0, n, width):
+                tile = slice(first, min(n, first + width))
+                scores = buffer[: len(block)]
+                scores[:, tile.stop - first :] = _ABSENT
+                self._fast(block, tile, scores[:, : tile.stop - first])
+                if own_rows is not None:
+                    own = own_rows[start : start + step]
+                    inside = (own >= first) & (own < tile.stop)
+                    scores[here[inside], own[inside] - first] = _ABSENT
+                values, columns = _likeliest(scores, depth + _SPARE, duplicates)
+                parts.append((values, columns + first))
+            values, columns = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
             best = _largest(values, columns, min(depth + _SPARE, columns.shape[1]))
             values, columns = np.take_along_axis(values, best, axis=1), np.take_along_axis(columns, best, axis=1)
             candidates = np.where(values > _ABSENT / 2, columns, -1)
@@ -236,8 +232,8 @@ class Cosine(Similarity):
             product[:, part] = block @ np.asarray(self.pool[part], dtype=np.float64).T
         return product
 
-    def _fast(self, target_rows: np.ndarray, out: np.ndarray) -> None:
-        np.matmul(np.asarray(self.targets[target_rows], dtype=np.float32), self.pool.T, out=out)
+    def _fast(self, target_rows: np.ndarray, tile: slice, out: np.ndarray) -> None:
+        np.matmul(np.asarray(self.targets[target_rows], dtype=np.float32), self.pool[tile].T, out=out)
 
 
 class Lexical(Similarity):
@@ -262,6 +258,11 @@ class Lexical(Similarity):
     def _postings(self) -> "csr_array":
         return self._documents.T.tocsr()
 
+    @cached_property
+    def _tiles(self) -> "list[csr_array]":
+        """Postings of ``_TILE`` documents each."""
+        return [self._documents[first : first + _TILE].T.tocsr() for first in range(0, len(self.pool), _TILE)]
+
     def pairs(self, target_rows: np.ndarray, pool_rows: np.ndarray) -> np.ndarray:
         """Return the similarities of pairs of rows, float64 of the shape of the rows (equal)."""
         left, right = target_rows.ravel(), pool_rows.ravel()
@@ -277,9 +278,9 @@ class Lexical(Similarity):
     def _exact(self, start: int, stop: int) -> np.ndarray:
         return (self._queries[start:stop] @ self._postings).toarray()
 
-    def _fast(self, target_rows: np.ndarray, out: np.ndarray) -> None:
+    def _fast(self, target_rows: np.ndarray, tile: slice, out: np.ndarray) -> None:
         # Clipped, as all documents that say a query's words as often as it does or more are equally similar to it.
-        out[...] = np.minimum((self._queries[target_rows] @ self._postings).toarray(), 1)
+        out[...] = np.minimum((self._queries[target_rows] @ self._tiles[tile.start // _TILE]).toarray(), 1)
 
 
 def between(targets: Vectors, pool: Vectors) -> Similarity:
@@ -292,6 +293,32 @@ def between(targets: Vectors, pool: Vectors) -> Similarity:
 
 def _rounded(scores: np.ndarray) -> np.ndarray:
     return np.round(np.clip(scores, 0, 1), _DECIMALS)
+
+
+def _likeliest(scores: np.ndarray, count: int, duplicates: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest scores of each row and their columns, in no order; ties towards the lower column.
+
+    The ``count`` chunks of columns with the largest maxima hold them; only these chunks are sorted.
+
+    Args:
+        scores: float32 [m, width], the width a multiple of ``_CHUNK``; overwritten.
+        count: how many of a row.
+        duplicates: whether scores of about ``DUPLICATE`` and above count.
+    """
+    folded = scores.reshape(len(scores), -1, _CHUNK)
+    maxima = folded.max(axis=2)
+    if not duplicates:
+        row, chunk = np.nonzero(maxima >= DUPLICATE - 5e-7)
+        values = folded[row, chunk]
+        values[values >= DUPLICATE - 5e-7] = _ABSENT
+        folded[row, chunk] = values
+        maxima[row, chunk] = values.max(axis=1)
+    chunks = maxima.shape[1]
+    chosen = _largest(maxima, np.arange(chunks)[None, :], min(chunks, count))
+    columns = (chosen[:, :, None] * _CHUNK + np.arange(_CHUNK)).reshape(len(scores), -1)
+    values = folded[np.arange(len(scores))[:, None], chosen].reshape(len(scores), -1)
+    best = _largest(values, columns, min(count, columns.shape[1]))
+    return np.take_along_axis(values, best, axis=1), np.take_along_axis(columns, best, axis=1)
 
 
 def _largest(values: np.ndarray, positions: np.ndarray, k: int) -> np.ndarray:
