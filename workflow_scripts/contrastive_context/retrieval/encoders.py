@@ -162,10 +162,11 @@ def embed(texts: Sequence[str], encode: Encode, batch_size: int, label: str = "e
         UserError: a text has no direction (a zero or non-finite vector).
     """
     import numpy as np
+    import pyarrow as pa
 
     if not texts:
         raise UserError("nothing to embed: the corpus has no rows")
-    chunks = _chunks(texts, 0, batch_size)
+    chunks = _chunks(pa.array(texts, pa.large_string()), batch_size)
     first = encode([texts[index] for index in chunks[0]])
     if not isinstance(first, np.ndarray):  # lexical vectors need no batches
         return encode(texts)
@@ -219,11 +220,12 @@ def embed_to_file(
             computed = False
             bar.reset()
             for section in range(0, len(texts), _SECTION):
-                held = texts.slice(section, _SECTION).to_pylist()
-                for chunk in _chunks(held, section, batch_size):
+                held = texts.slice(section, _SECTION).combine_chunks()
+                for places in _chunks(held, batch_size):
+                    chunk = places + section
                     step = str(chunk[0])
                     if rows is None or digests.get(step) != _digest(rows[chunk]):
-                        chosen = [held[index - section] for index in chunk]
+                        chosen = held.take(places).to_pylist()
                         vectors = _unit(encode(chosen), chosen)
                         if rows is None:
                             rows = _begin(path, partial, (len(texts), vectors.shape[1]))
@@ -291,11 +293,18 @@ def _digest(vectors: "np.ndarray") -> str:
     return hashlib.sha256(vectors.tobytes()).hexdigest()[:16]
 
 
-def _chunks(texts: Sequence[str], first: int, batch_size: int) -> list[list[int]]:
-    """Return the rows of texts (the first one's is ``first``) in order of characters, some batches at a time."""
-    order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), texts[index]))
+def _chunks(texts: "pa.Array", batch_size: int) -> "list[np.ndarray]":
+    """Return the places of texts in order of their characters' number, then of the text, some batches at a time."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import compute
+
+    # By Arrow: a list of Python's strings would hold many times the memory.
+    table = pa.table({"characters": compute.utf8_length(texts), "text": texts})
+    keys = [("characters", "ascending"), ("text", "ascending")]
+    order = compute.sort_indices(table, sort_keys=keys).to_numpy().astype(np.int64)
     size = batch_size * _BATCHES_PER_CHUNK
-    return [[first + index for index in order[start : start + size]] for start in range(0, len(order), size)]
+    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def _unit(vectors: "np.ndarray", texts: Sequence[str]) -> "np.ndarray":
