@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import measuring
+from skeleton import write_skeleton
 
 #: Steps that need torch, and what else they can't do without.
 _MODEL = "import torch, safetensors.torch; from transformers import {}AutoTokenizer, LlamaForCausalLM"
@@ -25,6 +26,11 @@ NEEDS = {
     "prepare_model": "import torch, tokenizers; from transformers import LlamaForCausalLM, PreTrainedTokenizerFast",
     "simulate_minimal_model": "import torch, pandas, pyarrow.parquet",
 }
+#: What a figure's step needs: tables, drawing, and the two formats that it writes.
+DRAWING = (
+    "import matplotlib.figure, matplotlib.backends.backend_agg, matplotlib.backends.backend_pdf, fontTools.subset; "
+    "import pandas, pyarrow.parquet"
+)
 _LINKS = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts")
 _RECORD = """
 import json, runpy, sys
@@ -79,30 +85,45 @@ def seconds(command: list[str], cwd: Path) -> float:
 
 
 def dry_runs(scratch: Path, source: Path, rounds: int) -> tuple[list[measuring.Row], dict, Any]:
-    """Measure dry run and parsing of the paper grid beside an empty workflow with as many jobs."""
+    """Measure dry run and parsing of the paper grid beside as many empty jobs, and beside its own jobs as a skeleton."""
     ours = checkout(scratch / "paper", source)
     plan = snakemake("--profile", "envs/profiles/local", "-n")
     jobs = count_jobs(plan, ours)
     empty = scratch / "empty"
     empty.mkdir()
     (empty / "Snakefile").write_text(_EMPTY.format(jobs=jobs))
+    skeleton = scratch / "skeleton"
+    shown = subprocess.run([*plan, "--quiet", "host"], cwd=ours, capture_output=True, text=True, check=True)
+    write_skeleton(shown.stdout + shown.stderr, source / "envs/core.yaml", skeleton)
     triggers = ["--rerun-triggers", "mtime", "params", "input", "--quiet", "rules", "reason"]
+    without = snakemake("-n", "--cores", "1", *triggers)
+    if (count := count_jobs(without, skeleton)) != jobs:
+        raise RuntimeError(f"the skeleton has {count} jobs, not {jobs}")
     measures = {
         "dry run": lambda: seconds(plan, ours),
-        "empty": lambda: seconds(snakemake("-n", "--cores", "1", *triggers), empty),
+        "empty": lambda: seconds(without, empty),
+        "skeleton": lambda: seconds(without, skeleton),
         "parse": lambda: seconds(snakemake("--profile", "envs/profiles/local", "--list-rules"), ours),
         "parse empty": lambda: seconds(snakemake("--cores", "1", "--list-rules"), empty),
+        "parse skeleton": lambda: seconds(snakemake("--cores", "1", "--list-rules"), skeleton),
     }
     found = measuring.alternate(measures, rounds)
-    added = statistics.median(
-        (a - b - (c - d)) / jobs * 1000 for a, b, c, d in zip(*(found[name] for name in measures), strict=True)
-    )
+
+    def added(more: str, less: str) -> float:
+        names = (more, less, f"parse {more}".replace(" dry run", ""), f"parse {less}")
+        return statistics.median(
+            (a - b - (c - d)) / jobs * 1000 for a, b, c, d in zip(*(found[name] for name in names), strict=True)
+        )
+
     parsing = statistics.median(a - b for a, b in zip(found["parse"], found["parse empty"], strict=True))
     rows = [
         measuring.Row("jobs of the paper grid", jobs),
         measuring.Row("dry run of the paper grid", statistics.median(found["dry run"]), "s", "≤ 20"),
         measuring.Row("dry run of as many empty jobs", statistics.median(found["empty"]), "s"),
-        measuring.Row("added per job, parsing aside", added, "ms", "≤ 0.5"),
+        measuring.Row("dry run of the same jobs without own code", statistics.median(found["skeleton"]), "s"),
+        measuring.Row("added per job, parsing aside", added("dry run", "empty"), "ms", "≤ 0.5"),
+        measuring.Row("… by Snakemake, for the same jobs without own code", added("skeleton", "empty"), "ms"),
+        measuring.Row("… by the project's own code, beside these", added("dry run", "skeleton"), "ms", "≤ 0.5"),
         measuring.Row("dry run: own functions", 100 * own_share(plan, ours), "% of it"),
         measuring.Row("added by parsing", parsing, "s", "≤ 1"),
     ]
@@ -189,8 +210,9 @@ def start_ups(folder: Path, steps: dict[str, str], rounds: int) -> tuple[list[me
         measuring.run(["bash", "-c", wrapped], folder)
         loaded = json.loads(modules.read_text())
         measures = {"step": lambda path=modules: seconds([sys.executable, str(importer), str(path)], folder)}
-        if step in NEEDS:
-            measures["needed"] = lambda step=step: seconds([sys.executable, "-c", NEEDS[step]], folder)
+        needs = DRAWING if step.startswith("plot_") else NEEDS.get(step)
+        if needs:
+            measures["needed"] = lambda needs=needs: seconds([sys.executable, "-c", needs], folder)
         found = measuring.alternate(measures, rounds)
         details[step] = {**found, "modules": len(loaded)}
         if step in NEEDS:
@@ -200,6 +222,10 @@ def start_ups(folder: Path, steps: dict[str, str], rounds: int) -> tuple[list[me
             heavy = [name for name in ("torch", "transformers") if name in loaded]
             name = f"start-up of {step}" + (f", which imports {heavy[0]}" if heavy else "")
             rows.append(measuring.Row(name, statistics.median(found["step"]), "s", "≤ 0.7"))
+            if needs:
+                rows.append(
+                    measuring.Row("… of that the libraries it draws with", statistics.median(found["needed"]), "s")
+                )
     return rows, details
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -56,6 +57,7 @@ class CodeVersions:
         self._saved = len(self._known)
         self._files: dict[str, dict] = {}
         self._versions: dict[tuple[str, ...], str] = {}
+        self._module_file = functools.cache(self._find_module)
 
     def of(self, script: str, settings: Mapping[str, Any] | None = None) -> str:
         """Return the version of ``<script>.py``: 16 hexadecimal digits that change with the code it imports.
@@ -93,7 +95,7 @@ class CodeVersions:
             self._files[name] = self._known[content]
         return self._files[name]
 
-    def _module_file(self, module: str) -> Path | None:
+    def _find_module(self, module: str) -> Path | None:
         if module in _IGNORED:
             return None
         base = self._scripts.joinpath(*module.split("."))

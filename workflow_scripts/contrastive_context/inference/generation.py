@@ -77,7 +77,11 @@ def generate(
             for group in length_batches([len(prompt) + max_new_tokens for prompt in prompts], batch_tokens):
                 longest = max(len(prompts[i]) for i in group)
                 config = GenerationConfig(
-                    num_beams=1, max_length=longest + max_new_tokens, pad_token_id=pad, **sampling(temperature)
+                    num_beams=1,
+                    max_length=longest + max_new_tokens,
+                    pad_token_id=pad,
+                    return_dict_in_generate=True,
+                    **sampling(temperature),
                 )
                 rows = _Rows(encoder, eos, longest, max_new_tokens)
                 batch = dict(zip(group, _continued(model, [prompts[i] for i in group], rows, config), strict=True))
@@ -118,7 +122,6 @@ def _continued(
             attention_mask=mask,
             generation_config=config,
             stopping_criteria=[rows],
-            return_dict_in_generate=True,
             **({"past_key_values": cache} if cache is not None else {}),
         )
         results |= {row: result for row, result in zip(pending, rows.ended, strict=True) if result is not None}
