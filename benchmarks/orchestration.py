@@ -85,7 +85,7 @@ def seconds(command: list[str], cwd: Path) -> float:
 
 
 def dry_runs(scratch: Path, source: Path, rounds: int) -> tuple[list[measuring.Row], dict, Any]:
-    """Measure dry run and parsing of the paper grid beside as many empty jobs, and beside its own jobs as a skeleton."""
+    """Measure dry run and parsing of the paper grid beside as many empty jobs, and beside a skeleton of it."""
     ours = checkout(scratch / "paper", source)
     plan = snakemake("--profile", "envs/profiles/local", "-n")
     jobs = count_jobs(plan, ours)

@@ -45,7 +45,7 @@ MISTAKES = {
     "percent for edges": ("buckets: {low: 0, medium: 33, high: 67}", "buckets: lower edges must start at 0, ascend"),
     "edges out of order": ("buckets: {medium: 0.8}", "buckets: lower edges must start at 0, ascend and stay below 1"),
     "a negative number": ("tasks: {lexicon: {k: -1}}", "tasks.lexicon.k: must be at least 1 (found -1)"),
-    "a negative step": ("finetuning: {tiny: {checkpoints: [-1, 200]}}", "[-1] not within 0 and steps (200)"),
+    "a negative step": ("finetuning: {tiny: {checkpoints: [-1, 120]}}", "[-1] not within 0 and steps (120)"),
     "fewer steps, the same checkpoints": (
         "finetuning: {tiny: {steps: 100, warmup_steps: 150}}",
         "finetuning.tiny.warmup_steps: 150 is more than steps (100)",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("measuring", "inputs"))
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("measuring", "inputs", "skeleton"))
 
 
 @pytest.fixture
@@ -130,3 +130,37 @@ def test_where_two_curves_cross(module):
 
 def test_exponents(module):
     assert module("growth").exponent([1, 10, 100], [5, 1, 100]) == pytest.approx(2)
+
+
+PLAN = """Building DAG of jobs...
+[today]
+rule one:
+    input: here.txt
+    output: out/a, out/b
+    jobid: 1
+    resources: tmpdir=/tmp, runtime=60, gpu=0, mem_mb=3000, mem=3 GB
+
+[today]
+rule two:
+    input: out/a, here.txt
+    output: out/c
+    jobid: 2
+
+[today]
+localrule all:
+    input: out/c, out/b
+    jobid: 0
+"""
+
+
+def test_a_skeleton_plans_the_same_jobs_and_edges(module, tmp_path):
+    environment = tmp_path / "environment.yaml"
+    environment.touch()
+    module("skeleton").write_skeleton(PLAN, environment, tmp_path / "skeleton")
+    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1"]
+    done = subprocess.run(command, cwd=tmp_path / "skeleton", capture_output=True, text=True)
+    shown = done.stdout + done.stderr
+    assert done.returncode == 0, shown
+    for line in ("input: given/here.txt", "output: one/0.0, one/0.1", "input: one/0.0, given/here.txt", "mem_mb=3000"):
+        assert line in shown
+    assert "input: two/1.0, one/0.1" in shown

@@ -83,7 +83,7 @@ def test_shipped_configurations_are_valid(repository, study_config):
         ("tasks/lexicon/test_sets", ["out"], "tasks.lexicon.test_sets: the corpus has no test set 'out'"),
         ("tasks/lexicon/index", {"neighbours": 2}, "tasks.lexicon.index.neighbours: 2 is less than k (4)"),
         ("buckets", {"low": 0, "high": 0.67, "medium": 0.33}, "buckets: lower edges must start at 0, ascend"),
-        ("finetuning/tiny/checkpoints", [0, 300], "finetuning.tiny.checkpoints: [300] not within 0 and steps (200)"),
+        ("finetuning/tiny/checkpoints", [0, 300], "finetuning.tiny.checkpoints: [300] not within 0 and steps (120)"),
         ("strategies/base", {"kind": "zero"}, "strategies.base: the name is reserved"),
         ("run", "../elsewhere", "run: '../elsewhere' can't be used as a name"),
         ("models/a\0b", {"kind": "hub", "name": "x"}, "can't be used as a name"),
