@@ -6,12 +6,12 @@ steps of each under torch's profiler tell what bounds them.
 """
 
 import json
-import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import measuring
+import profiling
 from inputs import MODEL, TASK, make
 
 
@@ -72,37 +72,6 @@ def trl(turn: Any, folder: Path, recipe: Any, threads: int, micro_batch: int) ->
             processing_class=tokenizer,
             callbacks=[pacing(turn)],
         ).train()
-
-
-#: Kinds of work, and what the names of torch's operations begin with; the rest moves memory, or is Python.
-KINDS = {
-    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
-    "attention": ("aten::_scaled_dot_product",),
-}
-
-
-def profiled(turn: Any, contestant: str, arguments: tuple) -> None:
-    """Let a contestant make its steps under torch's profiler; report the seconds of each by kind of work."""
-    from torch.profiler import ProfilerActivity, profile
-
-    running = None
-
-    def paced(_loss: float | None = None) -> None:
-        nonlocal running
-        found = None
-        if running is not None:
-            running.stop()
-            found = {kind: spent(running.key_averages(), starts) for kind, starts in KINDS.items()}
-        turn(found)
-        running = profile(activities=[ProfilerActivity.CPU])
-        running.start()
-
-    globals()[contestant](paced, *arguments)
-
-
-def spent(events: Any, starts: tuple[str, ...]) -> float:
-    """Return the seconds of operations whose names begin so, those that they call left out."""
-    return sum(event.self_cpu_time_total for event in events if event.key.startswith(starts)) / 1e6
 
 
 def options(recipe: Any, micro_batch: int) -> dict[str, Any]:
@@ -224,7 +193,8 @@ def main() -> None:
         }
         courses = measuring.compare({name: (globals()[name], each) for name, each in arguments.items()}, args.rounds)
         mine, other = courses["ours"], courses[rival]
-        profiles = measuring.compare({name: (profiled, (name, each)) for name, each in arguments.items()}, 2)
+        contestants = {name: (profiling.profiled, (globals()[name], each)) for name, each in arguments.items()}
+        profiles = measuring.compare(contestants, 2)
         apart = max(abs(a - b) / abs(b) for a, b in zip(mine.values, other.values, strict=True))
         rows += [
             measuring.Row(
@@ -240,10 +210,7 @@ def main() -> None:
         busy = {}
         for name, course in profiles.items():
             label = f"ours beside {rival}" if name == "ours" else rival
-            # Of a step without the profiler, which takes time of its own.
-            shares = {
-                kind: statistics.median(value[kind] for value in course.values) / courses[name].median for kind in KINDS
-            }
+            shares = profiling.shares(course, courses[name].median)
             busy[name] = sum(shares.values())
             rows += [measuring.Row(f"{label}: {kind}", 100 * share, "% of a step") for kind, share in shares.items()]
         # What is left of our step if all but matrix products and attention were free.

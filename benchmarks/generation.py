@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import measuring
+import profiling
 from inputs import MODEL, TASK, make, stages
 
 
@@ -97,19 +98,29 @@ def main() -> None:
     args = measuring.parse(parser)
     folder = make(f"contexts/{TASK}/eval.parquet", f"finetune/{TASK}/{MODEL}/random-seed0/adapters.json")
     arguments = (folder, args.threads, args.prompts)
-    courses = measuring.compare({"ours": (ours, arguments), "plain": (plain, arguments)}, args.rounds)
+    contestants = {"ours": ours, "plain": plain}
+    courses = measuring.compare({name: (each, arguments) for name, each in contestants.items()}, args.rounds)
+    profiles = measuring.compare(
+        {name: (profiling.profiled, (each, arguments)) for name, each in contestants.items()}, 2
+    )
     mine, other = courses["ours"], courses["plain"]
     answered = len(mine.values[-1])
     # Ours ends with the stop, the other one with what fills the batch up.
     same = sum(a == b[: len(a)] for a, b in zip(mine.values[-1], other.values[-1], strict=True)) / answered
+    faster = measuring.ratio(other.seconds, mine.seconds)
     rows = [
-        measuring.Row("prompts/s, ours / plain generate", measuring.ratio(other.seconds, mine.seconds), "×", "≥ 1.4"),
+        measuring.Row("prompts/s, ours / plain generate", faster, "×", "≥ 1.4"),
         measuring.Row("share of answers with the same tokens", same, "", "≥ 0.999"),
         measuring.Row("ours", answered / mine.median, "prompts/s"),
         measuring.Row("plain generate", answered / other.median, "prompts/s"),
         measuring.Row("ours, peak", mine.peak_mb, "MiB"),
         measuring.Row("plain generate, peak", other.peak_mb, "MiB"),
     ]
+    busy = {name: profiling.shares(profile, courses[name].median) for name, profile in profiles.items()}
+    for name, shares in busy.items():
+        rows += [measuring.Row(f"{name}: {kind}", 100 * share, "% of it") for kind, share in shares.items()]
+    # What is left of ours if all but matrix products and attention were free.
+    rows.append(measuring.Row("limit of prompts/s, with no other work", faster / sum(busy["ours"].values()), "×"))
     details = {name: {"seconds": course.seconds, "peak_mb": course.peak_mb} for name, course in courses.items()}
     measuring.record(args, rows, details=details)
 

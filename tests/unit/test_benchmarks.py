@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("measuring", "inputs", "skeleton"))
+SCRIPTS = sorted(
+    path.stem for path in FOLDER.glob("*.py") if path.stem not in ("measuring", "inputs", "profiling", "skeleton")
+)
 
 
 @pytest.fixture
