@@ -120,10 +120,14 @@ def dry_runs(scratch: Path, source: Path, rounds: int) -> tuple[list[measuring.R
         measuring.Row("jobs of the paper grid", jobs),
         measuring.Row("dry run of the paper grid", statistics.median(found["dry run"]), "s", "≤ 20"),
         measuring.Row("dry run of as many empty jobs", statistics.median(found["empty"]), "s"),
-        measuring.Row("dry run of the same jobs without own code", statistics.median(found["skeleton"]), "s"),
-        measuring.Row("added per job, parsing aside", added("dry run", "empty"), "ms", "≤ 0.5"),
-        measuring.Row("… by Snakemake, for the same jobs without own code", added("skeleton", "empty"), "ms"),
-        measuring.Row("… by the project's own code, beside these", added("dry run", "skeleton"), "ms", "≤ 0.5"),
+        measuring.Row(
+            "dry run of a skeleton: the same jobs and edges, the rest constant",
+            statistics.median(found["skeleton"]),
+            "s",
+        ),
+        measuring.Row("added per job, to an empty one, parsing aside", added("dry run", "empty"), "ms", "≤ 0.5"),
+        measuring.Row("added per job by the skeleton, to an empty one", added("skeleton", "empty"), "ms"),
+        measuring.Row("added per job, to the skeleton", added("dry run", "skeleton"), "ms", "≤ 0.5"),
         measuring.Row("dry run: own functions", 100 * own_share(plan, ours), "% of it"),
         measuring.Row("added by parsing", parsing, "s", "≤ 1"),
     ]
@@ -224,7 +228,7 @@ def start_ups(folder: Path, steps: dict[str, str], rounds: int) -> tuple[list[me
             rows.append(measuring.Row(name, statistics.median(found["step"]), "s", "≤ 0.7"))
             if needs:
                 rows.append(
-                    measuring.Row("… of that the libraries it draws with", statistics.median(found["needed"]), "s")
+                    measuring.Row(f"{step}: what it draws and reads with", statistics.median(found["needed"]), "s")
                 )
     return rows, details
 

@@ -24,7 +24,8 @@ def profiled(turn: Any, contestant: Callable[..., None], arguments: tuple) -> No
         found = None
         if running is not None:
             running.stop()
-            found = {kind: _spent(running.key_averages(), starts) for kind, starts in KINDS.items()}
+            events = running.key_averages()
+            found = {kind: _spent(events, starts) for kind, starts in KINDS.items()}
         turn(found)
         running = profile(activities=[ProfilerActivity.CPU])
         running.start()

@@ -1,4 +1,7 @@
-"""The DAG of a dry run with nothing of this project in it: what Snakemake itself takes for such rules and edges."""
+"""The jobs and edges of a dry run with nothing of this project in them: what Snakemake takes for these at least.
+
+Less than it takes for the project's own rules, were they as constant: there is one wildcard, and parameters are short.
+"""
 
 import json
 import re

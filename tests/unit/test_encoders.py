@@ -210,6 +210,16 @@ def test_embed_refuses_nothing_and_zero_vectors():
         embed(["a", "b"], lambda texts: np.array([[text == "a", 0] for text in texts], np.float32), 4)
 
 
+@given(st.lists(st.sampled_from(["a", "aa", "ß", "\uffff", "\U0001f600"]) | st.text(max_size=3), min_size=1))
+def test_texts_are_taken_by_characters_then_by_text_and_equal_ones_in_their_order(texts):
+    """A journal's keys and the batches depend on it."""
+    chunks = encoders._chunks(pa.array(texts, pa.large_string()), 1)
+    assert [int(place) for chunk in chunks for place in chunk] == sorted(
+        range(len(texts)), key=lambda place: (len(texts[place]), texts[place])
+    )
+    assert all(len(chunk) <= encoders._BATCHES_PER_CHUNK for chunk in chunks)
+
+
 class Killed(BaseException):
     """Stands for the end of a process."""
 

@@ -8,7 +8,6 @@ import io
 import json
 import tokenize
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +143,7 @@ def imported_modules(source: str) -> set[str]:
     return found
 
 
-@cache
+@functools.cache
 def token_hash(source: str) -> str:
     """Hash a source text's tokens without comments, docstrings and layout.
 

@@ -118,7 +118,10 @@ class Similarity(ABC):
 
     @abstractmethod
     def _fast(self, target_rows: np.ndarray, tile: slice, out: np.ndarray) -> None:
-        """Put about the scores of some targets and a tile of the pool into ``out``, float32 [targets, tile]."""
+        """Put about the scores of some targets and a tile of the pool into ``out``, float32 [targets, tile].
+
+        A tile begins at a multiple of ``_TILE`` and has that many rows, or what is left.
+        """
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (first target, similarities [targets, n] in float64) for consecutive blocks of targets."""
@@ -136,7 +139,8 @@ class Similarity(ABC):
     ) -> Neighbours:
         """Find the k nearest examples of each target, exactly.
 
-        Per block of targets and tile of the pool one product, of which the likeliest candidates are kept.
+        Per block of targets and tile of the pool one product, of which the ``k`` largest and some to spare are kept,
+        ties towards the lower row; those of all tiles hold the ones of the whole pool. Only they are scored exactly.
 
         Args:
             k: how many.
@@ -298,7 +302,7 @@ def _rounded(scores: np.ndarray) -> np.ndarray:
 def _likeliest(scores: np.ndarray, count: int, duplicates: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the largest scores of each row and their columns, in no order; ties towards the lower column.
 
-    The ``count`` chunks of columns with the largest maxima hold them; only these chunks are sorted.
+    The ``count`` chunks of columns with the largest maxima hold them; only these are looked through.
 
     Args:
         scores: float32 [m, width], the width a multiple of ``_CHUNK``; overwritten.
