@@ -201,8 +201,6 @@ def embed_to_file(
     Raises:
         UserError: a text has no direction (a zero or non-finite vector), or the disk is full.
     """
-    import pyarrow as pa
-
     path = Path(path)
     if not len(texts):
         raise UserError("nothing to embed: the corpus has no rows")
@@ -221,7 +219,7 @@ def embed_to_file(
             computed = False
             bar.reset()
             for section in range(0, len(texts), _SECTION):
-                held = texts.slice(section, _SECTION).cast(pa.large_string()).combine_chunks()
+                held = texts.slice(section, _SECTION).combine_chunks()
                 for places in _chunks(held, batch_size):
                     chunk = places + section
                     step = str(chunk[0])
