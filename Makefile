@@ -62,14 +62,14 @@ check: $(VENV)/.core ## look for mistakes in a configuration: make check CONFIG=
 plan: $(VENV)/.core ## what would run, and because of which key: make plan PROFILE=quickstart ARGS="--config run=mine"
 	@test -f envs/profiles/$(PROFILE)/config.yaml || \
 	  { echo "no profile '$(PROFILE)'; PROFILE= one of: $$(ls envs/profiles | xargs)"; exit 2; }
-	@python -m contrastive_context.reruns plan --profile envs/profiles/$(PROFILE) $(ARGS)
+	@python -m contrastive_context.workflow plan --profile envs/profiles/$(PROFILE) $(ARGS)
 
 verify: $(VENV)/.core ## check every hash of a run's results: make verify RUN=quickstart
-	@python -m contrastive_context.reruns verify "$(RUN)"
+	@python -m contrastive_context.workflow verify "$(RUN)"
 
 accept: $(VENV)/.core ## let results stand although a step's code changed: make accept STAGE=score RUN=quickstart
 	@test -n "$(STAGE)" || { echo "name the step whose results stand: make accept STAGE=score RUN=$(RUN)"; exit 2; }
-	@python -m contrastive_context.reruns accept "$(RUN)" "$(STAGE)"
+	@python -m contrastive_context.workflow accept "$(RUN)" "$(STAGE)"
 
 test: $(VENV)/.dev ## all tests that need only pip
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slurm" tests

@@ -2,10 +2,10 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from contrastive_context.config.files import check_files
-from contrastive_context.config.stages import Stages
+from contrastive_context.workflow.stages import Stages
 from contrastive_context.config.study import load_study
-from contrastive_context.errors import UserError
-from contrastive_context.reruns.adoption import adopt
+from contrastive_context.core.errors import UserError
+from contrastive_context.workflow.adoption import adopt
 
 min_version("9.0")
 

@@ -23,7 +23,7 @@ def write_inputs(folder: Path, rows: int, dimensions: int, depth: int) -> None:
     import numpy as np
     import pyarrow as pa
 
-    from contrastive_context.columnar import write_tables
+    from contrastive_context.core.columnar import write_tables
     from contrastive_context.retrieval.neighbours import neighbour_tables
     from contrastive_context.retrieval.similarity import Neighbours
 

@@ -18,7 +18,7 @@ def sentences(folder: Path, rows: int) -> Any:
     """Return real sentences, over and over if need be."""
     import pyarrow as pa
 
-    from contrastive_context.columnar import read_columns
+    from contrastive_context.core.columnar import read_columns
 
     texts = read_columns(folder / "corpus/home-assistant/train.parquet", ["source"])["source"].to_pylist()
     return pa.chunked_array([[f"{texts[i % len(texts)]}{'' if i < len(texts) else i}" for i in range(rows)]])

@@ -123,7 +123,7 @@ def template() -> Any:
 
 def load(folder: Path, threads: int) -> Any:
     """Load the base as the step does."""
-    from contrastive_context.devices import set_up_torch
+    from contrastive_context.core.devices import set_up_torch
     from contrastive_context.models.language_models import load_model
 
     set_up_torch("cpu", threads)
@@ -154,7 +154,7 @@ def data(folder: Path, recipe: Any) -> Any:
 
 def encoded(folder: Path, recipe: Any, tokenizer: Any) -> list[tuple[list[int], list[int]]]:
     """Return (prompt ids, completion ids) in the order of training."""
-    from contrastive_context.prompts import PromptEncoder
+    from contrastive_context.prompting.prompts import PromptEncoder
 
     encoder, found = PromptEncoder(tokenizer, template()), data(folder, recipe)
     pairs = []

@@ -49,7 +49,7 @@ def ours(turn: Any, shape: str, recipe: Any) -> None:
     """Train with the product's optimizer steps; report loss, operations and peak memory."""
     import torch
 
-    from contrastive_context.devices import peak_memory_mb
+    from contrastive_context.core.devices import peak_memory_mb
     from contrastive_context.training.flops import training_flops
     from contrastive_context.training.optimization import Optimization
 

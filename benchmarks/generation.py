@@ -17,11 +17,11 @@ def prepared(folder: Path, threads: int, count: int) -> tuple[Any, Any, list[Any
     """Return base, prompt encoder, prompts in a shuffled order, and the folder of a trained adapter."""
     import numpy as np
 
-    from contrastive_context import artifacts
-    from contrastive_context.devices import set_up_torch
+    from contrastive_context.core import artifacts
+    from contrastive_context.core.devices import set_up_torch
     from contrastive_context.models.adapters import read_checkpoints
     from contrastive_context.models.language_models import load_model, load_tokenizer
-    from contrastive_context.prompts import PromptEncoder
+    from contrastive_context.prompting.prompts import PromptEncoder
 
     base = folder / "models" / MODEL
     set_up_torch("cpu", threads)

@@ -31,8 +31,8 @@ def stages() -> Any:
     import yaml
     from snakemake.utils import update_config
 
-    from contrastive_context.config.stages import Stages
     from contrastive_context.config.study import load_study
+    from contrastive_context.workflow.stages import Stages
 
     config: dict[str, Any] = {}
     for file in _FILES:

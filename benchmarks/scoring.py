@@ -13,7 +13,7 @@ def write_grid(folder: Path, corpus: Path, systems: int, targets: int, repeated:
     """Write predictions of several systems: real sentences, a share of which every system repeats from the first."""
     import numpy as np
 
-    from contrastive_context import artifacts
+    from contrastive_context.core import artifacts
 
     pairs = artifacts.read_parquet(corpus, ("id", "target"))
     rng = np.random.default_rng(0)
@@ -51,8 +51,8 @@ def main() -> None:
     folder = make("corpus/home-assistant/train.parquet")
     source = folder / "corpus/home-assistant/train.parquet"
 
-    from contrastive_context import artifacts
-    from contrastive_context.evaluation import scoring
+    from contrastive_context.core import artifacts
+    from contrastive_context.scoring import scoring
 
     settings = scoring.Settings(task="home-assistant", metrics=["chrf++", "bleu"])
     ours = scoring.Scorer.score

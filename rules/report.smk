@@ -30,7 +30,7 @@ rule build_report:
             f"{R}/examples/{task}/{model}.parquet"
             for task, model in stages.scored_pairs
         ],
-        tables=[*rules.build_tables.output, *rules.list_losses.output],
+        tables=[*rules.build_tables.output, *rules.list_gaps.output],
         figures=rules.figures.input,
         page=[f"{PAGE}/template.html", f"{PAGE}/browser.js"],
         captions=sorted(map(str, Path(PAGE).glob("captions/*.rst"))),

@@ -34,7 +34,7 @@ rule build_tables:
 
 
 # What was truncated, dropped or is missing, and why.
-rule list_losses:
+rule list_gaps:
     input:
         scores=f"{R}/tables/scores.parquet",
         probes=f"{R}/tables/probes.parquet",
@@ -56,14 +56,14 @@ rule list_losses:
             )
         ],
     log:
-        f"{R}/logs/list_losses.log",
+        f"{R}/logs/list_gaps.log",
     localrule: True
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.plot("list_losses"),
+        settings=lambda wc: stages.plot("list_gaps"),
     shell:
-        "python workflow_scripts/list_losses.py --settings {params.settings:q} --log {log}"
+        "python workflow_scripts/list_gaps.py --settings {params.settings:q} --log {log}"
         " --scores {input.scores} --probes {input.probes} --segments {input.segments}"
         f" --counts {{input.counts}} --coverage {{input.coverage}} --out-dir {R}/tables"
 
@@ -95,5 +95,5 @@ rule export_latex:
 rule tables:
     input:
         rules.build_tables.output,
-        rules.list_losses.output,
+        rules.list_gaps.output,
         rules.export_latex.output,

@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from contrastive_context.artifacts import sha256_file, write_json
+from contrastive_context.core.artifacts import sha256_file, write_json
 
 
 def make_pack(strings: dict[int, bytes], aliases: dict[int, int] | None = None) -> bytes:

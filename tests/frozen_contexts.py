@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from contrastive_context.artifacts import read_json
 from contrastive_context.contexts.series import SAME_TARGETS, STAND_INS
-from contrastive_context.corpora.rows import normalise, row_id
-from contrastive_context.evaluation.agreement import get_agreement
+from contrastive_context.core.artifacts import read_json
+from contrastive_context.corpora.rows import row_id
 from contrastive_context.retrieval.similarity import DUPLICATE
+from contrastive_context.text.agreement import get_agreement
+from contrastive_context.text.normalising import normalise
 
 UNEDITED = {"irrelevant", "other_irrelevant", "relevant"}
 

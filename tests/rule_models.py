@@ -6,7 +6,7 @@ import torch
 from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
-from contrastive_context.tiny_models.tokenizer import ARROW, BOS, PAD, STOP
+from contrastive_context.models.tiny.tokenizer import ARROW, BOS, PAD, STOP
 
 Words = list[str]
 Rule = Callable[[list[tuple[Words, Words]], Words], Words]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from contrastive_context.evaluation.bootstrap import Bootstrap
-from contrastive_context.evaluation.metrics import get_metric
-from contrastive_context.evaluation.tables import Cell, CellKey, Cells
+from contrastive_context.scoring.metrics import get_metric
+from contrastive_context.tables.bootstrap import Bootstrap
+from contrastive_context.tables.tidy import Cell, CellKey, Cells
 
 METRIC = get_metric("token_accuracy")
 RESAMPLES = 400

@@ -194,7 +194,7 @@ def write_losses(repository, folder, settings=None):
     for name, record in (("corpus/lexicon/counts.json", COUNTS), ("contexts/lexicon/eval.coverage.json", COVERAGE)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(record))
-    run_step(repository, "list_losses", settings or {}, "--scores", folder / "tables/scores.parquet", "--probes",
+    run_step(repository, "list_gaps", settings or {}, "--scores", folder / "tables/scores.parquet", "--probes",
              folder / "tables/probes.parquet", "--segments", *sorted((folder / "scores/lexicon").glob("*.parquet")),
              "--counts", folder / "corpus/lexicon/counts.json", "--coverage",
              folder / "contexts/lexicon/eval.coverage.json", "--out-dir", folder / "tables")  # fmt: skip

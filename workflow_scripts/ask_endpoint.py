@@ -3,8 +3,8 @@
 import argparse
 import os
 
-from contrastive_context import artifacts, cli, provenance
-from contrastive_context.errors import UserError
+from contrastive_context.core import artifacts, cli, provenance
+from contrastive_context.core.errors import UserError
 
 
 def arguments() -> argparse.ArgumentParser:

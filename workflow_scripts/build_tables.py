@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -22,20 +22,21 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.evaluation import findings, signatures, tables
+    from contrastive_context.scoring import signatures
+    from contrastive_context.tables import findings, tidy
 
-    settings = cli.load_settings(args.settings, tables.Settings)
-    segments = tables.read_scores(args.scores)
-    scores = tables.score_cells(segments, settings.statistics)
-    probes = tables.probe_cells(tables.read_probes(args.probes), settings.statistics)
+    settings = cli.load_settings(args.settings, tidy.Settings)
+    segments = tidy.read_scores(args.scores)
+    scores = tidy.score_cells(segments, settings.statistics)
+    probes = tidy.probe_cells(tidy.read_probes(args.probes), settings.statistics)
     frames = {
-        "scores": tables.score_table(segments, settings.statistics),
-        "probes": tables.table(probes, settings.statistics, "probe"),
+        "scores": tidy.score_table(segments, settings.statistics),
+        "probes": tidy.table(probes, settings.statistics, "probe"),
         "findings": findings.build(scores, probes, settings),
     }
     paths = []
     for name, frame in frames.items():
-        paths += tables.write_table(frame, args.out_dir, name)
+        paths += tidy.write_table(frame, args.out_dir, name)
         cli.log.info("%s: %d rows", name, len(frame))
     revisions = signatures.read_revisions(args.records)
     paths.append(args.out_dir / "signatures.csv")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from contrastive_context import cli, provenance
+from contrastive_context.core import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -20,8 +20,8 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.columnar import write_tables
-    from contrastive_context.evaluation.examples import Settings, collect
+    from contrastive_context.core.columnar import write_tables
+    from contrastive_context.tables.examples import Settings, collect
 
     settings = cli.load_settings(args.settings, Settings)
     table = collect(settings, args.predictions, args.scores, args.contexts, args.arrivals, args.test, args.paraphrases)

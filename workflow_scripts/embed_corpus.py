@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli, provenance
 from contrastive_context.config.sources import BM25Encoder
-from contrastive_context.errors import UserError
+from contrastive_context.core import artifacts, cli, provenance
+from contrastive_context.core.errors import UserError
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -20,7 +20,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.columnar import read_columns
+    from contrastive_context.core.columnar import read_columns
     from contrastive_context.retrieval.encoders import Settings, batch_size, embed_to_file, load_encoder
 
     settings = cli.load_settings(args.settings, Settings)
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
 def _weigh_words(encoder: BM25Encoder, args: argparse.Namespace) -> None:
     import numpy as np
 
-    from contrastive_context.columnar import read_columns
+    from contrastive_context.core.columnar import read_columns
     from contrastive_context.retrieval.bm25 import BM25, Statistics
 
     train, *others = (read_columns(path, ["source"])["source"].to_pylist() for path in args.corpus)
@@ -70,8 +70,8 @@ def _weigh_words(encoder: BM25Encoder, args: argparse.Namespace) -> None:
 
 
 def _key(args: argparse.Namespace, corpus: str) -> str:
-    from contrastive_context.config.base import canonical_json
-    from contrastive_context.journal import fingerprint
+    from contrastive_context.core.canonical import canonical_json
+    from contrastive_context.core.journal import fingerprint
 
     return fingerprint(
         canonical_json(provenance.read_settings(args.settings)), files={"corpus": corpus, "encoder": args.encoder}

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -20,8 +20,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     import pandas as pd
 
-    from contrastive_context.evaluation import latex
     from contrastive_context.figures.style import FigureSettings
+    from contrastive_context.tables import latex
 
     settings = cli.load_settings(args.settings, FigureSettings)
     inputs = {"scores": args.scores, "probes": args.probes, "findings": args.findings}

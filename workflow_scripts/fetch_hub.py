@@ -2,7 +2,7 @@
 
 import argparse
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:

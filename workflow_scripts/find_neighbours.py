@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -17,7 +17,8 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.columnar import read_columns, read_embeddings, write_tables
+    from contrastive_context.core.columnar import read_columns, write_tables
+    from contrastive_context.retrieval.embedding_files import read_embeddings
     from contrastive_context.retrieval.neighbours import Settings, find_neighbours, neighbour_tables
 
     settings = cli.load_settings(args.settings, Settings)

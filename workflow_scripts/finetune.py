@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import artifacts, cli, provenance
-from contrastive_context.code_version import CodeVersions
 from contrastive_context.config.safeguards import Safeguards
+from contrastive_context.core import artifacts, cli, provenance
+from contrastive_context.workflow.code_versions import code_of
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -54,14 +54,12 @@ def fingerprint(args: argparse.Namespace, settings: Any, inputs: Mapping[str, st
     """Return what names the state of this training; see :func:`contrastive_context.training.state.fingerprint`."""
     from contrastive_context.training import state
 
-    code = provenance.read_settings(args.settings).get("code_version")
-    if code is None:  # called by hand
-        code = CodeVersions(Path(__file__).parent, Path(args.state_dir) / "code_versions.json").of("finetune")
+    code = code_of(args.settings, "finetune", args.state_dir)
     return state.fingerprint(settings.model_dump(mode="json"), code, inputs)
 
 
 def train(args: argparse.Namespace, settings: Any, run_state: Any, interrupted: Any) -> None:
-    from contrastive_context import devices
+    from contrastive_context.core import devices
     from contrastive_context.training import data as training_data
     from contrastive_context.training import finetuning
 
@@ -79,7 +77,7 @@ def train(args: argparse.Namespace, settings: Any, run_state: Any, interrupted: 
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context import devices
+    from contrastive_context.core import devices
     from contrastive_context.training import finetuning, interruptions, lease, state
 
     settings = cli.load_settings(args.settings, finetuning.Settings)

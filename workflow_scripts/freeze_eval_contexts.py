@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -20,10 +20,11 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.columnar import read_columns, read_embeddings, write_tables
     from contrastive_context.contexts import stand_ins
     from contrastive_context.contexts.candidates import Examples
-    from contrastive_context.contexts.evaluation import Settings, freeze_contexts
+    from contrastive_context.contexts.evaluation_contexts import Settings, freeze_contexts
+    from contrastive_context.core.columnar import read_columns, write_tables
+    from contrastive_context.retrieval.embedding_files import read_embeddings
 
     settings = cli.load_settings(args.settings, Settings)
     arrivals = Examples.read(args.arrivals, args.arrivals_embeddings)

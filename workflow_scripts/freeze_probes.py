@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -17,9 +17,9 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.columnar import write_tables
     from contrastive_context.contexts.candidates import Examples
-    from contrastive_context.contexts.probes import Settings, freeze_probes
+    from contrastive_context.contexts.probe_prompts import Settings, freeze_probes
+    from contrastive_context.core.columnar import write_tables
 
     settings = cli.load_settings(args.settings, Settings)
     prompts, coverage = freeze_probes(

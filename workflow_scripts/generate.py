@@ -4,7 +4,8 @@ import argparse
 import json
 import shutil
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
+from contrastive_context.workflow.code_versions import code_of
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -23,7 +24,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context import devices
+    from contrastive_context.core import devices
     from contrastive_context.inference import generation, resuming
 
     settings = cli.load_settings(args.settings, generation.Settings)
@@ -40,10 +41,11 @@ def main(args: argparse.Namespace) -> None:
         checkpoints = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
         step = max(checkpoints)
         adapters.AdapterWalker(model).apply(checkpoints[step])
+    code = code_of(args.settings, "generate", args.state_dir) if args.state_dir else ""
     inputs = {
         name: getattr(args, name) for name in ("model", "adapters", "contexts", "arrivals", "paraphrases", "test")
     }
-    journal = resuming.open_journal(args, settings, inputs, "generate", "answers")
+    journal = resuming.open_journal(args, settings, inputs, code, "answers")
     records = generation.predict(
         model,
         language_models.load_tokenizer(folder),

@@ -2,7 +2,7 @@
 
 import argparse
 
-from contrastive_context import cli, provenance
+from contrastive_context.core import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -14,8 +14,8 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.evaluation.scoring import ListSettings, triples
-    from contrastive_context.evaluation.segments import write_segments
+    from contrastive_context.scoring.scoring import ListSettings, triples
+    from contrastive_context.scoring.segments import write_segments
 
     settings = cli.load_settings(args.settings, ListSettings)
     count = write_segments(args.out, triples(args.predictions, args.test))

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -20,7 +20,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.devices import require_gpu
+    from contrastive_context.core.devices import require_gpu
     from contrastive_context.paraphrasing.proposals import propose
     from contrastive_context.paraphrasing.settings import Settings
 
@@ -29,8 +29,8 @@ def main(args: argparse.Namespace) -> None:
         require_gpu(model.device, f"models.{name}")
     require_gpu(getattr(settings.encoder, "device", "cpu"), f"encoders.{Path(args.encoder).stem}")
 
-    from contrastive_context.columnar import read_embeddings
     from contrastive_context.paraphrasing.pairs import accept
+    from contrastive_context.retrieval.embedding_files import read_embeddings
     from contrastive_context.retrieval.encoders import load_encoder
 
     folders = {Path(record).stem: Path(record.removesuffix(".json")) for record in args.models}

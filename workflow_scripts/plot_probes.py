@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -15,15 +15,15 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.figures import probes, style
+    from contrastive_context.figures import probes_over_training, style
 
     settings = cli.load_settings(args.settings, style.FigureSettings)
     table = artifacts.read_parquet(args.probes, ("task", "model", "probe", "value"))
     outputs = []
     for stem, measure in ((args.out, "generation"), (args.likelihood, "likelihood")):
-        cells = probes.select(table, settings, measure)
+        cells = probes_over_training.select(table, settings, measure)
         without = sorted(set(table["task"]) - set(cells["task"]))
-        outputs += style.save(probes.draw(cells, settings, measure, without), stem, settings.style, cells)
+        outputs += style.save(probes_over_training.draw(cells, settings, measure, without), stem, settings.style, cells)
     provenance.write_provenance(*outputs, inputs={"probes": args.probes}, settings=args.settings, started=args.started)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import cli, provenance
+from contrastive_context.core import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -16,7 +16,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.evaluation.nearest_label import Settings, predict_file
+    from contrastive_context.scoring.nearest_label import Settings, predict_file
 
     settings = cli.load_settings(args.settings, Settings)
     count = predict_file(args.contexts, args.arrivals, args.out, args.paraphrases)

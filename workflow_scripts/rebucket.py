@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -18,10 +18,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.columnar import read_columns
-    from contrastive_context.evaluation import tables
-    from contrastive_context.evaluation.rebucketing import Settings, load_other, measure, rebucket
+    from contrastive_context.core.columnar import read_columns
     from contrastive_context.retrieval import encoders
+    from contrastive_context.tables import tidy
+    from contrastive_context.tables.rebucketing import Settings, load_other, measure, rebucket
 
     settings = cli.load_settings(args.settings, Settings)
     folder = args.encoder.removesuffix(".json")
@@ -36,9 +36,9 @@ def main(args: argparse.Namespace) -> None:
         sources,
         lambda texts: encoders.embed(texts, encode, encoders.batch_size(settings.encoder)),
     )
-    scores = rebucket(tables.read_scores(args.scores), measured, settings.buckets, settings.min_targets)
-    table = tables.score_table(scores, settings.statistics)
-    paths = tables.write_table(table, args.out_dir, "scores")
+    scores = rebucket(tidy.read_scores(args.scores), measured, settings.buckets, settings.min_targets)
+    table = tidy.score_table(scores, settings.statistics)
+    paths = tidy.write_table(table, args.out_dir, "scores")
     cli.log.info("%s by %s: %d rows", settings.task, settings.name, len(table))
     inputs = {name: getattr(args, name) for name in ("contexts", "train", "texts", "encoder", "scores")}
     provenance.write_provenance(*paths, inputs=inputs, settings=args.settings, started=args.started)

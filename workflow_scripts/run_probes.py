@@ -3,7 +3,8 @@
 import argparse
 import shutil
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
+from contrastive_context.workflow.code_versions import code_of
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -17,13 +18,14 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context import devices, probes
+    from contrastive_context.core import devices
+    from contrastive_context.inference import probing
 
-    settings = cli.load_settings(args.settings, probes.Settings)
+    settings = cli.load_settings(args.settings, probing.Settings)
     devices.require_gpu(settings.device, f"models.{settings.model_name}")
     model_folder = args.model.removesuffix(".json")
     artifacts.check_folder(model_folder, args.model)
-    rows = artifacts.read_parquet(args.probes, probes.COLUMNS)
+    rows = artifacts.read_parquet(args.probes, probing.COLUMNS)
     devices.set_up_torch(settings.device, settings.threads)
 
     import pandas as pd
@@ -37,13 +39,14 @@ def main(args: argparse.Namespace) -> None:
     if args.adapters:  # step 0 is the base's, probed once for all systems
         found = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
         checkpoints = {step: folder for step, folder in found.items() if step > 0}
+    code = code_of(args.settings, "run_probes", args.state_dir) if args.state_dir else ""
     inputs = {"model": args.model, "adapters": args.adapters, "probes": args.probes}
     walker = adapters.AdapterWalker(model)
     frames = []
     for number, (step, folder) in enumerate(checkpoints.items(), start=1):
         if folder is not None:
             walker.apply(folder)
-        frame = probes.probe_model(
+        frame = probing.probe_model(
             model,
             tokenizer,
             settings.template,
@@ -52,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
             settings.agreement,
             batch_tokens=settings.batch_tokens,
             label=f"{settings.task} {settings.model_name} step {step} ({number}/{len(checkpoints)})",
-            journal=resuming.open_journal(args, settings, inputs, "run_probes", f"step{step}"),
+            journal=resuming.open_journal(args, settings, inputs, code, f"step{step}"),
         )
         frame.insert(0, "step", step)
         frames.append(frame)

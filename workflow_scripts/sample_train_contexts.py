@@ -2,7 +2,7 @@
 
 import argparse
 
-from contrastive_context import cli, provenance
+from contrastive_context.core import cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -18,9 +18,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.columnar import read_columns, read_embeddings, write_tables
+    from contrastive_context.contexts.sampling import Settings, iter_contexts
+    from contrastive_context.core.columnar import read_columns, write_tables
+    from contrastive_context.retrieval.embedding_files import read_embeddings
     from contrastive_context.retrieval.neighbours import read_neighbours
-    from contrastive_context.sampling import Settings, iter_contexts
 
     settings = cli.load_settings(args.settings, Settings)
     corpus = read_columns(args.corpus, ["id", "source"])

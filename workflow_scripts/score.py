@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -24,8 +24,8 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.evaluation.scoring import Settings, score
-    from contrastive_context.evaluation.segments import read_scores
+    from contrastive_context.scoring.scoring import Settings, score
+    from contrastive_context.scoring.segments import read_scores
 
     settings = cli.load_settings(args.settings, Settings)
     learned = {path.stem.rpartition(".")[2]: read_scores(path) for path in args.learned}

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from contrastive_context import cli, provenance
-from contrastive_context.errors import UserError
+from contrastive_context.core import cli, provenance
+from contrastive_context.core.errors import UserError
 
 #: Taken where the running Python has no COMET, as it has under Snakemake's --sdm conda.
 PYTHON = Path(__file__).resolve().parents[1] / ".venv-comet/bin/python"
@@ -24,7 +24,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.evaluation import comet
+    from contrastive_context.scoring import comet
 
     settings = cli.load_settings(args.settings, comet.Settings)  # a typo is told before anything is asked for
     if not list(importlib.metadata.distributions(name="unbabel-comet")):
@@ -35,9 +35,9 @@ def main(args: argparse.Namespace) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
         os.execve(PYTHON, [str(PYTHON), *sys.argv], environment)
 
-    from contrastive_context import devices
-    from contrastive_context.evaluation import segments
-    from contrastive_context.journal import Journal, fingerprint
+    from contrastive_context.core import devices
+    from contrastive_context.core.journal import Journal, fingerprint
+    from contrastive_context.scoring import segments
 
     devices.require_gpu(settings.model.device, f"metrics.{settings.metric}")
     triples = segments.read_segments(args.segments)

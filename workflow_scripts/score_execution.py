@@ -3,7 +3,7 @@
 import argparse
 from collections import Counter
 
-from contrastive_context import artifacts, cli, provenance
+from contrastive_context.core import artifacts, cli, provenance
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -15,7 +15,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.evaluation import execution, segments
+    from contrastive_context.scoring import execution, segments
 
     settings = cli.load_settings(args.settings, execution.Settings)
     test = artifacts.read_parquet(args.test, ("id", "source", "meta"))

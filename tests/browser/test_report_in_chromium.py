@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contrastive_context.evaluation.examples import SCHEMA
 from contrastive_context.report.browser import LIMIT
 from contrastive_context.report.build import Settings, build
+from contrastive_context.tables.examples import SCHEMA
 from synthetic_results import report_inputs, write_run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -r envs/dev.txt")

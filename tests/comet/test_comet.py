@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from contrastive_context.artifacts import sha256_file
-from contrastive_context.evaluation.segments import read_scores, write_segments
+from contrastive_context.core.artifacts import sha256_file
+from contrastive_context.scoring.segments import read_scores, write_segments
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = REPOSITORY / ".venv-comet/bin/python"

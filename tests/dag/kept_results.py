@@ -12,9 +12,9 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from contrastive_context.artifacts import sha256_file, write_json
-from contrastive_context.reruns.planning import Job, parse_dry_run
-from contrastive_context.reruns.sidecars import SUFFIX
+from contrastive_context.core.artifacts import sha256_file, write_json
+from contrastive_context.core.sidecars import SUFFIX
+from contrastive_context.workflow.planning import Job, parse_dry_run
 
 OVERLAYS = [f"envs/overlays/{name}.yaml" for name in ("quickstart", "laptop-study", "translation")]
 CONFIGURATION = ["config.yaml", *OVERLAYS, "wide.yaml"]

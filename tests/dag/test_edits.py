@@ -15,10 +15,10 @@ from kept_results import CONFIGURATION, copy_checkout, dry_run, make_results
 from pydantic import BaseModel
 from snakemake.utils import update_config
 
-from contrastive_context.config.stages import Stages
 from contrastive_context.config.study import Study, load_study
-from contrastive_context.reruns.planning import Job
-from contrastive_context.reruns.progress import ANSWERS, OUT_OF_DATE, PROBES, unfinished
+from contrastive_context.workflow.planning import Job
+from contrastive_context.workflow.progress import ANSWERS, OUT_OF_DATE, PROBES, unfinished
+from contrastive_context.workflow.stages import Stages
 
 RESULTS = "results/wide/"
 
@@ -276,7 +276,7 @@ def test_on_the_command_line_a_nested_key_is_merged_as_from_a_file(made, option,
 
 #: Module → what the rules make that import it, at their top or by a name in their settings.
 IMPORTED = {
-    "evaluation/agreement": "contexts/*/eval.parquet contexts/*/probes.parquet probes/*/*/*",
+    "text/agreement": "contexts/*/eval.parquet contexts/*/probes.parquet probes/*/*/*",
     "training/optimization": trains(),
     "corpora/mtop": "corpus/mtop/*",
     "figures/summary": "figures/fig1*",

@@ -5,8 +5,8 @@ import copy
 import pytest
 from test_paraphrases import jobs
 
-from contrastive_context.config.stages import Stages
 from contrastive_context.config.study import load_study
+from contrastive_context.workflow.stages import Stages
 
 EVAL = "results/quickstart/contexts/intents/eval.parquet"
 

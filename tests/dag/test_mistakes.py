@@ -10,8 +10,8 @@ from snakemake.utils import update_config
 
 from contrastive_context.config import check
 from contrastive_context.config.study import load_study
-from contrastive_context.errors import UserError
-from contrastive_context.reruns import __main__ as reruns
+from contrastive_context.core.errors import UserError
+from contrastive_context.workflow import __main__ as reruns
 
 GRID = "task: lexicon, models: [tiny-llama], strategies: [zero], finetuning: tiny"
 

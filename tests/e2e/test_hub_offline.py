@@ -11,9 +11,9 @@ import pytest
 import yaml
 from huggingface_hub import constants
 
-from contrastive_context.artifacts import read_json
-from contrastive_context.errors import UserError
-from contrastive_context.evaluation import comet
+from contrastive_context.core.artifacts import read_json
+from contrastive_context.core.errors import UserError
+from contrastive_context.scoring import comet
 from frozen_contexts import check_task
 from hub_server import serve
 from runner import make_checkout, run

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from sentence_transformers import SentenceTransformer
 
-from contrastive_context.artifacts import read_json, sha256_file
 from contrastive_context.config.sql import GeneratedSqlCorpus
+from contrastive_context.core.artifacts import read_json, sha256_file
 from contrastive_context.corpora import generated_sql
 from frozen_contexts import check_task
 from runner import make_checkout, run

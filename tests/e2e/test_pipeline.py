@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from contrastive_context.artifacts import read_json
+from contrastive_context.core.artifacts import read_json
 from frozen_contexts import check_task
 from runner import make_checkout, run, start
 
@@ -191,7 +191,7 @@ def test_in_a_fresh_clone_what_was_altered_is_refused_by_name(cloned):
 
 def test_verify_names_what_is_wrong(finished, cloned, repository):
     def verify(folder):
-        command = [sys.executable, "-m", "contrastive_context.reruns", "verify", "tiny"]
+        command = [sys.executable, "-m", "contrastive_context.workflow", "verify", "tiny"]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
     assert verify(finished).stdout == "every hash agrees\n"

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from contrastive_context.artifacts import read_json
-from contrastive_context.reruns import tokens
-from contrastive_context.reruns.planning import Amount, Job, parse_dry_run, plan
+from contrastive_context.core.artifacts import read_json
+from contrastive_context.workflow import token_counts
+from contrastive_context.workflow.planning import Amount, Job, parse_dry_run, plan
 from runner import make_checkout, run, start
 
 GRID = "tests/e2e/tiny.yaml"
@@ -39,7 +39,7 @@ def rerun(repository, tiny_study, tmp_path_factory) -> Rerun:
     shutil.copytree(tiny_study / "results", folder / "results")
     options = ["--rerun-triggers", "mtime", "params", "input"]
     options += ["--configfile", "config.yaml", "envs/overlays/quickstart.yaml", "grid.yaml", *EDIT]
-    command = [sys.executable, "-m", "contrastive_context.reruns", "plan", *options]
+    command = [sys.executable, "-m", "contrastive_context.workflow", "plan", *options]
     plan = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert plan.returncode == 0, plan.stderr
     listed = run(folder, "--dry-run", *EDIT)
@@ -118,7 +118,7 @@ def test_after_accepting_a_change_of_code_nothing_runs_and_states_are_gone_on_fr
     module = folder / "workflow_scripts/contrastive_context/training/optimization.py"
     module.write_text(f"{module.read_text()}\nANOTHER = 1\n")
     assert {rule for rule, outputs in names(parse_dry_run(run(folder, "--dry-run"))) if outputs} > {"finetune"}
-    command = [sys.executable, "-m", "contrastive_context.reruns", "accept", "tiny", "finetune"]
+    command = [sys.executable, "-m", "contrastive_context.workflow", "accept", "tiny", "finetune"]
     accepted = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     # Two trainings, of which each has adapters and a log.
     assert accepted.stdout == "4 result(s) of finetune accepted as made by the present code\n", accepted.stderr
@@ -152,16 +152,16 @@ def test_tokens_are_counted_in_the_prompts_as_the_jobs_count_them(tiny_study, mo
     assert trained and generated
     for job in trained:
         last = json.loads(Path(job.outputs[1]).read_text().splitlines()[-1])
-        expected = tokens.Reading(4 * 8, last["input_tokens"])
-        assert tokens.count(job.rule, job.settings, job.options) == expected
+        expected = token_counts.Reading(4 * 8, last["input_tokens"])
+        assert token_counts.count(job.rule, job.settings, job.options) == expected
     made_with = {path: job.settings for job in jobs for path in job.outputs}
     for job in generated:
         answers = [json.loads(line) for line in Path(job.outputs[0]).read_text().splitlines()]
-        expected = tokens.Reading(len(answers), sum(answer["prompt_tokens"] for answer in answers))
-        assert tokens.count(job.rule, job.settings, job.options) == expected
-        bound = tokens.at_most(job.rule, job.settings, job.options, made_with.get)
+        expected = token_counts.Reading(len(answers), sum(answer["prompt_tokens"] for answer in answers))
+        assert token_counts.count(job.rule, job.settings, job.options) == expected
+        bound = token_counts.at_most(job.rule, job.settings, job.options, made_with.get)
         assert bound.prompts >= expected.prompts and bound.tokens >= expected.tokens
-    assert all(tokens.read_by(job.rule, job.options) == [] for job in jobs if job not in trained + generated)
+    assert all(token_counts.read_by(job.rule, job.options) == [] for job in jobs if job not in trained + generated)
 
 
 def test_what_all_systems_of_a_pair_are_asked_is_counted_once(tiny_study, monkeypatch):
@@ -169,10 +169,10 @@ def test_what_all_systems_of_a_pair_are_asked_is_counted_once(tiny_study, monkey
     jobs = parse_dry_run(run(tiny_study, "--dry-run", "--forceall", "--printshellcmds"))
     generated = [job for job in jobs if job.rule == "generate"]
     assert len(generated) == 3
-    tokens._generation.cache_clear()
+    token_counts._generation.cache_clear()
     # Only the adapters differ; the plan makes them, and they change no prompt.
     planned = [job for job in jobs if job.rule in ("finetune", "generate", "run_probes")]
     stages = {stage.rule: stage for stage in plan(planned, [])}
-    assert tokens._generation.cache_info().misses == 1
-    one = tokens.count("generate", generated[0].settings, generated[0].options)
+    assert token_counts._generation.cache_info().misses == 1
+    one = token_counts.count("generate", generated[0].settings, generated[0].options)
     assert stages["generate"].prompts == Amount(3 * one.prompts) and stages["generate"].tokens == Amount(3 * one.tokens)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from contrastive_context.artifacts import read_json
+from contrastive_context.core.artifacts import read_json
 from frozen_contexts import check_task
 from runner import make_checkout, run
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from contrastive_context.artifacts import read_json, sha256_file
+from contrastive_context.core.artifacts import read_json, sha256_file
 from frozen_contexts import check_task
 from runner import make_checkout, run
 from small_models import model, tokenizer

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from catalogue_files import make_deb, make_mo, make_pack, make_wheel
-from contrastive_context.artifacts import sha256_file
+from contrastive_context.core.artifacts import sha256_file
 from frozen_contexts import check_task
 from runner import make_checkout, run
 from small_models import model, tokenizer

@@ -14,15 +14,15 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from contrastive_context.reruns.planning import parse_dry_run
+from contrastive_context.workflow.planning import parse_dry_run
 
 #: What stages without a model import.
 PRELOAD = [
     "pandas", "pyarrow.parquet", "pyarrow.compute", "scipy.stats", "matplotlib.pyplot",
-    "matplotlib.backends.backend_pdf", "jinja2", "pydantic", "tqdm", "contrastive_context.config.stages",
-    "contrastive_context.evaluation.tables", "contrastive_context.evaluation.scoring",
+    "matplotlib.backends.backend_pdf", "jinja2", "pydantic", "tqdm", "contrastive_context.workflow.stages",
+    "contrastive_context.tables.tidy", "contrastive_context.scoring.scoring",
     "contrastive_context.report.build", "contrastive_context.figures.style",
-    "contrastive_context.contexts.evaluation", "contrastive_context.sampling",
+    "contrastive_context.contexts.evaluation_contexts", "contrastive_context.contexts.sampling",
 ]  # fmt: skip
 MODEL_RULES = {"prepare_model", "finetune", "generate", "run_probes"}
 VARYING = {"report.html"}  # has times in it

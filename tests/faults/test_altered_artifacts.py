@@ -11,14 +11,14 @@ import pytest
 from disks import can_mount, nearly_full, small_disk
 from snakemake.persistence import MetadataRecord
 
-from contrastive_context import artifacts, provenance
-from contrastive_context.errors import UserError
+from contrastive_context.core import artifacts, provenance
+from contrastive_context.core.errors import UserError
 from contrastive_context.models.adapters import read_checkpoints
-from contrastive_context.reruns.adoption import adopt, store
 from contrastive_context.retrieval.encoders import embed_to_file
+from contrastive_context.workflow.adoption import adopt, store
 
 STEP = """
-from contrastive_context import cli
+from contrastive_context.core import cli
 
 def main(args):
     cli.log.info("read %s", open(args.corpus).read())

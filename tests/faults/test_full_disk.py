@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from contrastive_context.config.safeguards import Safeguards
-from contrastive_context.errors import UserError
+from contrastive_context.core.errors import UserError
 from contrastive_context.training.interruptions import Interruptions
 from contrastive_context.training.state import RunState
 from small_runs import SMALL_BATCHES, numbers, tune

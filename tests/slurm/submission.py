@@ -12,7 +12,7 @@ import psutil
 import yaml
 from cluster import Cluster, wait_until
 
-from contrastive_context.artifacts import read_json
+from contrastive_context.core.artifacts import read_json
 from runner import make_checkout, run
 
 GRID = Path(__file__).with_name("grid.yaml")

@@ -1,6 +1,5 @@
 """What every configuration model shares."""
 
-import json
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -25,8 +24,3 @@ Seed = Annotated[int, Field(ge=0, lt=2**32, description="another seed draws othe
 
 Minutes = Annotated[int, Field(ge=1, le=43_200)]
 """At most thirty days: what is longer was meant in seconds."""
-
-
-def canonical_json(value: Any) -> str:
-    """Serialise ``value`` with sorted keys and without spaces, so that equal settings are equal strings."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

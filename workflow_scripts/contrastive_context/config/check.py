@@ -14,7 +14,7 @@ from typing import Any
 
 from contrastive_context.config.files import check_files
 from contrastive_context.config.study import Study, load_study
-from contrastive_context.errors import UserError
+from contrastive_context.core.errors import UserError
 
 #: What the Snakefile reads before all others.
 _FIRST = Path("config.yaml")

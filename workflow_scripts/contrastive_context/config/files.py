@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from contrastive_context.artifacts import atomic_path
-from contrastive_context.errors import UserError
+from contrastive_context.core.artifacts import atomic_path
+from contrastive_context.core.errors import UserError
 
 if TYPE_CHECKING:
     from contrastive_context.config.study import Study

@@ -17,7 +17,7 @@ from contrastive_context.config.metrics import CometModel, LearnedMetric, Metric
 from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.models import LanguageModel
 from contrastive_context.config.paraphrasers import Paraphraser
-from contrastive_context.config.places import Places
+from contrastive_context.config.positions import Places
 from contrastive_context.config.safeguards import Safeguards
 from contrastive_context.config.secrets import PLACEHOLDER, without_secrets
 from contrastive_context.config.sources import DataSet, Encoder, Package
@@ -25,7 +25,7 @@ from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import EXECUTED, Task
 from contrastive_context.config.text import CataloguesCorpus
-from contrastive_context.errors import UserError
+from contrastive_context.core.errors import UserError
 
 #: Synthetic corpora: kind → the kind of encoder whose cosine is the task's similarity.
 SYNTHETIC = {"lexicon": "positional_words", "idiom": "word_set"}

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from contrastive_context.columnar import normalised_codes, read_columns, read_embeddings
-from contrastive_context.evaluation.agreement import get_agreement
-from contrastive_context.randomness import id_bits, ranking, states
+from contrastive_context.core.columnar import read_columns
+from contrastive_context.core.randomness import id_bits, ranking, states
+from contrastive_context.retrieval.embedding_files import read_embeddings
 from contrastive_context.retrieval.similarity import DUPLICATE, Vectors, between
+from contrastive_context.text.agreement import get_agreement
+from contrastive_context.text.normalising import normalised_codes
 
 
 @dataclass(frozen=True)

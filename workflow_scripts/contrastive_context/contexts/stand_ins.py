@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from contrastive_context.contexts.candidates import Examples
-from contrastive_context.corpora.rows import normalise
-from contrastive_context.evaluation.agreement import get_agreement
+from contrastive_context.text.agreement import get_agreement
+from contrastive_context.text.normalising import normalise
 
 COLUMNS = ("id", "parent_id", "source", "target", "similarity", "accepted")
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Corpus
+from contrastive_context.core import artifacts
+from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.reading import MAX_LISTED, Listed, Reading
-from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, normalise, row_id
-from contrastive_context.errors import UserError
+from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, row_id
+from contrastive_context.text.normalising import normalise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,12 +109,12 @@ def corpus_module(kind: str) -> ModuleType:
     """Return the module of a corpus kind, which has the kind's name.
 
     It is loaded by name, so that what a corpus doesn't need isn't loaded and a change in it concerns nobody else
-    (:func:`contrastive_context.code_version.loaded_by_name`). It has ``build(settings)`` or, where the kind needs
+    (see :mod:`contrastive_context.workflow.code_versions`). It has ``build(settings)`` or, where the kind needs
     downloads, ``build(settings, record)``; for kinds ``hub`` and ``catalogues`` the second argument is a mapping of
     records. It returns frames by split, with what it left out on purpose in ``frame.attrs["dropped"]``; kinds whose
     rows may be malformed return the frames and a list of readings.
     """
-    return importlib.import_module(f"{__package__}.{kind}")
+    return importlib.import_module(f"{__package__}.{'hub_datasets' if kind == 'hub' else kind}")
 
 
 def _count_read(readings: Iterable[Reading], max_rejected: float, where: str) -> dict[str, Any]:

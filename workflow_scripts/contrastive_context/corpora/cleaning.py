@@ -13,7 +13,7 @@ import regex
 
 from contrastive_context.config.text import Cleaning
 from contrastive_context.corpora.reading import Listed, excerpt
-from contrastive_context.corpora.rows import normalise
+from contrastive_context.text.normalising import normalise
 
 if TYPE_CHECKING:
     import pandas as pd

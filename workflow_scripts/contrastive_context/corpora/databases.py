@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from contrastive_context.artifacts import sha256_file
+from contrastive_context.core.artifacts import sha256_file
 
 
 class Table(NamedTuple):

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from contrastive_context.config.text import FilesCorpus
+from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.dividing import divide
 from contrastive_context.corpora.reading import TOO_LONG, Place, Reading
-from contrastive_context.errors import UserError
 
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from contrastive_context.config.sql import SEPARATOR, GeneratedSqlCorpus
+from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import databases
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text
-from contrastive_context.errors import UserError
 from contrastive_context.sql.sandbox import Sandbox
 
 if TYPE_CHECKING:

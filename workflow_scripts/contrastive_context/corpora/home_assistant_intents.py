@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contrastive_context.config.sources import HomeAssistantIntentsCorpus
+from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import grammar
 from contrastive_context.corpora.households import HOUSEHOLDS
-from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text, normalise
+from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text
 from contrastive_context.downloads.packages import open_wheel, read_member
-from contrastive_context.errors import UserError
+from contrastive_context.text.normalising import normalise
 
 if TYPE_CHECKING:
     import pandas as pd

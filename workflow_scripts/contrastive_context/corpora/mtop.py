@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from contrastive_context.config.parses import MtopCorpus
+from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.files import Row, text_rows
 from contrastive_context.corpora.reading import Place, Reading
 from contrastive_context.corpora.rows import RAW_COLUMNS
 from contrastive_context.downloads.packages import read_member, zip_errors
-from contrastive_context.errors import UserError
-from contrastive_context.evaluation.parses import Node, ParseError, parse
+from contrastive_context.text.parses import Node, ParseError, parse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from contrastive_context.config.sources import IdiomCorpus, LexiconCorpus
-from contrastive_context.errors import UserError
+from contrastive_context.core.errors import UserError
 
 ALTERNATIVES = 2
 """Words that a slot of a cluster may hold besides its main one."""

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contrastive_context.config.sql import EVIDENCE, SEPARATOR, Questions, TextToSqlCorpus
+from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import databases
 from contrastive_context.corpora.dividing import divide, halve, uniform
 from contrastive_context.corpora.reading import TOO_LONG, Place, Reading, fault, tidy
-from contrastive_context.errors import UserError
 from contrastive_context.sql.sandbox import Sandbox, same_rows
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import BinaryIO
 
+from contrastive_context.core.errors import UserError
 from contrastive_context.downloads.packages import open_verified
-from contrastive_context.errors import UserError
 
 MAX_FILE_BYTES = 64 << 20
 """Upper limit of one file, in bytes."""

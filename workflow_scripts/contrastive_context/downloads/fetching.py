@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from contrastive_context.artifacts import sha256_file, temporary_folder
 from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Package
-from contrastive_context.errors import UserError
+from contrastive_context.core.artifacts import sha256_file, temporary_folder
+from contrastive_context.core.errors import UserError
 
 ARCHIVES = "DEBIAN_ARCHIVES"
 """Environment variable for machines without apt-get, or whose apt-get lacks a version: addresses of Debian archives,

@@ -16,11 +16,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from contrastive_context.artifacts import read_json, sha256_file
 from contrastive_context.config.base import Model
-from contrastive_context.config.hub import HubEntry
+from contrastive_context.config.hub_entries import HubEntry
+from contrastive_context.core.artifacts import read_json, sha256_file
+from contrastive_context.core.errors import UserError
 from contrastive_context.downloads.packages import require_disk
-from contrastive_context.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from contrastive_context.artifacts import read_json
-from contrastive_context.errors import UserError
+from contrastive_context.core.artifacts import read_json
+from contrastive_context.core.errors import UserError
 
 MAX_EXTRACTED_BYTES = 4 << 30
 """Upper limit of what one extraction may write, in bytes."""

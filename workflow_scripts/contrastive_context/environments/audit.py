@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from contrastive_context.core.errors import UserError
 from contrastive_context.environments.update import read_lock
-from contrastive_context.errors import UserError
 
 
 def findings(report: Mapping[str, Any]) -> list[str]:

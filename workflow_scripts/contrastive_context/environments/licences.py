@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
+from contrastive_context.core.errors import UserError
 from contrastive_context.environments.update import read_lock
-from contrastive_context.errors import UserError
 from contrastive_context.report.licences import licences
 from contrastive_context.report.usage import effective_config
 

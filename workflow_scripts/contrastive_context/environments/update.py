@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from contrastive_context.artifacts import atomic_path
-from contrastive_context.errors import UserError
+from contrastive_context.core.artifacts import atomic_path
+from contrastive_context.core.errors import UserError
 
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!]+)")
 

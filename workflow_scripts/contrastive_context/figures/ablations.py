@@ -2,11 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.figures import style
 from contrastive_context.figures.cells import COLUMNS, NOT_FILLED, NOT_RUN, score_cells, strategies_by_model
 from contrastive_context.figures.similarity_grid import COMPOSITIONS
 from contrastive_context.figures.style import FigureSettings
+from contrastive_context.scoring.metrics import get_metric
 
 FACTORS = {
     "p": "p of the nearest neighbour",

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, STAND_INS
-from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.figures import style
 from contrastive_context.figures.cells import NOT_RUN, appendix_cells, missing_in_words, score_cells
 from contrastive_context.figures.style import FigureSettings
+from contrastive_context.scoring.metrics import get_metric
 
 COMPOSITIONS = {
     "one_graded": "one graded example among random ones",

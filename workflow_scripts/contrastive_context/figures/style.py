@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import field_validator
 
-from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.strategies import Ablation
+from contrastive_context.core import artifacts
 from contrastive_context.figures.fonts import families
 
 RC = {

@@ -7,11 +7,11 @@ drawn has every bucket, so that systems and buckets compare the same cells; the 
 
 from typing import Any
 
-from contrastive_context.evaluation.metrics import get_metric
 from contrastive_context.figures import style
 from contrastive_context.figures.cells import score_cells, strategies_by_model
 from contrastive_context.figures.similarity_grid import COMPOSITIONS, bucket_labels
 from contrastive_context.figures.style import FigureSettings
+from contrastive_context.scoring.metrics import get_metric
 
 COLUMNS = (
     "metric", "composition", "strategy", "bucket", "cells", "of_cells", "task", "test_set", "model", "value",

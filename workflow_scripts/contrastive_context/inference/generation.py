@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from contrastive_context import artifacts, cli
 from contrastive_context.config.templates import Template
 from contrastive_context.contexts.series import series_of
-from contrastive_context.errors import UserError
-from contrastive_context.journal import Journal
+from contrastive_context.core import artifacts, cli
+from contrastive_context.core.errors import UserError
+from contrastive_context.core.journal import Journal
 from contrastive_context.models.settings import InferenceSettings
-from contrastive_context.prompts import Prompt, PromptEncoder
+from contrastive_context.prompting.prompts import Prompt, PromptEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def generate(
     import torch
     from transformers import GenerationConfig
 
-    from contrastive_context.batches import length_batches
+    from contrastive_context.prompting.batches import length_batches
 
     eos = _eos_ids(model, encoder.tokenizer)
     pad = encoder.tokenizer.pad_token_id
@@ -319,7 +319,7 @@ def predict(
     Raises:
         UserError: a context names an id that its corpus lacks.
     """
-    from contrastive_context.prompts import max_positions
+    from contrastive_context.prompting.prompts import max_positions
 
     encoder = PromptEncoder(tokenizer, template, max_positions(model.config), task)
     frozen, prompts = read_prompts(encoder, arrivals, test, contexts, paraphrases)

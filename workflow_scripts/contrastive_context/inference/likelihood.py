@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from contrastive_context import cli
-from contrastive_context.batches import collate, completion_logits, length_batches
+from contrastive_context.core import cli
+from contrastive_context.prompting.batches import collate, completion_logits, length_batches
 
 
 def completion_logprobs(

@@ -4,15 +4,13 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from contrastive_context import provenance
-from contrastive_context.code_version import CodeVersions
-from contrastive_context.config.base import canonical_json
-from contrastive_context.journal import Journal, fingerprint
+from contrastive_context.core.canonical import canonical_json
+from contrastive_context.core.journal import Journal, fingerprint
 from contrastive_context.models.settings import InferenceSettings
 
 
 def open_journal(
-    args: argparse.Namespace, settings: InferenceSettings, inputs: Mapping[str, str | None], script: str, part: str
+    args: argparse.Namespace, settings: InferenceSettings, inputs: Mapping[str, str | None], code: str, part: str
 ) -> Journal | None:
     """Return what an interrupted job did with this model, these settings, inputs and code; None without state.
 
@@ -20,14 +18,11 @@ def open_journal(
         args: of the entry point: ``state_dir`` and ``settings``.
         settings: the same settings, read.
         inputs: name → file, or None for one that the job doesn't have.
-        script: name of the entry point.
+        code: version of the entry point's code.
         part: of the job, each of which has a journal of its own.
     """
     if not args.state_dir:
         return None
     folder = Path(args.state_dir)
-    code = provenance.read_settings(args.settings).get("code_version")
-    if code is None:  # called by hand
-        code = CodeVersions(Path(__file__).parents[2], folder / "code_versions.json").of(script)
     version = fingerprint(canonical_json(settings.model_dump(mode="json")), code, files=inputs)
     return Journal(folder / f"{version}-{part}.jsonl")

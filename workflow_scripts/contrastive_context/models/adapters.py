@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from contrastive_context import artifacts
 from contrastive_context.config.finetuning import Lora
-from contrastive_context.errors import UserError
+from contrastive_context.core import artifacts
+from contrastive_context.core.errors import UserError
 from contrastive_context.models.fast_lora import round_once
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"

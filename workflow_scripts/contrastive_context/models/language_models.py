@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from contrastive_context.config.models import Device, Dtype
-from contrastive_context.errors import UserError
-
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
-"""Suffixes of formats that can run code when loaded; a folder with one of them is refused."""
+from contrastive_context.core.errors import UserError
+from contrastive_context.core.weights import PICKLES
 
 
 def count_parameters(folder: Path) -> int:

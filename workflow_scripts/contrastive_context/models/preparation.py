@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.models import (
     FolderModel,
@@ -15,11 +14,12 @@ from contrastive_context.config.models import (
     PackagedGgufModel,
     PretrainedTinyModel,
 )
+from contrastive_context.core import artifacts
+from contrastive_context.core.errors import UserError
+from contrastive_context.core.weights import PICKLES
 from contrastive_context.downloads.hub import LANGUAGE_MODEL_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel, require_disk
-from contrastive_context.errors import UserError
 from contrastive_context.models.language_models import (
-    PICKLES,
     check_safe,
     count_parameters,
     load_model,
@@ -164,6 +164,6 @@ def _from_folder(settings: Settings, folder: Path, package: Path | None, hub: Pa
 
 
 def _pretrained(settings: Settings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
-    from contrastive_context.tiny_models.pretraining import pretrain
+    from contrastive_context.models.tiny.pretraining import pretrain
 
     return dict(pretrain(settings.model, folder, threads=settings.threads))

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import cli
 from contrastive_context.config.paraphrasers import BackTranslationParaphraser, Translator
-from contrastive_context.devices import set_up_torch
-from contrastive_context.errors import UserError
+from contrastive_context.core import cli
+from contrastive_context.core.devices import set_up_torch
+from contrastive_context.core.errors import UserError
 from contrastive_context.models.language_models import check_safe, load_tokenizer, quiet_transformers
 from contrastive_context.paraphrasing.settings import ModelUse, Settings
 
@@ -43,8 +43,8 @@ def _translate(
     import torch
     from transformers import GenerationConfig
 
-    from contrastive_context.batches import length_batches
     from contrastive_context.inference.generation import sampling, seeded
+    from contrastive_context.prompting.batches import length_batches
 
     set_up_torch(use.device, threads=1)
     model, tokenizer = _load(folder, use), load_tokenizer(folder)

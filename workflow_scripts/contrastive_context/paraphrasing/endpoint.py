@@ -20,11 +20,12 @@ from urllib.parse import urlsplit
 
 import tenacity
 
-from contrastive_context import cli
-from contrastive_context.config.base import Model, canonical_json
+from contrastive_context.config.base import Model
 from contrastive_context.config.paraphrasers import EndpointParaphraser
-from contrastive_context.errors import UserError
-from contrastive_context.journal import Journal
+from contrastive_context.core import cli
+from contrastive_context.core.canonical import canonical_json
+from contrastive_context.core.errors import UserError
+from contrastive_context.core.journal import Journal
 from contrastive_context.paraphrasing import kept
 from contrastive_context.paraphrasing.chat_client import (
     ChatClient,

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from contrastive_context.devices import set_up_torch
-from contrastive_context.errors import UserError
+from contrastive_context.core.devices import set_up_torch
+from contrastive_context.core.errors import UserError
 from contrastive_context.inference.generation import generate
 from contrastive_context.models.language_models import load_model, load_tokenizer
 from contrastive_context.paraphrasing.settings import Settings
-from contrastive_context.prompts import PromptEncoder, max_positions
+from contrastive_context.prompting.prompts import PromptEncoder, max_positions
 
 
 def reword(settings: Settings, texts: list[str], folders: Mapping[str, Path]) -> list[str]:

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from contrastive_context.corpora.rows import normalise, row_id
-from contrastive_context.errors import UserError
+from contrastive_context.core.errors import UserError
+from contrastive_context.corpora.rows import row_id
 from contrastive_context.paraphrasing import kept
 from contrastive_context.paraphrasing.proposals import Proposal
 from contrastive_context.paraphrasing.settings import Settings
 from contrastive_context.retrieval import encoders
+from contrastive_context.text.normalising import normalise
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from contrastive_context import artifacts
-from contrastive_context.errors import UserError
+from contrastive_context.core import artifacts
+from contrastive_context.core.errors import UserError
 from contrastive_context.paraphrasing import kept
 from contrastive_context.paraphrasing.settings import Settings
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from contrastive_context.columnar import read_columns
-from contrastive_context.randomness import id_bits, ranking, stream
+from contrastive_context.core.columnar import read_columns
+from contrastive_context.core.randomness import id_bits, ranking, stream
 
 #: Prompts in the page at most; the files named beside it hold all.
 LIMIT = 2000

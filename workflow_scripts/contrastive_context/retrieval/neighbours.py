@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from contrastive_context.config.base import Model
 from contrastive_context.config.tasks import Index
-from contrastive_context.errors import UserError
-from contrastive_context.randomness import id_bits, numbers, stream
+from contrastive_context.core.errors import UserError
+from contrastive_context.core.randomness import id_bits, numbers, stream
 from contrastive_context.retrieval.similarity import Cosine, LexicalVectors, Neighbours, Vectors, between
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ def find_neighbours(
     else:
         index = build_hnsw(embeddings, settings)
         if index_path is not None:
-            from contrastive_context.artifacts import atomic_path
+            from contrastive_context.core.artifacts import atomic_path
 
             with atomic_path(index_path) as temporary:
                 index.save_index(str(temporary))

@@ -7,7 +7,7 @@ one space.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from contrastive_context.errors import UserError
+from contrastive_context.core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np

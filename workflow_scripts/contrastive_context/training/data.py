@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastive_context import artifacts
 from contrastive_context.config.finetuning import FineTuning
-from contrastive_context.errors import UserError
+from contrastive_context.core import artifacts
+from contrastive_context.core.errors import UserError
 
 
 @dataclass(frozen=True)

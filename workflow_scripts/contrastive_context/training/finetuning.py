@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
-from contrastive_context import artifacts, cli
 from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.config.safeguards import Safeguards
-from contrastive_context.devices import peak_memory_mb
-from contrastive_context.errors import UserError
+from contrastive_context.core import artifacts, cli
+from contrastive_context.core.devices import peak_memory_mb
+from contrastive_context.core.errors import UserError
 from contrastive_context.models.settings import ModelSettings
 from contrastive_context.training.data import TrainingData
 from contrastive_context.training.interruptions import Interruptions, Stopped
@@ -69,7 +69,7 @@ def fine_tune(
         UserError: training diverges, memory doesn't suffice, the disk is full, or a row doesn't fit the template's
             limits. The last state saved stays.
     """
-    from contrastive_context.prompts import PromptEncoder, max_positions
+    from contrastive_context.prompting.prompts import PromptEncoder, max_positions
     from contrastive_context.training.optimization import Optimization
 
     recipe = settings.recipe

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from contrastive_context.errors import UserError
+from contrastive_context.core.errors import UserError
 
 log = logging.getLogger("contrastive_context")
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import artifacts
-from contrastive_context.errors import UserError
+from contrastive_context.core import artifacts
+from contrastive_context.core.errors import UserError
 
 log = logging.getLogger("contrastive_context")
 

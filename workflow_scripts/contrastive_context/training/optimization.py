@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from contrastive_context.batches import collate, completion_logits, length_batches
 from contrastive_context.config.finetuning import FineTuning
-from contrastive_context.errors import UserError
+from contrastive_context.core.errors import UserError
 from contrastive_context.models import adapters
 from contrastive_context.models.fast_lora import SummedLora
+from contrastive_context.prompting.batches import collate, completion_logits, length_batches
 
 log = logging.getLogger("contrastive_context")
 

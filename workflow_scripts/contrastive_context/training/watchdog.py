@@ -4,7 +4,7 @@ import math
 import statistics
 from collections import deque
 
-from contrastive_context.errors import UserError
+from contrastive_context.core.errors import UserError
 
 _WINDOW = 50  # steps of the running median
 _MIN_RISE = 2.0  # nats per token: near zero many times the median is still a good loss

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from contrastive_context.config.text import ChromiumCatalogue
+from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.reading import Place, Reading
 from contrastive_context.downloads.debian import read_files
-from contrastive_context.errors import UserError
 
 ENGLISH = "en-GB"
 

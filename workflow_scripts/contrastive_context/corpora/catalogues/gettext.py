@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from contrastive_context.config.text import GettextCatalogue
+from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.reading import Place, Reading
 from contrastive_context.downloads.debian import read_files
-from contrastive_context.errors import UserError
 
 _MAGIC = 0x950412DE
 # A note to translators that Wesnoth puts before the text.

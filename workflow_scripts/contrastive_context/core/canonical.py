@@ -1,0 +1,9 @@
+"""One text for equal settings."""
+
+import json
+from typing import Any
+
+
+def canonical_json(value: Any) -> str:
+    """Serialise ``value`` with sorted keys and without spaces, so that equal settings are equal strings."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,1 @@
+"""Tiny families of models, pre-trained by the workflow itself."""

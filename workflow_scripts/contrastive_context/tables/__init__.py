@@ -1,0 +1,1 @@
+"""Tidy tables, intervals, findings and what is missing."""

@@ -1,0 +1,1 @@
+"""Pure functions on strings: agreement and parses."""

@@ -1,1 +1,0 @@
-"""Tiny decoders of known families that the workflow pre-trains itself: no hub and no GPU needed."""

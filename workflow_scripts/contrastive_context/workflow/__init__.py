@@ -1,0 +1,1 @@
+"""The study as a workflow: its grid, reruns, plan and checks."""

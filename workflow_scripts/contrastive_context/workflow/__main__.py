@@ -1,0 +1,101 @@
+"""Before and after a rerun: ``python -m contrastive_context.workflow {plan,verify,accept} --help``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from contrastive_context.core.errors import UserError
+
+_RESULTS = Path("results")
+_ROW = "{:24} {:>6} {:>13} {:>17} {:>10}  {}"
+
+
+def main() -> None:
+    """Parse the command line and run the command; mistakes of the user are one line and status 2."""
+    parser = argparse.ArgumentParser(prog="python -m contrastive_context.workflow", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="{plan,verify,accept}")
+    command = commands.add_parser("plan", help="what would run, why, and how much of it; options go to snakemake")
+    command.set_defaults(call=_plan)
+    command = commands.add_parser("verify", help="check every hash of a run's folder; status 1 if something is wrong")
+    command.add_argument("run", help="name of the run: results/<run>")
+    command.set_defaults(call=_verify)
+    command = commands.add_parser("accept", help="let results of a step stand although its code changed")
+    command.add_argument("run", help="name of the run: results/<run>")
+    command.add_argument("step", help="name of the entry point: workflow_scripts/<step>.py")
+    command.set_defaults(call=_accept)
+    arguments, options = parser.parse_known_args()
+    if options and arguments.call is not _plan:
+        parser.error(f"unrecognized arguments: {' '.join(options)}")
+    try:
+        sys.exit(arguments.call(arguments, options))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _plan(_: argparse.Namespace, options: list[str]) -> int:
+    from contrastive_context.config.check import check_command
+    from contrastive_context.core.sidecars import all_sidecars
+    from contrastive_context.workflow import planning
+
+    check_command(options)
+    jobs = planning.parse_dry_run(planning.dry_run(options))
+    stages = planning.plan(jobs, all_sidecars(_RESULTS))
+    if not stages:
+        print("nothing to be done")
+        return 0
+    print(_ROW.format("stage", "jobs", "prompts", "tokens", "MB", "why"))
+    for stage in [*stages, planning.total(stages)]:
+        first, *others = [
+            cause if count == stage.jobs else f"{cause} ({count})" for cause, count in stage.causes.most_common()
+        ] or [""]
+        size = stage.size.shown(lambda size: f"{size / 1e6:,.1f}")
+        print(_ROW.format(stage.rule, stage.jobs, stage.prompts.shown(), stage.tokens.shown(), size, first).rstrip())
+        for cause in others:
+            print(_ROW.format("", "", "", "", "", cause))
+    print(
+        "tokens: counted where the contexts exist (answers to come are not); else, as MB always, of the jobs' last run "
+        "or of others for the same task and model; else ≤ as many as the configuration allows; ≥ known so far; "
+        "? if none ran"
+    )
+    return 0
+
+
+def _verify(arguments: argparse.Namespace, _: list[str]) -> int:
+    from contrastive_context.workflow.verification import verify
+
+    problems = list(verify(_folder(arguments.run)))
+    for problem in problems:
+        print(f"{problem.state:9} {problem.path}: {problem.reason}")
+    print(f"{_folder(arguments.run)}: {len(problems)} problem(s)" if problems else "every hash agrees")
+    return 1 if problems else 0
+
+
+def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
+    from contrastive_context.core.sidecars import all_sidecars
+    from contrastive_context.workflow.acceptance import accept
+    from contrastive_context.workflow.code_versions import CodeVersions
+
+    scripts = Path("workflow_scripts")
+    if not (scripts / f"{arguments.step}.py").is_file():
+        known = ", ".join(sorted(path.stem for path in scripts.glob("*.py")))
+        raise UserError(f"no step {arguments.step!r}; known: {known}")
+    versions = CodeVersions(scripts, Path(".snakemake/code_versions.json"))
+    sidecars = [sidecar for sidecar in all_sidecars(_folder(arguments.run)) if sidecar.step == arguments.step]
+    # Which modules a step uses may depend on its settings.
+    versioned = [(sidecar, versions.of(arguments.step, sidecar.record["settings"])) for sidecar in sidecars]
+    count = sum(accept([sidecar], arguments.step, version) for sidecar, version in versioned)
+    print(f"{count} result(s) of {arguments.step} accepted as made by the present code")
+    return 0
+
+
+def _folder(run: str) -> Path:
+    folder = _RESULTS / run
+    if not run or not folder.is_dir():
+        known = ", ".join(sorted(path.name for path in _RESULTS.glob("*") if path.is_dir())) or "none"
+        raise UserError(f"no results of a run {run!r} here; known: {known}")
+    return folder
+
+
+if __name__ == "__main__":
+    main()

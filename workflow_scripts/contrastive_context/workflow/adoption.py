@@ -1,0 +1,124 @@
+"""Results kept beside a fresh clone: their sidecars take the place of Snakemake's own records.
+
+Snakemake keeps in ``.snakemake/metadata`` what every output was made from. Without it, it takes any existing file for
+good, whatever the configuration says by now. So before the DAG is built, outputs that have a sidecar and no record get
+a record made from the sidecar; from then on Snakemake compares parameters and inputs as if it had run the step itself.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from contrastive_context.core import artifacts
+from contrastive_context.core.errors import UserError
+from contrastive_context.core.sidecars import SUFFIX, Sidecar, altered, files_of, read_sidecar
+
+_SHOWN = 5
+_ALWAYS_HASHED = 1 << 20  # bytes
+
+
+def adopt(results: str | Path, folder: str | Path = ".snakemake") -> int:
+    """Give Snakemake a record of every result that it doesn't know; return how many outputs got one.
+
+    Args:
+        results: a run's folder, relative to the working directory as in the rules.
+        folder: Snakemake's own folder.
+
+    Raises:
+        UserError: names files that are not what their sidecar says, whether Snakemake knows them or not, and files that
+            nothing describes.
+    """
+    results = Path(results)
+    if not results.is_dir():
+        return 0
+    records = store(folder)
+    files = list(files_of(results))
+    paths = [path for path in files if path.name.endswith(SUFFIX)]
+    fresh = [path for path in paths if not _known(records, str(path).removesuffix(SUFFIX))]
+    unknown = [sidecar for path in fresh if _exists(sidecar := read_sidecar(path))]
+    # A step that failed or was killed will run again: what it left doesn't count.
+    known = [read_sidecar(path) for path in set(paths) - set(fresh) if Path(str(path).removesuffix(SUFFIX)).exists()]
+    unfinished = set(records._filter_incomplete_keys([path for sidecar in known for path in sidecar.outputs]))
+    _refuse(
+        "not as the step that made them left them; delete them to make them again",
+        [
+            path
+            for sidecar in known
+            if not unfinished & sidecar.outputs.keys()
+            for path in sidecar.outputs
+            if _looks_altered(sidecar, path)
+        ],
+    )
+    if not unknown:
+        return 0
+    _refuse(
+        "not as the step that made them left them; delete them to make them again",
+        [path for sidecar in unknown for path in altered(sidecar)],
+    )
+    described = {output for path in paths for output in read_sidecar(path).outputs}
+    strangers = [
+        name
+        for name in (str(path) for path in files if not path.name.endswith(SUFFIX))
+        if name not in described and not _known(records, name)
+    ]
+    unfinished = records._filter_incomplete_keys(strangers)
+    _refuse(
+        "without a sidecar that says where they come from (an interrupted step, or a file put there by hand); move or "
+        "delete them",
+        [path for path in strangers if path not in unfinished],
+    )
+    count = 0
+    for sidecar in unknown:
+        for path in sidecar.outputs:
+            if Path(path).is_file():
+                records._write_record(path, _record(sidecar))
+                count += 1
+    return count
+
+
+def _looks_altered(sidecar: Sidecar, path: str) -> bool:
+    """Whether an output that Snakemake knows is another than its step left.
+
+    Snakemake would go on from it, or call it finished. Large files whose size and time say nothing are not hashed here:
+    a step that reads them does that.
+    """
+    file, entry = Path(path), sidecar.outputs[path]
+    if not file.exists():
+        return False
+    if not file.is_file() or file.stat().st_size != entry["bytes"]:
+        return True
+    suspicious = file.stat().st_mtime > sidecar.path.stat().st_mtime or entry["bytes"] <= _ALWAYS_HASHED
+    return suspicious and artifacts.sha256_file(file) != entry["sha256"]
+
+
+def _exists(sidecar: Sidecar) -> bool:
+    return any(Path(path).is_file() for path in sidecar.outputs)
+
+
+def _known(records: Any, path: str) -> bool:
+    return Path(records._record_path(records._metadata_path, path)).is_file()
+
+
+def store(folder: str | Path) -> Any:
+    """Return Snakemake's records of what it made, as kept in its own folder."""
+    from snakemake.persistence.file import FilePersistence
+
+    return FilePersistence(nolock=True, path=Path(folder).absolute())
+
+
+def _record(sidecar: Sidecar) -> Any:
+    from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
+
+    return MetadataRecord(
+        record_format_version=RECORD_FORMAT_VERSION,
+        input=sorted(sidecar.inputs),
+        params=[repr(sidecar.settings)],
+        input_checksums={path: f"sha256:{digest}" for path, digest in sidecar.inputs.items()},
+        starttime=sidecar.record["started"],
+        incomplete=False,
+    )
+
+
+def _refuse(reason: str, paths: list[str]) -> None:
+    if paths:
+        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+        raise UserError(f"{len(paths)} result(s) {reason}: {', '.join(sorted(paths)[:_SHOWN])}{more}")
