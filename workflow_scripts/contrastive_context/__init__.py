@@ -1,3 +1,76 @@
-"""Context sampling, probes and similarity-bucketed evaluation for in-context fine-tuning studies."""
+"""Context sampling, probes and similarity-bucketed evaluation for in-context fine-tuning studies.
 
-__version__ = "0.1.0"
+What a training loop of your own needs is imported from here: ``from contrastive_context import Strategy,
+sample_contexts``. A name's module is loaded when the name is first used, so that the import itself costs nothing.
+What its modules hold besides may change with any version; they import from each other, never from here.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from contrastive_context.core.version import __version__
+
+if TYPE_CHECKING:
+    from contrastive_context.config.strategies import Strategy
+    from contrastive_context.config.tasks import TaskProbes
+    from contrastive_context.config.templates import Template
+    from contrastive_context.contexts.candidates import Examples
+    from contrastive_context.contexts.probe_prompts import Settings as ProbePromptSettings
+    from contrastive_context.contexts.probe_prompts import freeze_probes
+    from contrastive_context.contexts.sampling import DEFAULT_BUCKETS, iter_contexts, sample_contexts
+    from contrastive_context.core.errors import UserError
+    from contrastive_context.corpora.rows import row_id
+    from contrastive_context.inference.probing import probe_model
+    from contrastive_context.prompting.prompts import PromptEncoder
+    from contrastive_context.retrieval.bm25 import BM25
+    from contrastive_context.retrieval.similarity import similarity_between
+
+__all__ = [
+    "BM25",
+    "DEFAULT_BUCKETS",
+    "Examples",
+    "ProbePromptSettings",
+    "PromptEncoder",
+    "Strategy",
+    "TaskProbes",
+    "Template",
+    "UserError",
+    "__version__",
+    "freeze_probes",
+    "iter_contexts",
+    "probe_model",
+    "row_id",
+    "sample_contexts",
+    "similarity_between",
+]
+
+#: Exported name → its module, and its name there.
+_HOMES = {
+    "BM25": ("retrieval.bm25", "BM25"),
+    "DEFAULT_BUCKETS": ("contexts.sampling", "DEFAULT_BUCKETS"),
+    "Examples": ("contexts.candidates", "Examples"),
+    "ProbePromptSettings": ("contexts.probe_prompts", "Settings"),
+    "PromptEncoder": ("prompting.prompts", "PromptEncoder"),
+    "Strategy": ("config.strategies", "Strategy"),
+    "TaskProbes": ("config.tasks", "TaskProbes"),
+    "Template": ("config.templates", "Template"),
+    "UserError": ("core.errors", "UserError"),
+    "freeze_probes": ("contexts.probe_prompts", "freeze_probes"),
+    "iter_contexts": ("contexts.sampling", "iter_contexts"),
+    "probe_model": ("inference.probing", "probe_model"),
+    "row_id": ("corpora.rows", "row_id"),
+    "sample_contexts": ("contexts.sampling", "sample_contexts"),
+    "similarity_between": ("retrieval.similarity", "similarity_between"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load an exported name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it exports {', '.join(__all__)}")
+    module, original = _HOMES[name]
+    return getattr(importlib.import_module(f"{__name__}.{module}"), original)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,7 +11,7 @@ from contrastive_context.contexts.sampling import iter_contexts, sample_contexts
 from contrastive_context.core.buckets import bucket_of
 from contrastive_context.core.errors import UserError
 from contrastive_context.retrieval.neighbours import find_neighbours
-from contrastive_context.retrieval.similarity import DUPLICATE, between
+from contrastive_context.retrieval.similarity import DUPLICATE, similarity_between
 
 KINDS = ["zero", "random", "similar", "contrastive", "mixed"]
 
@@ -77,7 +77,7 @@ def test_contexts_keep_their_promises(seed, kind, k, draw_seed):
                 assert parents[example] == row.target_id and similarity == 0.8
             else:
                 pair = (np.array([case.row[row.target_id]]), np.array([case.row[example]]))
-                assert similarity == between(case.embeddings, case.embeddings).pairs(*pair)[0] < DUPLICATE
+                assert similarity == similarity_between(case.embeddings, case.embeddings).pairs(*pair)[0] < DUPLICATE
         if kind == "zero":
             assert np.isnan(row.max_similarity) and row.bucket == "none"
         else:

@@ -21,7 +21,7 @@ from contrastive_context.paraphrasing.rules import reword
 from contrastive_context.paraphrasing.settings import Settings
 from contrastive_context.retrieval.bm25 import BM25, Statistics
 from contrastive_context.retrieval.encoders import load_encoder
-from contrastive_context.retrieval.similarity import between
+from contrastive_context.retrieval.similarity import similarity_between
 
 POSITIONAL = {"kind": "positional_words"}
 HUB = {
@@ -216,7 +216,7 @@ def test_similarity_is_that_of_the_parent_as_the_query():
     longer, shorter, _ = frame["similarity"]
     assert longer > 0.8 and frame["accepted"][0]
     assert shorter < 0.67 and frame["reason"][1] == paraphrasing.TOO_FAR
-    assert between(encode(texts), encode(sources)).pairs(np.array([1]), np.array([1]))[0] > shorter
+    assert similarity_between(encode(texts), encode(sources)).pairs(np.array([1]), np.array([1]))[0] > shorter
 
 
 @pytest.mark.parametrize("min_similarity", [0.1, 1.0])

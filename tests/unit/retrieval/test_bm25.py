@@ -19,7 +19,7 @@ from contrastive_context.retrieval.bm25 import BM25, Statistics, words
 from contrastive_context.retrieval.embedding_files import read_embeddings
 from contrastive_context.retrieval.encoders import load_encoder
 from contrastive_context.retrieval.neighbours import find_neighbours
-from contrastive_context.retrieval.similarity import DUPLICATE, LexicalVectors, between
+from contrastive_context.retrieval.similarity import DUPLICATE, LexicalVectors, similarity_between
 
 ENTRY = BM25Encoder(kind="bm25")
 WORDS = ["turn", "on", "the", "lamp", "Lamp!", "off", "door", "now", "नमस्ते", "дом"]
@@ -45,7 +45,7 @@ def test_it_is_the_librarys_score_as_a_share_of_the_texts_own(train, k1, b):
     encode = encoder(train, entry=BM25Encoder(kind="bm25", k1=k1, b=b))
     expected = scores_of_the_library(train, train, k1, b)
     own = np.diag(expected)[:, None]
-    ((_, found),) = between(encode(train), encode(train)).blocks()
+    ((_, found),) = similarity_between(encode(train), encode(train)).blocks()
     np.testing.assert_allclose(found, np.clip(expected / own, 0, 1), atol=1.1e-6)
     np.testing.assert_array_equal(np.diag(found), 1)
 
@@ -55,7 +55,7 @@ def test_it_is_the_librarys_score_as_a_share_of_the_texts_own(train, k1, b):
 def test_similarities_are_clipped_and_the_same_by_pairs_blocks_and_search(train, others):
     encode = encoder(train, others)
     targets, pool = encode(others), encode(train)
-    similarity = between(targets, pool)
+    similarity = similarity_between(targets, pool)
     full = np.vstack([block for _, block in similarity.blocks()])
     assert ((full >= 0) & (full <= 1)).all()
     rows = np.indices(full.shape)
@@ -70,9 +70,9 @@ def test_a_search_by_tiles_finds_the_same(monkeypatch):
     texts = [f"w{number % 7} w{number % 11} w{number % 13} w{number % 3}" for number in range(300)]
     encode = encoder(texts)
     rows = np.arange(300)
-    whole = between(encode(texts), encode(texts)).top_k(9, own_rows=rows)
+    whole = similarity_between(encode(texts), encode(texts)).top_k(9, own_rows=rows)
     monkeypatch.setattr("contrastive_context.retrieval.similarity._TILE", 64)
-    tiled = between(encode(texts), encode(texts)).top_k(9, own_rows=rows)
+    tiled = similarity_between(encode(texts), encode(texts)).top_k(9, own_rows=rows)
     np.testing.assert_array_equal(tiled.rows, whole.rows)
     np.testing.assert_array_equal(tiled.similarities, whole.similarities)
 
@@ -95,8 +95,8 @@ def test_only_the_training_split_counts(train, others, more):
     alone, together = Statistics.of(train, others), Statistics.of(train, [*others, *more])
     assert (alone.documents, alone.mean_length) == (together.documents, together.mean_length)
     assert {word for word, count in together.frequencies.items() if count} == {w for text in train for w in words(text)}
-    left = between(BM25(ENTRY, alone)(others), BM25(ENTRY, alone)(train))
-    right = between(BM25(ENTRY, together)(others), BM25(ENTRY, together)(train))
+    left = similarity_between(BM25(ENTRY, alone)(others), BM25(ENTRY, alone)(train))
+    right = similarity_between(BM25(ENTRY, together)(others), BM25(ENTRY, together)(train))
     rows = np.indices((len(others), len(train)))
     np.testing.assert_array_equal(left.pairs(*rows), right.pairs(*rows))
 
@@ -104,13 +104,13 @@ def test_only_the_training_split_counts(train, others, more):
 def test_words_that_training_lacks_weigh_in_the_target_and_match_each_other():
     train = ["turn on the lamp", "turn off the lamp", "close the door"]
     encode = encoder(train, ["dim the chandelier", "where is the chandelier"])
-    similarity = between(encode(["turn the chandelier", "turn"]), encode(["turn", "the chandelier"]))
+    similarity = similarity_between(encode(["turn the chandelier", "turn"]), encode(["turn", "the chandelier"]))
     ((_, found),) = similarity.blocks()
     # The rarest word of the first target is the one that training never saw.
     assert found[0, 1] > 0.5 > found[0, 0]
     assert found[1, 0] == 1
     # A word that no split has matches nothing, and still makes the target harder to resemble.
-    unseen = between(encode(["turn zorvex"]), encode(["turn", "zorvex"]))
+    unseen = similarity_between(encode(["turn zorvex"]), encode(["turn", "zorvex"]))
     ((_, found),) = unseen.blocks()
     assert 0 < found[0, 0] < 0.5 and found[0, 1] == 0
 
@@ -119,7 +119,7 @@ def test_it_is_not_symmetric():
     encode = encoder(["turn on the lamp", "turn on the lamp in the big kitchen", "close the door"])
     short, long = encode(["turn on the lamp"]), encode(["turn on the lamp in the big kitchen"])
     row = np.array([0])
-    assert between(short, long).pairs(row, row) > between(long, short).pairs(row, row) + 0.2
+    assert similarity_between(short, long).pairs(row, row) > similarity_between(long, short).pairs(row, row) + 0.2
 
 
 def test_words_are_case_folded_without_outer_punctuation_in_any_script():
@@ -132,7 +132,7 @@ def test_texts_without_words_resemble_nothing(tmp_path):
     encode = encoder(["turn on the lamp", "", "go"])
     vectors = encode(["", "turn", ""])
     assert len(vectors) == 3
-    ((_, found),) = between(vectors, vectors).blocks()
+    ((_, found),) = similarity_between(vectors, vectors).blocks()
     assert found.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
     with pytest.raises(UserError, match="no rows"):
         Statistics.of([])
@@ -170,7 +170,7 @@ def test_candidates_for_evaluation_contexts():
     pool = examples(arrivals)
     (candidates,) = iter_candidates(examples(test), pool, np.uint64(1), "exact_match", 0.9)
     assert pool.sources[candidates.take(1, 0.0, 1.0, nearest=True)[0]] == "turn on the light"
-    expected = between(encode(test), pool.embeddings).pairs(np.zeros(3, int), np.arange(3))
+    expected = similarity_between(encode(test), pool.embeddings).pairs(np.zeros(3, int), np.arange(3))
     np.testing.assert_array_equal(candidates.similarities, expected)
 
 

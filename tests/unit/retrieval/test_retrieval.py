@@ -13,7 +13,7 @@ from contrastive_context.retrieval.neighbours import (
     neighbour_tables,
     read_neighbours,
 )
-from contrastive_context.retrieval.similarity import DUPLICATE, Neighbours, between
+from contrastive_context.retrieval.similarity import DUPLICATE, Neighbours, similarity_between
 
 
 def by_hand(embeddings, k, ids):
@@ -72,7 +72,7 @@ def test_too_few_neighbours_and_too_large_k_are_user_errors():
 
 def test_recall_counts_what_is_missing_and_is_enforced():
     embeddings = gaussian(300, 16)
-    exact = between(embeddings, embeddings).top_k(4, own_rows=np.arange(300))
+    exact = similarity_between(embeddings, embeddings).top_k(4, own_rows=np.arange(300))
     assert measure_recall(embeddings, exact, 4, 300) == 1
     worse = Neighbours(exact.rows, np.where(np.arange(4) == 3, -1, exact.similarities))
     assert measure_recall(embeddings, worse, 4, 300) == 0.75
@@ -98,7 +98,7 @@ def test_auto_chooses_by_size():
 
 def test_similarities_do_not_depend_on_blocks_or_order():
     embeddings = gaussian(400, 384)
-    rows, similarity = np.arange(400), between(embeddings, embeddings)
+    rows, similarity = np.arange(400), similarity_between(embeddings, embeddings)
     there = similarity.pairs(rows, rows[::-1])
     back = similarity.pairs(rows[::-1].copy(), rows)
     np.testing.assert_array_equal(there, back)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from contrastive_context.core.columnar import read_columns
 from contrastive_context.core.randomness import id_bits, ranking, states
 from contrastive_context.retrieval.embedding_files import read_embeddings
-from contrastive_context.retrieval.similarity import DUPLICATE, Vectors, between
+from contrastive_context.retrieval.similarity import DUPLICATE, Vectors, similarity_between
 from contrastive_context.text.agreement import get_agreement
 from contrastive_context.text.normalising import normalised_codes
 
@@ -158,7 +158,7 @@ def iter_candidates(
     bits = id_bits(arrivals.ids)
     test_codes, codes = normalised_codes(test.sources, arrivals.sources)
     state = states(key, id_bits(test.ids))
-    for start, block in between(test.embeddings, arrivals.embeddings).blocks():
+    for start, block in similarity_between(test.embeddings, arrivals.embeddings).blocks():
         for offset, similarities in enumerate(block):
             row = start + offset
             usable = (

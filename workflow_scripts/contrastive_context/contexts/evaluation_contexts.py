@@ -25,7 +25,7 @@ from contrastive_context.contexts.stand_ins import StandIn
 from contrastive_context.core.buckets import NO_BUCKET, bounds_of, bucket_of
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import id_bits, ranking, shuffled, stream
-from contrastive_context.retrieval.similarity import Vectors, between
+from contrastive_context.retrieval.similarity import Vectors, similarity_between
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,9 @@ def freeze_contexts(
     rows = sorted(prompts)
     slots = shuffled(stream("evaluation slots", evaluation.seed, settings.task), bits[rows], settings.k)
     nearest = (
-        between(test.embeddings, train_embeddings).top_k(1, rows=np.array(rows), duplicates=True).similarities[:, 0]
+        similarity_between(test.embeddings, train_embeddings)
+        .top_k(1, rows=np.array(rows), duplicates=True)
+        .similarities[:, 0]
     )
     records = []
     for row, slot, to_train in zip(rows, slots.tolist(), nearest.tolist(), strict=True):

@@ -18,7 +18,7 @@ from contrastive_context.core.buckets import bounds_of, bucket_of
 from contrastive_context.core.columnar import list_column
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import below, id_bits, numbers, shuffled, states, stream, uniform
-from contrastive_context.retrieval.similarity import DUPLICATE, Neighbours, Similarity, Vectors, between
+from contrastive_context.retrieval.similarity import DUPLICATE, Neighbours, Similarity, Vectors, similarity_between
 from contrastive_context.text.normalising import normalised_codes
 
 #: Names of grades, in the order of their codes.
@@ -246,7 +246,9 @@ def _pool(
         added, parents, similarities = _usable(paraphrases, bits, removed)
         names = pa.concat_arrays([names, added])
         first = n + np.searchsorted(parents, np.arange(n + 1))
-    return _Pool(bits, rows, names, between(embeddings, embeddings), codes, nearest, first, similarities, removed)
+    return _Pool(
+        bits, rows, names, similarity_between(embeddings, embeddings), codes, nearest, first, similarities, removed
+    )
 
 
 def _nearest(

@@ -15,9 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import __version__
 from contrastive_context.core.artifacts import sha256_file, write_json
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.version import __version__
 
 
 def write_provenance(

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-from contrastive_context import __version__
 from contrastive_context.config.paraphrasers import EndpointParaphraser
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.version import __version__
 
 _MAX_BODY = 1 << 20  # bytes; a paraphrase has a few hundred
 _MAX_REDIRECTS = 3

@@ -63,7 +63,7 @@ def accept(
     import numpy as np
     import pandas as pd
 
-    from contrastive_context.retrieval.similarity import DUPLICATE, between
+    from contrastive_context.retrieval.similarity import DUPLICATE, similarity_between
 
     if len(rows) != len(embeddings):
         raise UserError(
@@ -76,7 +76,7 @@ def accept(
     if left.size:
         texts = [proposals[index].source for index in left]
         vectors = encoders.embed(texts, encode, encoders.batch_size(settings.encoder), label="embedding paraphrases")
-        similarity[left] = between(embeddings, vectors).pairs(left, np.arange(len(left)))
+        similarity[left] = similarity_between(embeddings, vectors).pairs(left, np.arange(len(left)))
     for index in left:
         if similarity[index] < settings.paraphraser.min_similarity:
             reasons[index] = TOO_FAR

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contrastive_context import __version__
 from contrastive_context.config.base import Model
 from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, STAND_INS
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.sidecars import read_sidecar
+from contrastive_context.core.version import __version__
 from contrastive_context.figures.cells import with_series
 from contrastive_context.figures.style import bars_in_words, headline_seed, ordered
 from contrastive_context.report.browser import browser

@@ -100,6 +100,20 @@ class BM25:
         frequencies = [*statistics.frequencies.values(), 0]
         self._idf = np.array([_inverse_frequency(df, N=statistics.documents) for df in frequencies])
 
+    @classmethod
+    def fit(cls, train: Iterable[str], others: Iterable[str] = (), **parameters: float) -> "BM25":
+        """Return an encoder that has counted the words of texts.
+
+        Args:
+            train: the texts that frequencies and the mean length are taken from.
+            others: texts whose words can be matched, too.
+            parameters: k1 and b, where they are not the defaults of :class:`BM25Encoder`.
+
+        Raises:
+            UserError: there are no training texts.
+        """
+        return cls(BM25Encoder(kind="bm25", **parameters), Statistics.of(train, others))
+
     def __call__(self, texts: Sequence[str]) -> LexicalVectors:
         """Return the vectors of texts; those of a text without words are zero."""
         unknown = len(self._terms)

@@ -13,7 +13,7 @@ from contrastive_context.config.base import Model
 from contrastive_context.config.tasks import Index
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import id_bits, numbers, stream
-from contrastive_context.retrieval.similarity import Cosine, LexicalVectors, Neighbours, Vectors, between
+from contrastive_context.retrieval.similarity import Cosine, LexicalVectors, Neighbours, Vectors, similarity_between
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def find_neighbours(
         kind = "exact" if n <= settings.exact_up_to else "hnswlib"
     sample = min(settings.recall_sample, n)
     if kind == "exact":
-        found, recall = between(embeddings, embeddings).top_k(depth, own_rows=np.arange(n)), 1.0
+        found, recall = similarity_between(embeddings, embeddings).top_k(depth, own_rows=np.arange(n)), 1.0
     else:
         index = build_hnsw(embeddings, settings)
         if index_path is not None:

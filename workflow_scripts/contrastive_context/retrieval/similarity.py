@@ -287,7 +287,7 @@ class Lexical(Similarity):
         out[...] = np.minimum((self._queries[target_rows] @ self._tiles[tile.start // _TILE]).toarray(), 1)
 
 
-def between(targets: Vectors, pool: Vectors) -> Similarity:
+def similarity_between(targets: Vectors, pool: Vectors) -> Similarity:
     """Return the similarity of a pool to targets, by the kind of their vectors."""
     lexical = isinstance(targets, LexicalVectors)
     if lexical != isinstance(pool, LexicalVectors):

@@ -14,7 +14,7 @@ from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, STAND
 from contrastive_context.core.buckets import NO_BUCKET, bucket_of
 from contrastive_context.core.errors import UserError
 from contrastive_context.retrieval.encoders import Encode, load_encoder
-from contrastive_context.retrieval.similarity import Vectors, between
+from contrastive_context.retrieval.similarity import Vectors, similarity_between
 
 
 class Settings(Model):
@@ -77,7 +77,7 @@ def measure(
         raise UserError(f"example {unknown[0]} of the frozen contexts has no text; freeze them again")
     place = {id_: row for row, id_ in enumerate(ids)}
     vectors = embed([sources[id_] for id_ in ids])
-    similarity = between(vectors, vectors)
+    similarity = similarity_between(vectors, vectors)
     result = {}
     for row in graded.itertuples(index=False):
         examples = np.array([place[id_] for id_ in row.example_ids])
