@@ -1,27 +1,25 @@
 """BM25 as vectors: what a word weighs in a query, what it weighs in a document, with frequencies of the training split.
 
-The weights are bm25s' (its variant "lucene", whose inverse document frequency is never negative). A text has a row in
-both roles: as a query, how often it says each word, divided by its score for itself; as a document, the words' scores.
-The dot product of the two is BM25 as a share of the query's score for itself.
+The weights are those of Lucene's variant, whose inverse document frequency is never negative (Kamphuis et al., "Which
+BM25 Do You Mean?", 2020). A text has a row in both roles: as a query, how often it says each word, divided by its score
+for itself; as a document, the words' scores. The dot product of the two is BM25 as a share of the query's score for
+itself.
 """
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from bm25s import scoring
 
 from contrastive_context.config.sources import BM25Encoder
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.retrieval.similarity import LEXICAL, LexicalVectors
 from contrastive_context.text.normalising import normalise
-
-_inverse_frequency = scoring._select_idf_scorer("lucene")
-_saturation = scoring._select_tfc_scorer("lucene")
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,8 @@ class BM25:
         self._terms = {word: term for term, word in enumerate(statistics.frequencies)}
         # A word that no split has weighs in a query's score for itself, and matches nothing.
         frequencies = [*statistics.frequencies.values(), 0]
-        self._idf = np.array([_inverse_frequency(df, N=statistics.documents) for df in frequencies])
+        n = statistics.documents
+        self._idf = np.array([math.log(1 + (n - count + 0.5) / (count + 0.5)) for count in frequencies])
 
     @classmethod
     def fit(cls, train: Iterable[str], others: Iterable[str] = (), **parameters: float) -> "BM25":
@@ -128,7 +127,8 @@ class BM25:
         row, term = np.array(rows, dtype=np.int32), np.array(terms, dtype=np.int32)
         count, length = np.array(counts, dtype=np.float64), np.array(lengths, dtype=np.float64)
         mean = self._statistics.mean_length or 1.0
-        weight = self._idf[term] * _saturation(count, length, mean, k1=self._settings.k1, b=self._settings.b)
+        k1, b = self._settings.k1, self._settings.b
+        weight = self._idf[term] * (count / (k1 * ((1 - b) + b * length / mean) + count))
         # Added up in the order of terms, unknown ones last, which doesn't depend on the order of the words.
         order = np.lexsort((weight, term, row))
         own = np.bincount(row[order], weights=(count * weight)[order], minlength=len(texts))
