@@ -20,10 +20,10 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     import pandas as pd
 
-    from contrastive_context.figures.style import FigureSettings
     from contrastive_context.tables import latex
+    from contrastive_context.tables.settings import PresentationSettings
 
-    settings = cli.load_settings(args.settings, FigureSettings)
+    settings = cli.load_settings(args.settings, PresentationSettings)
     inputs = {"scores": args.scores, "probes": args.probes, "findings": args.findings}
     signatures = pd.read_csv(args.signatures) if args.signatures else pd.DataFrame()
     header = "% needs \\usepackage{booktabs}\n"

@@ -24,10 +24,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.figures.style import FigureSettings
     from contrastive_context.tables import gaps, latex, tidy
+    from contrastive_context.tables.settings import PresentationSettings
 
-    settings = cli.load_settings(args.settings, FigureSettings)
+    settings = cli.load_settings(args.settings, PresentationSettings)
     scores, probes = (
         artifacts.read_parquet(path, ("task", "model", "metric", "value")) for path in (args.scores, args.probes)
     )

@@ -14,11 +14,13 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.figures import ablations, style
+    from contrastive_context.figures import ablations, saving
+    from contrastive_context.tables.cells import ablation_cells
+    from contrastive_context.tables.settings import PresentationSettings
 
-    settings = cli.load_settings(args.settings, style.FigureSettings)
-    cells = ablations.select(artifacts.read_parquet(args.scores, ("task", "model", "bucket", "value")), settings)
-    outputs = style.save(ablations.draw(cells, settings), args.out, settings.style, cells)
+    settings = cli.load_settings(args.settings, PresentationSettings)
+    cells = ablation_cells(artifacts.read_parquet(args.scores, ("task", "model", "bucket", "value")), settings)
+    outputs = saving.save(ablations.draw(cells, settings), args.out, settings.style, cells)
     provenance.write_provenance(*outputs, inputs={"scores": args.scores}, settings=args.settings, started=args.started)
 
 

@@ -14,13 +14,14 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.figures import minimal_model, style
+    from contrastive_context.figures import minimal_model, saving
+    from contrastive_context.figures.settings import MinimalModelFigureSettings
 
-    settings = cli.load_settings(args.settings, minimal_model.Settings)
+    settings = cli.load_settings(args.settings, MinimalModelFigureSettings)
     table = artifacts.read_parquet(args.table, ("variant", "condition", "probe", "value"))
     points = minimal_model.select(table)
     figures = minimal_model.draw(points, settings, minimal_model.caption(table))
-    outputs = style.save(figures, args.out, settings.style, points)
+    outputs = saving.save(figures, args.out, settings.style, points)
     provenance.write_provenance(*outputs, inputs={"table": args.table}, settings=args.settings, started=args.started)
 
 

@@ -15,15 +15,19 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.figures import probes_over_training, style
+    from contrastive_context.figures import probes_over_training, saving
+    from contrastive_context.tables.cells import probe_cells
+    from contrastive_context.tables.settings import PresentationSettings
 
-    settings = cli.load_settings(args.settings, style.FigureSettings)
+    settings = cli.load_settings(args.settings, PresentationSettings)
     table = artifacts.read_parquet(args.probes, ("task", "model", "probe", "value"))
     outputs = []
     for stem, measure in ((args.out, "generation"), (args.likelihood, "likelihood")):
-        cells = probes_over_training.select(table, settings, measure)
+        cells = probe_cells(table, settings, measure)
         without = sorted(set(table["task"]) - set(cells["task"]))
-        outputs += style.save(probes_over_training.draw(cells, settings, measure, without), stem, settings.style, cells)
+        outputs += saving.save(
+            probes_over_training.draw(cells, settings, measure, without), stem, settings.style, cells
+        )
     provenance.write_provenance(*outputs, inputs={"probes": args.probes}, settings=args.settings, started=args.started)
 
 

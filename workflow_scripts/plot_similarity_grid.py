@@ -17,14 +17,16 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.figures import similarity_grid, style
+    from contrastive_context.figures import saving, similarity_grid
+    from contrastive_context.tables.cells import grid_cells
+    from contrastive_context.tables.settings import PresentationSettings
 
-    settings = cli.load_settings(args.settings, style.FigureSettings)
+    settings = cli.load_settings(args.settings, PresentationSettings)
     scores = artifacts.read_parquet(args.scores, ("task", "model", "bucket", "value"))
     outputs = []
     for stem, everything in ((args.out, False), (args.appendix, True)):
-        cells = similarity_grid.select(scores, settings, everything=everything)
-        outputs += style.save(similarity_grid.draw(cells, settings), stem, settings.style, cells)
+        cells = grid_cells(scores, settings, everything=everything)
+        outputs += saving.save(similarity_grid.draw(cells, settings), stem, settings.style, cells)
     provenance.write_provenance(*outputs, inputs={"scores": args.scores}, settings=args.settings, started=args.started)
 
 

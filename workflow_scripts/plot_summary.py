@@ -14,11 +14,13 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.figures import style, summary
+    from contrastive_context.figures import saving, summary
+    from contrastive_context.tables.cells import summary_cells
+    from contrastive_context.tables.settings import PresentationSettings
 
-    settings = cli.load_settings(args.settings, style.FigureSettings)
-    points = summary.select(artifacts.read_parquet(args.scores, ("task", "model", "bucket", "value")), settings)
-    outputs = style.save(summary.draw(points, settings), args.out, settings.style, points)
+    settings = cli.load_settings(args.settings, PresentationSettings)
+    points = summary_cells(artifacts.read_parquet(args.scores, ("task", "model", "bucket", "value")), settings)
+    outputs = saving.save(summary.draw(points, settings), args.out, settings.style, points)
     provenance.write_provenance(*outputs, inputs={"scores": args.scores}, settings=args.settings, started=args.started)
 
 

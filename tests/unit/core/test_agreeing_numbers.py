@@ -6,10 +6,10 @@ import re
 import pandas as pd
 import pytest
 
-from contrastive_context.figures.style import FigureSettings
 from contrastive_context.report.build import Settings, render
 from contrastive_context.tables import latex
 from contrastive_context.tables.numbers import share, with_interval, written
+from contrastive_context.tables.settings import PresentationSettings
 from synthetic_results import report_inputs, run_step, write_figures, write_losses, write_probes, write_scores
 
 HOSTILE = "100% <b>_{x}^2~\\ & #1 $y$"
@@ -199,7 +199,7 @@ def test_hostile_names_are_text_in_the_report(run):
 
 def test_a_name_of_10000_characters_is_whole_in_latex_and_report(run):
     table = pd.read_parquet(run / "tables/probes.parquet")
-    text = latex.probes(table, FigureSettings(models={"llama": f"{LONG}_"}))
+    text = latex.probes(table, PresentationSettings(models={"llama": f"{LONG}_"}))
     cells = latex_cells(text, SHOWN["fig4_probes"][1])
     assert cells[rf"{LONG}\_", "zero", "IWL"].startswith("0.")
     page = render(report_inputs(run), Settings(model_titles={"llama": LONG}))
@@ -211,4 +211,4 @@ def test_numbers_are_written_by_their_scale():
     assert written(12.345, 100) == "12.3"
     assert with_interval(0.5, None, None) == "0.500"
     assert latex.escape("a_b\n−1") == r"a\_b $-$1"
-    assert latex.scores(pd.DataFrame(), FigureSettings()) == ""
+    assert latex.scores(pd.DataFrame(), PresentationSettings()) == ""

@@ -9,12 +9,19 @@ from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.study import load_study
 from contrastive_context.core.cli import load_settings
 from contrastive_context.figures import ablations, probes_over_training, similarity_grid, style, summary
+from contrastive_context.figures.page import PAGE_HEIGHT
+from contrastive_context.figures.saving import save
 from contrastive_context.tables import latex, tidy
+from contrastive_context.tables.cells import ablation_cells, grid_cells, probe_cells, summary_cells
+from contrastive_context.tables.selection import headline_seed
+from contrastive_context.tables.settings import PresentationSettings
+from contrastive_context.tables.vocabulary import bucket_labels
+from contrastive_context.tables.wording import shortened
 from contrastive_context.workflow.stages import Stages
 from synthetic_results import scores_frame, write_probes
 
 STATISTICS = Statistics(resamples=100)
-SETTINGS = style.FigureSettings()
+SETTINGS = PresentationSettings()
 
 
 def _scores(**options):
@@ -34,12 +41,12 @@ def probe_table(tmp_path_factory):
 
 def grid(table, settings=SETTINGS):
     """The only page of the similarity grid."""
-    (page,) = similarity_grid.draw(similarity_grid.select(table, settings), settings)
+    (page,) = similarity_grid.draw(grid_cells(table, settings), settings)
     return page
 
 
 def probe_page(table, measure="generation", settings=SETTINGS):
-    cells = probes_over_training.select(table, settings, measure)
+    cells = probe_cells(table, settings, measure)
     without = sorted(set(table["task"]) - set(cells["task"]))
     (page,) = probes_over_training.draw(cells, settings, measure, without)
     return page
@@ -71,9 +78,9 @@ def test_other_series_are_in_the_appendix_alone(score_table):
     bare = bare[bare["strategy"] != "nearest_label"]
     every = pd.concat([more, bare]).assign(series="all_targets", value=0.123, n=17)
     table = pd.concat([score_table.assign(series="same_targets"), every], ignore_index=True)
-    for figure in (similarity_grid.select(table, SETTINGS), summary.select(table, SETTINGS)):
+    for figure in (grid_cells(table, SETTINGS), summary_cells(table, SETTINGS)):
         assert not (figure["n"] == 17).any()
-    cells = similarity_grid.select(table, SETTINGS, everything=True)
+    cells = grid_cells(table, SETTINGS, everything=True)
     pages = similarity_grid.draw(cells, SETTINGS)
     assert sum(len(page.axes) for page in pages) == 8
     words = " ".join(text for page in pages for text in _texts(page))
@@ -92,14 +99,14 @@ def test_missing_is_said_in_words_and_never_drawn_as_zero(score_table):
     table = score_table.copy()
     zero_high = (table["strategy"] == "zero") & (table["bucket"] == "high") & (table["model"] == "llama")
     table.loc[zero_high, ["value", "ci_low", "ci_high"]] = np.nan
-    asked = style.FigureSettings(expected={"lexicon": {name: ["zero"] for name in ("llama", "qwen3")}})
+    asked = PresentationSettings(expected={"lexicon": {name: ["zero"] for name in ("llama", "qwen3")}})
     figure = grid(table, asked)
     assert any("no scores: Zero (high)" in text for text in _texts(figure))
     lowest = table["value"].min()
     drawn = [v for ax in figure.axes for line in ax.lines if len(line.get_ydata()) != 2 for v in line.get_ydata()]
     assert min(v for v in drawn if np.isfinite(v)) >= lowest > 0
     gone = table[~((table["strategy"] == "similar") & (table["model"] == "llama"))]
-    expected = style.FigureSettings(expected={"lexicon": {"llama": ["zero", "similar"]}})
+    expected = PresentationSettings(expected={"lexicon": {"llama": ["zero", "similar"]}})
     texts = _texts(grid(gone, expected))
     assert any("not trained: Similar no scores: Zero (high)" in text for text in texts)
     assert not any("Mixed" in text for text in texts)  # nobody asked for it
@@ -113,7 +120,7 @@ def test_missing_intervals_have_no_bar(score_table):
 
 
 def test_expected_model_without_results_is_not_run(score_table):
-    settings = style.FigureSettings(expected={"lexicon": {name: ["zero"] for name in ("llama", "qwen3", "gemma3")}})
+    settings = PresentationSettings(expected={"lexicon": {name: ["zero"] for name in ("llama", "qwen3", "gemma3")}})
     figure = grid(score_table, settings)
     assert _texts(figure).count("not run") == 2
 
@@ -124,7 +131,7 @@ def test_pooled_rows_win_over_single_seeds():
     assert any("mean of 2 training runs" in text for text in _texts(figure))
     assert any("95% cluster bootstrap, t over training runs" in text for text in _texts(figure))
     assert not any("t over" in text for text in _texts(grid(_scores(), SETTINGS)))
-    pooled = style.headline_seed(table)
+    pooled = headline_seed(table)
     assert set(pooled.loc[~pooled["strategy"].isin(["base", "nearest_label"]), "seeds"]) == {2}
 
 
@@ -142,7 +149,7 @@ def test_probes_start_at_the_base(probe_table):
 def test_secondary_probes_are_in_the_tables_and_not_drawn(probe_table):
     more = probe_table[probe_table["probe"] == "icl"].assign(probe="override")
     table = pd.concat([probe_table, more], ignore_index=True)
-    assert "override" not in set(probes_over_training.select(table, SETTINGS)["probe"])
+    assert "override" not in set(probe_cells(table, SETTINGS)["probe"])
     assert "Override (secondary)" in latex.probes(table, SETTINGS)
 
 
@@ -158,14 +165,16 @@ def test_nothing_measured_is_said_in_words(probe_table, score_table):
 
 def test_systems_differ_in_colour_and_marker():
     names = ["base", "zero", "random", "similar", "contrastive", "mixed", "nearest_label", "contrastive-p0", "x"]
-    marks = style.marks(names, style.FigureSettings(strategies=[{"name": "contrastive-p0", "kind": "contrastive"}]))
+    marks = style.line_styles(
+        names, PresentationSettings(strategies=[{"name": "contrastive-p0", "kind": "contrastive"}])
+    )
     assert len({(m.color, m.marker) for m in marks.values()}) == len(names)
     assert len({m.marker for m in marks.values()}) == len(names)
-    assert style.marks(["zero"], SETTINGS)["zero"] == style.marks(names, SETTINGS)["zero"]
+    assert style.line_styles(["zero"], SETTINGS)["zero"] == style.line_styles(names, SETTINGS)["zero"]
 
 
 def test_titles_order_and_buckets_from_sorted_json():
-    settings = style.FigureSettings(
+    settings = PresentationSettings(
         models=[{"name": "qwen3", "title": "Qwen"}, {"name": "llama"}],
         tasks={"lexicon": "Words"},
         buckets={"high": 0.67, "low": 0.0, "medium": 0.33},
@@ -178,19 +187,19 @@ def test_titles_order_and_buckets_from_sorted_json():
 
 
 def test_font_size_scales_everything(score_table):
-    small = grid(score_table, style.FigureSettings(style={"font_size": 6}))
-    large = grid(score_table, style.FigureSettings(style={"font_size": 12}))
+    small = grid(score_table, PresentationSettings(style={"font_size": 6}))
+    large = grid(score_table, PresentationSettings(style={"font_size": 12}))
     assert large.axes[0].title.get_fontsize() == 2 * small.axes[0].title.get_fontsize()
     assert large.get_figheight() > small.get_figheight()
 
 
 def test_bucket_labels_show_ranges():
-    assert similarity_grid.bucket_labels({"low": 0.0, "high": 0.5}) == ["low\n0–.5", "high\n.5–1"]
+    assert bucket_labels({"low": 0.0, "high": 0.5}) == ["low\n0–.5", "high\n.5–1"]
 
 
 def test_saved_files_repeat_and_embed_fonts(tmp_path, score_table):
     for name in ("a", "b"):
-        style.save([grid(score_table)], tmp_path / name, SETTINGS.style)
+        save([grid(score_table)], tmp_path / name, SETTINGS.style)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     assert b"FontFile2" in (tmp_path / "a.pdf").read_bytes()
@@ -220,17 +229,17 @@ def _points(figure):
 
 
 def test_every_number_drawn_is_in_the_cells_written_beside_it(score_table, probe_table):
-    cells = similarity_grid.select(score_table, SETTINGS)
+    cells = grid_cells(score_table, SETTINGS)
     known = {round(v, 12) for v in cells["value"]} | {0.0, 1.0}  # axis spans and rules
     assert set(_points(grid(score_table))) <= known
     assert len(set(_points(grid(score_table))) & known) >= 60
-    cells = probes_over_training.select(probe_table, SETTINGS)
+    cells = probe_cells(probe_table, SETTINGS)
     assert {round(v, 12) for v in cells["value"]} <= set(_points(probe_page(probe_table)))
 
 
 def test_a_bucket_that_nobody_fills_is_said_to_be_unfilled(score_table):
     gone = score_table[~((score_table["bucket"] == "high") & (score_table["composition"] == "top_k"))]
-    cells = similarity_grid.select(gone, SETTINGS)
+    cells = grid_cells(gone, SETTINGS)
     unfilled = cells[cells["missing"] == "no target fills it"]
     assert set(unfilled["bucket"]) == {"high"} and set(unfilled["composition"]) == {"top_k"}
     assert unfilled[["value", "ci_low", "ci_high", "n"]].isna().all().all()
@@ -238,47 +247,47 @@ def test_a_bucket_that_nobody_fills_is_said_to_be_unfilled(score_table):
 
 
 def test_a_model_not_run_is_missing_with_every_system_expected(score_table):
-    settings = style.FigureSettings(expected={"lexicon": {"gemma3": ["zero", "similar"]}})
-    cells = similarity_grid.select(score_table, settings)
+    settings = PresentationSettings(expected={"lexicon": {"gemma3": ["zero", "similar"]}})
+    cells = grid_cells(score_table, settings)
     gone = cells[cells["model"] == "gemma3"]
     assert set(gone["missing"]) == {"not run"} and set(gone["strategy"]) == {"base", "zero", "similar"}
 
 
 def test_many_rows_are_paged_and_fit_a_page():
     table = pd.concat([_scores(task=f"t{i}", models=("a", "b", "c", "d"), targets=20, clusters=5) for i in range(8)])
-    pages = similarity_grid.draw(similarity_grid.select(table, SETTINGS), SETTINGS)
+    pages = similarity_grid.draw(grid_cells(table, SETTINGS), SETTINGS)
     assert len(pages) == 2  # one composition each
-    assert all(page.get_figheight() <= style.PAGE_HEIGHT and page.get_figwidth() <= 7.2 for page in pages)
+    assert all(page.get_figheight() <= PAGE_HEIGHT and page.get_figwidth() <= 7.2 for page in pages)
     assert sum(len(page.axes) for page in pages) == 8 * 2 * 4
 
 
 def test_the_summary_averages_complete_cells_only(score_table):
-    points = summary.select(score_table, SETTINGS)
+    points = summary_cells(score_table, SETTINGS)
     means, cells = points[points["task"].isna()], points[points["task"].notna()]
     assert set(means["cells"]) == {2} and means["ci_low"].isna().all()
     for row in means.itertuples():
         same = cells[(cells["composition"] == row.composition) & (cells["strategy"] == row.strategy)]
         assert row.value == pytest.approx(same.loc[same["bucket"] == row.bucket, "value"].mean())
     gap = (score_table["model"] == "llama") & (score_table["strategy"] == "zero") & (score_table["bucket"] == "high")
-    points = summary.select(score_table[~gap], SETTINGS)
+    points = summary_cells(score_table[~gap], SETTINGS)
     means = points[points["task"].isna()]
     assert set(means["cells"]) == {1} and set(means["of_cells"]) == {2} and set(points["model"].dropna()) == {"qwen3"}
     (figure,) = summary.draw(points, SETTINGS)
     assert any("1 cell (1 incomplete)" in text for text in _texts(figure))
     only = score_table[(score_table["model"] == "llama") | (score_table["model"] == "none")]
-    points = summary.select(only[~gap[only.index]], SETTINGS)
+    points = summary_cells(only[~gap[only.index]], SETTINGS)
     assert points["value"].isna().all() and set(points["missing"]) == {"none of 1 cells is complete"}
     assert "No scores to average" in _texts(summary.draw(points, SETTINGS)[0])[0]
 
 
 def test_the_summary_never_mixes_metrics(score_table):
     other = _scores(task="intents", models=("smol",), metric="exact_match")
-    points = summary.select(pd.concat([score_table, other]), SETTINGS)
+    points = summary_cells(pd.concat([score_table, other]), SETTINGS)
     for metric, rows in points.groupby("metric"):
         assert set(rows["task"].dropna()) == ({"intents"} if metric == "exact_match" else {"lexicon"})
 
 
-ABLATED = style.FigureSettings(
+ABLATED = PresentationSettings(
     strategies=[
         {"name": "contrastive", "kind": "contrastive"},
         {"name": "similar", "ablation": {"of": "contrastive", "factor": "p", "value": 1.0}},
@@ -291,7 +300,7 @@ ABLATED = style.FigureSettings(
 
 
 def test_in_the_appendix_ablations_have_panels_of_their_own():
-    cells = similarity_grid.select(_scores(), ABLATED, everything=True)
+    cells = grid_cells(_scores(), ABLATED, everything=True)
     (page,) = similarity_grid.draw(cells, ABLATED)
     titles = [ax.get_title() for ax in page.axes]
     assert titles == ["llama: one graded", "llama: k nearest", *["contrastive: p", "contrastive: level removed"] * 2]
@@ -304,7 +313,7 @@ def test_in_the_appendix_ablations_have_panels_of_their_own():
 
 
 def test_no_tick_is_above_the_metrics_range():
-    named = style.FigureSettings(expected={"lexicon": {"llama": [f"strategy-{number}" for number in range(9)]}})
+    named = PresentationSettings(expected={"lexicon": {"llama": [f"strategy-{number}" for number in range(9)]}})
     page = grid(_scores(), named)
     assert any("not trained" in text for text in _texts(page))
     ticks = [tick for ax in page.axes for tick in ax.get_yticks()]
@@ -313,7 +322,7 @@ def test_no_tick_is_above_the_metrics_range():
 
 def test_an_unfinished_system_is_missing_for_its_reason(score_table, probe_table):
     gap = {"task": "lexicon", "model": "llama", "system": "zero-seed0"}
-    settings = style.FigureSettings(
+    settings = PresentationSettings(
         expected={"lexicon": {"llama": ["zero"]}},
         unfinished=[gap | {"what": "answers", "reason": "no answers yet"},
                     gap | {"what": "probes", "reason": "not probed yet"}],
@@ -325,7 +334,7 @@ def test_an_unfinished_system_is_missing_for_its_reason(score_table, probe_table
 
 def test_ablations_stand_against_their_strategy_and_nowhere_else():
     table = _scores()
-    cells = ablations.select(table, ABLATED)
+    cells = ablation_cells(table, ABLATED)
     assert dict(cells[cells["factor"] == "p"].groupby("setting")["strategy"].first()) == {
         "0": "random", "0.5": "contrastive", "1": "similar",
     }  # fmt: skip
@@ -335,20 +344,20 @@ def test_ablations_stand_against_their_strategy_and_nowhere_else():
     assert any("not trained: high" in text for text in _texts(figure))
     measured = cells[(cells["missing"] == "") & (cells["factor"] == "p")]
     assert {round(v, 12) for v in measured["value"]} <= set(_points(figure))
-    assert not {"similar", "random"} & set(similarity_grid.select(table, ABLATED)["strategy"])
-    assert {"similar", "random"} <= set(similarity_grid.select(table, ABLATED, everything=True)["strategy"])
-    assert "No ablations" in _texts(ablations.draw(ablations.select(table, SETTINGS), SETTINGS)[0])[0]
+    assert not {"similar", "random"} & set(grid_cells(table, ABLATED)["strategy"])
+    assert {"similar", "random"} <= set(grid_cells(table, ABLATED, everything=True)["strategy"])
+    assert "No ablations" in _texts(ablations.draw(ablation_cells(table, SETTINGS), SETTINGS)[0])[0]
 
 
 def test_the_shipped_ablations_of_the_paraphraser_stand_beside_its_default(repository, tmp_path):
     study = load_study(yaml.safe_load((repository / "config.yaml").read_text()))
     stages = Stages(study, repository / "workflow_scripts", tmp_path / "versions.json")
-    settings = load_settings(stages.plot("plot_ablations"), style.FigureSettings)
+    settings = load_settings(stages.plot("plot_ablations"), PresentationSettings)
     assert {"p", "epsilon", "without", "paraphraser"} <= {ablation.factor for ablation in settings.ablations().values()}
     where = {"task": "en-de", "models": ("llama-3.2-1b",), "metric": "comet"}
     table = _scores(**where, strategies=("base", "contrastive", "mixed"))
     table["strategy"] = table["strategy"].replace("mixed", "contrastive-qwen")
-    cells = ablations.select(table, settings)
+    cells = ablation_cells(table, settings)
     cells = cells[cells["factor"] == "paraphraser"]
     assert dict(cells.groupby("setting")["strategy"].first()) == {"rules": "contrastive", "qwen": "contrastive-qwen"}
     assert set(cells.loc[cells["missing"] == "", "setting"]) == {"rules", "qwen"}
@@ -359,7 +368,7 @@ def test_the_shipped_ablations_of_the_paraphraser_stand_beside_its_default(repos
 
 def test_panels_that_share_tick_labels_share_their_range(probe_table):
     gap = (probe_table["model"] == "llama") & (probe_table["strategy"] == "random")
-    settings = style.FigureSettings(expected={"lexicon": {"llama": ["random"]}})
+    settings = PresentationSettings(expected={"lexicon": {"llama": ["random"]}})
     figure = probe_page(probe_table[~gap], settings=settings)
     assert any("not trained: Random" in text for text in _texts(figure))
     for left, right in zip(figure.axes[::2], figure.axes[1::2], strict=True):
@@ -368,7 +377,7 @@ def test_panels_that_share_tick_labels_share_their_range(probe_table):
 
 def test_long_legends_and_remarks_stay_inside():
     names = [f"contrastive-with-a-long-name-{number}" for number in range(9)]
-    settings = style.FigureSettings(expected={"lexicon": {"llama": names, "qwen3": names}})
+    settings = PresentationSettings(expected={"lexicon": {"llama": names, "qwen3": names}})
     figure = grid(_scores(models=("llama", "qwen3"), targets=20, clusters=5), settings)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -379,4 +388,4 @@ def test_long_legends_and_remarks_stay_inside():
     for ax in figure.axes:
         for text in ax.texts:
             assert text.get_window_extent(renderer).x1 <= ax.bbox.x1 + 25
-    assert style.shortened(["a", "b", "c", "d"]) == "a, b, 2 more"
+    assert shortened(["a", "b", "c", "d"]) == "a, b, 2 more"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.figures import fonts, style
+from contrastive_context.figures.saving import save
 from contrastive_context.report.fonts import fonts_for
 
 WORDS = {
@@ -28,7 +29,7 @@ def draw(text, tmp_path):
         figure = Figure(figsize=(3, 1))
         figure.text(0.1, 0.6, text)
         figure.text(0.1, 0.2, text, weight="bold")
-        return style.save([figure], tmp_path / "figure", FigureStyle())
+        return save([figure], tmp_path / "figure", FigureStyle())
 
 
 @pytest.mark.parametrize("language", WORDS)

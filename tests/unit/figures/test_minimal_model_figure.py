@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from contrastive_context.config.minimal_model import MinimalModel
-from contrastive_context.figures import minimal_model, style
+from contrastive_context.figures import minimal_model
+from contrastive_context.figures.page import PAGE_HEIGHT
+from contrastive_context.figures.saving import save
+from contrastive_context.figures.settings import MinimalModelFigureSettings
 from contrastive_context.minimal_model.table import simulate
 
 SETTINGS = MinimalModel(seeds=[0, 1], steps=20, probe_every=10, probe_targets=40, dimensions=6, features=8)
@@ -33,18 +36,18 @@ def test_the_caption_says_what_the_results_are_and_are_not_with_this_runs_number
 def test_what_is_drawn_is_what_is_selected(table):
     drawn = minimal_model.select(table)
     assert set(drawn["condition"]) == {"zero", "random", "similar", "contrastive", "optimum"}
-    (figure,) = minimal_model.draw(drawn, minimal_model.Settings(), minimal_model.caption(table))
+    (figure,) = minimal_model.draw(drawn, MinimalModelFigureSettings(), minimal_model.caption(table))
     values = {round(float(v), 12) for ax in figure.axes for line in ax.lines for v in np.ravel(line.get_ydata())}
     seen = drawn[(drawn["probe"] != "weight") | drawn["variant"].isin(["gate", "none"])]
     assert {round(v, 12) for v in seen["value"]} <= values
     words = _words(figure)
     assert "summarizer" in words and "in-weights learner" in words and "layer 2" in words
-    assert figure.get_figwidth() <= 7.2 and figure.get_figheight() <= style.PAGE_HEIGHT
+    assert figure.get_figwidth() <= 7.2 and figure.get_figheight() <= PAGE_HEIGHT
 
 
 def test_one_variant_and_one_seed_draw_too(tmp_path):
     settings = SETTINGS.model_copy(update={"seeds": [3], "variants": ["softmax"]})
     table = simulate(settings, [("random", settings.conditions["random"])])
-    (figure,) = minimal_model.draw(minimal_model.select(table), minimal_model.Settings())
-    paths = style.save([figure], tmp_path / "fig2", minimal_model.Settings().style, table)
+    (figure,) = minimal_model.draw(minimal_model.select(table), MinimalModelFigureSettings())
+    paths = save([figure], tmp_path / "fig2", MinimalModelFigureSettings().style, table)
     assert [path.suffix for path in paths] == [".png", ".pdf", ".csv"] and "one seed" in _words(figure)

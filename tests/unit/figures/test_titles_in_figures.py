@@ -11,8 +11,13 @@ from test_minimal_model_figure import SETTINGS as MINIMAL
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.figures import minimal_model, similarity_grid, style, summary
+from contrastive_context.figures.saving import save
+from contrastive_context.figures.settings import MinimalModelFigureSettings
 from contrastive_context.minimal_model.table import simulate
 from contrastive_context.tables import tidy
+from contrastive_context.tables.cells import grid_cells, summary_cells
+from contrastive_context.tables.settings import PresentationSettings
+from contrastive_context.tables.wording import clipped
 from synthetic_results import scores_frame
 
 LONG = "The quick brown fox jumps over the lazy dog. " * 222
@@ -34,10 +39,9 @@ def table():
 def figures_of(table, title):
     """Summary and grid with one title for a task, a model and a strategy."""
     names = {"tasks": "lexicon", "models": "llama", "strategies": "zero"}
-    settings = style.FigureSettings(**{field: {name: title} for field, name in names.items()})
-    return [
-        page for module in (summary, similarity_grid) for page in module.draw(module.select(table, settings), settings)
-    ]
+    settings = PresentationSettings(**{field: {name: title} for field, name in names.items()})
+    averages, cells = summary_cells(table, settings), grid_cells(table, settings)
+    return [*summary.draw(averages, settings), *similarity_grid.draw(cells, settings)]
 
 
 def texts_of(figure):
@@ -49,7 +53,7 @@ def texts_of(figure):
 def test_a_title_is_drawn_as_text(table, tmp_path, name):
     pages = figures_of(table, TITLES[name])
     for place, page in enumerate(pages):
-        style.save([page], tmp_path / str(place), FigureStyle())
+        save([page], tmp_path / str(place), FigureStyle())
         assert not any(text.get_parse_math() for text in texts_of(page))
     if len(TITLES[name]) < style.LONGEST_LABEL:
         words = [text.get_text() for text in texts_of(pages[-1])]
@@ -67,10 +71,10 @@ def test_a_dollar_draws_the_pixels_of_a_dollar():
 
 
 def test_the_minimal_models_formulas_are_formulas_and_its_titles_are_not(tmp_path):
-    settings = minimal_model.Settings(titles={"zero": "pay $x_$ now"})
+    settings = MinimalModelFigureSettings(titles={"zero": "pay $x_$ now"})
     rows = simulate(MINIMAL.model_copy(update={"seeds": [0], "variants": ["gate"]}), MINIMAL.conditions.items())
     (figure,) = minimal_model.draw(minimal_model.select(rows), settings, r"caption with $\foo$")
-    style.save([figure], tmp_path / "fig2", settings.style)
+    save([figure], tmp_path / "fig2", settings.style)
     formulas = [text for text in texts_of(figure) if "$" in text.get_text() and "hat" in text.get_text()]
     assert len(formulas) == 3 and all(text.get_parse_math() for text in formulas)
     others = [text for text in texts_of(figure) if text not in formulas]
@@ -91,5 +95,5 @@ def test_a_long_title_stays_inside_its_page_and_off_its_neighbour(table):
 
 
 def test_a_clipped_text_keeps_its_start_and_its_end():
-    assert style.clipped("abcdefghij", 10) == "abcdefghij"
-    assert style.clipped("abcdefghijk", 10) == "abcde…hijk" and style.clipped("abcdefghijk", 9) == "abcd…hijk"
+    assert clipped("abcdefghij", 10) == "abcdefghij"
+    assert clipped("abcdefghijk", 10) == "abcde…hijk" and clipped("abcdefghijk", 9) == "abcd…hijk"

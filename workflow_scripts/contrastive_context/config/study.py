@@ -25,6 +25,7 @@ from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import EXECUTED, Task
 from contrastive_context.config.text import CataloguesCorpus
+from contrastive_context.core.buckets import EDGES
 from contrastive_context.core.errors import UserError
 
 #: Synthetic corpora: kind → the kind of encoder whose cosine is the task's similarity.
@@ -61,7 +62,7 @@ class Study(Model):
     run: str = Field(description="results go to results/<run>/")
     title: str = Field("Contrastive context sampling", description="of the report")
     only_finished: bool = Field(False, description="tables, figures and report on what is there; nothing is trained")
-    buckets: dict[str, float] = Field({"low": 0.0, "medium": 0.33, "high": 0.67}, description="name → lower edge")
+    buckets: dict[str, float] = Field(EDGES, description="name → lower edge")
     packages: dict[str, Package] = Field({}, description="packages that text and weights are taken from")
     datasets: dict[str, DataSet] = Field({}, description="data sets of the hub")
     encoders: dict[str, Encoder] = Field({}, description="what similarity is computed with")

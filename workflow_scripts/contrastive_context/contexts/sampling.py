@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from contrastive_context.config.base import Model
 from contrastive_context.config.strategies import Strategy
-from contrastive_context.core.buckets import bounds_of, bucket_of
+from contrastive_context.core.buckets import EDGES, bounds_of, bucket_of
 from contrastive_context.core.columnar import list_column
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import below, id_bits, numbers, shuffled, states, stream, uniform
@@ -24,8 +24,6 @@ from contrastive_context.text.normalising import normalised_codes
 #: Names of grades, in the order of their codes.
 GRADES = ("none", "random", "similar", "paraphrase")
 _NONE, _RANDOM, _SIMILAR, _PARAPHRASE = range(len(GRADES))
-#: Similarity buckets [paper]: name → lower edge.
-DEFAULT_BUCKETS = {"low": 0.0, "medium": 0.33, "high": 0.67}
 _OPEN = -1  # a slot that a random example will fill; also the place of a neighbour that doesn't exist
 
 
@@ -151,7 +149,7 @@ def iter_contexts(
     seed: int = 0,
     task: str = "",
     name: str | None = None,
-    edges: Mapping[str, float] = DEFAULT_BUCKETS,
+    edges: Mapping[str, float] = EDGES,
     chunk: int = 16_384,
 ) -> Iterator[pa.Table]:
     """Yield training contexts in tables of at most ``chunk`` rows; the chunk size changes no context.

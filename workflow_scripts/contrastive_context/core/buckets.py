@@ -1,14 +1,23 @@
 """Names for ranges of similarity."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
+#: The paper's buckets: name → lower edge, ascending.
+EDGES = {"low": 0.0, "medium": 0.33, "high": 0.67}
 #: Name of the bucket of a context without examples.
 NO_BUCKET = "none"
 
 
-def bucket_of(similarities: np.ndarray | float, edges: Mapping[str, float]) -> np.ndarray:
+def ascending(edges: Mapping[str, float]) -> list[str]:
+    """Return the buckets in ascending order of their edges, which JSON with sorted keys doesn't keep."""
+    return sorted(edges, key=edges.__getitem__)
+
+
+def bucket_of(similarities: "np.ndarray | float", edges: Mapping[str, float]) -> "np.ndarray":
     """Return the bucket of each similarity.
 
     Args:
@@ -19,15 +28,17 @@ def bucket_of(similarities: np.ndarray | float, edges: Mapping[str, float]) -> n
     Returns:
         Array of names (numpy strings), of the shape of ``similarities``. Below the first edge: ``"none"``.
     """
+    import numpy as np
+
     values = np.round(np.asarray(similarities, dtype=np.float64), 6)
-    ordered = sorted(edges, key=edges.__getitem__)
+    ordered = ascending(edges)
     names = np.array([*ordered, NO_BUCKET])
     codes = np.searchsorted([edges[name] for name in ordered], values, side="right") - 1
     return names[np.where(np.isnan(values), -1, codes)]
 
 
-def bounds_of(edges: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    """Return name → (lower edge, upper edge) in ascending order; the upper edge of the last bucket is infinite."""
-    ordered = sorted(edges, key=edges.__getitem__)
+def bounds_of(edges: Mapping[str, float], top: float = float("inf")) -> dict[str, tuple[float, float]]:
+    """Return name → (lower edge, upper edge) in ascending order; the upper edge of the last bucket is ``top``."""
+    ordered = ascending(edges)
     lower = [edges[name] for name in ordered]
-    return dict(zip(ordered, zip(lower, [*lower[1:], float("inf")], strict=True), strict=True))
+    return dict(zip(ordered, zip(lower, [*lower[1:], top], strict=True), strict=True))

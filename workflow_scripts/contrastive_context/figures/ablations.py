@@ -1,64 +1,27 @@
 """Ablations (the paper's Figure 5): one factor of a strategy at a time, against the strategy itself, at each bucket."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from contrastive_context.figures import style
-from contrastive_context.figures.cells import COLUMNS, NOT_FILLED, NOT_RUN, score_cells, strategies_by_model
-from contrastive_context.figures.similarity_grid import COMPOSITIONS
-from contrastive_context.figures.style import FigureSettings
-from contrastive_context.scoring.metrics import get_metric
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-FACTORS = {
-    "p": "p of the nearest neighbour",
-    "epsilon": "ε of a paraphrase",
-    "without": "similarity removed from training",
-    "paraphraser": "paraphraser",
-    "augmentation": "share of paraphrases as data",
-    "token_matched": "tokens matched",
-}
+from contrastive_context.figures.page import Pages, Row, empty_figure, in_rows
+from contrastive_context.figures.panels import draw_points, label_scores, remark, say
+from contrastive_context.figures.style import LineStyle, points, styled
+from contrastive_context.tables.cells import NOT_FILLED, NOT_RUN
+from contrastive_context.tables.selection import ordered
+from contrastive_context.tables.settings import PresentationSettings
+from contrastive_context.tables.vocabulary import ablation_title, composition_description, factor_axis
+from contrastive_context.tables.wording import intervals, shortened, training_runs
+
 #: From light to dark with similarity; marker and line differ too.
 _BUCKETS = (("#88b8d8", "v", (0, (1, 1.2))), ("#3f7fb5", "s", (0, (4, 1.5))), ("#0b2f5b", "D", "-"))
 
 
-def select(scores: "Any", settings: FigureSettings) -> "Any":
-    """Return the cells that :func:`draw` draws: ablations and the strategies they are compared with.
+class _Panel(NamedTuple):
+    """What a panel shows."""
 
-    Two columns more than in :func:`cells.score_cells` say what is varied: ``factor`` and ``setting``, its value as
-    text. A strategy appears once per factor that is varied against it.
-
-    Args:
-        scores: R/tables/scores.
-        settings: which strategies are ablations of which; their factors' values.
-    """
-    import pandas as pd
-
-    columns = [*COLUMNS, "of", "factor", "setting"]
-    ablations = settings.ablations()
-    cells = score_cells(scores, settings, everything=True)
-    headline = {task: rows["metric"].iloc[0] for task, rows in scores.groupby("task")} | settings.headline
-    cells = cells.loc[(cells["metric"] == cells["task"].map(headline)) & (cells["composition"] != "zero_context")]
-    parts = []
-    for (task, model), here in cells.groupby(["task", "model"], sort=False):
-        names = strategies_by_model(cells, task, settings).get(model, [])
-        varied = [(name, ablations[name]) for name in names if name in ablations]
-        for of, factor in dict.fromkeys((ablation.of, ablation.factor) for _, ablation in varied):
-            default = settings.defaults.get(of, {}).get(factor, "default")
-            values = {of: default} | {
-                name: ablation.value for name, ablation in varied if (ablation.of, ablation.factor) == (of, factor)
-            }
-            for name, value in values.items():
-                rows = here.loc[here["strategy"] == name]
-                parts.append(rows.assign(of=of, factor=factor, setting=_as_text(value)))
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
-
-
-def _as_text(value: str | float | bool) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-class _Place(NamedTuple):
     task: str
     test_set: str
     composition: str
@@ -67,117 +30,101 @@ class _Place(NamedTuple):
     factor: str
 
 
-def draw(cells: "Any", settings: FigureSettings) -> list["Any"]:
+@styled
+def draw(cells: pd.DataFrame, settings: PresentationSettings) -> list[Figure]:
     """Draw the ablations: a row per task, test set, model and composition, a panel per factor.
 
     Args:
-        cells: from :func:`select`.
+        cells: from :func:`~contrastive_context.tables.cells.ablation_cells`.
         settings: titles, orders, edges.
 
     Returns:
-        Matplotlib figures, one per page.
+        One figure per page.
     """
-    import matplotlib
-
-    with matplotlib.rc_context(style.rc(settings.style)):
-        return _draw(cells, settings)
-
-
-def _draw(cells: "Any", settings: FigureSettings) -> list["Any"]:
     measured = cells.loc[cells["missing"] == ""]
     if not len(measured):
-        return [style.empty_figure("No ablations in this run: no strategy of its grid declares one.")]
-    buckets = settings.bucket_names()
-    marks = {
-        bucket: style.Mark(f"{bucket} similarity", *_BUCKETS[min(index, len(_BUCKETS) - 1)])
-        for index, bucket in enumerate(buckets)
+        return [empty_figure("No ablations in this run: no strategy of its grid declares one.")]
+    styles = {
+        bucket: LineStyle(f"{bucket} similarity", *_BUCKETS[min(index, len(_BUCKETS) - 1)])
+        for index, bucket in enumerate(settings.bucket_names())
     }
-    plan = _plan(cells, settings)
-    runs = style.seeds_in_words(measured)
+    layout = _layout(cells, settings)
+    runs = training_runs(measured)
     note = (
-        f"last training step{', ' + runs if runs else ''}; bars: {style.bars_in_words(measured, settings.confidence)}\n"
+        f"last training step{', ' + runs if runs else ''}; bars: {intervals(measured, settings.confidence)}\n"
         "bold value and long dashes: the strategy itself"
     )
-    pages = style.Pages([row for row, _ in plan], marks, note)
-    for axes, (_, panels) in zip(pages.axes, plan, strict=True):
+    pages = Pages([row for row, _ in layout], styles, note)
+    for axes, (_, panels) in zip(pages.axes, layout, strict=True):
         first = panels[0]
-        of_row = (cells["task"] == first.task) & (cells["test_set"] == first.test_set) & (cells["model"] == first.model)
-        for ax, place in zip(axes, panels, strict=True):
-            chosen = of_row & (cells["composition"] == place.composition)
-            here = cells.loc[chosen & (cells["of"] == place.of) & (cells["factor"] == place.factor)]
-            _panel(ax, here, marks, settings)
-            if ax is not axes[0]:
-                ax.tick_params(labelleft=False)
-        info = get_metric(cells.loc[of_row, "metric"].iloc[0])
-        if limits := style.extent(cells.loc[of_row]):
-            style.limits(axes, *limits, info.maximum)
-        style.value_label(axes[0], info.title, f"0–{info.maximum:g}")
+        of_row = cells.loc[
+            (cells["task"] == first.task) & (cells["test_set"] == first.test_set) & (cells["model"] == first.model)
+        ]
+        for ax, panel in zip(axes, panels, strict=True):
+            here = of_row.loc[of_row["composition"] == panel.composition]
+            _draw_panel(ax, here.loc[(here["of"] == panel.of) & (here["factor"] == panel.factor)], styles)
+        label_scores(axes, of_row["metric"].iloc[0], of_row)
     return pages.figures
 
 
-def _plan(cells: "Any", settings: FigureSettings) -> list[tuple[style.Row, list[_Place]]]:
-    plan = []
-    for task in style.ordered(list(cells["task"].unique()), settings.order("tasks")):
+def _layout(cells: pd.DataFrame, settings: PresentationSettings) -> list[tuple[Row, list[_Panel]]]:
+    """Return the rows with their panels."""
+    layout = []
+    for task in ordered(cells["task"], settings.order("tasks")):
         of_task = cells.loc[cells["task"] == task]
-        for test_set in style.ordered(list(of_task["test_set"].unique()), settings.order("test_sets")):
-            for model in style.ordered(list(of_task["model"].unique()), settings.order("models")):
+        for test_set in ordered(of_task["test_set"], settings.order("test_sets")):
+            for model in ordered(of_task["model"], settings.order("models")):
                 here = of_task.loc[(of_task["test_set"] == test_set) & (of_task["model"] == model)]
-                for composition in style.ordered(list(here["composition"].unique()), settings.compositions):
-                    varied = list(dict.fromkeys(zip(here["of"], here["factor"], strict=True)))
+                varied = list(dict.fromkeys(zip(here["of"], here["factor"], strict=True)))
+                for composition in ordered(here["composition"], settings.compositions):
                     header = " · ".join(
                         (
                             settings.title("tasks", task),
                             settings.title("test_sets", test_set),
                             settings.title("models", model),
-                            COMPOSITIONS.get(composition, composition.replace("_", " ")),
+                            composition_description(composition),
                         )
                     )
-                    for start in range(0, len(varied), style.MAX_COLUMNS):
-                        chunk = varied[start : start + style.MAX_COLUMNS]
-                        titles = [
-                            f"{settings.title('strategies', of)}: {style.factor_title(factor)}" for of, factor in chunk
-                        ]
-                        places = [_Place(task, test_set, composition, model, of, factor) for of, factor in chunk]
-                        plan.append((style.Row(header, titles), places))
-    return plan
+                    for pairs in in_rows(varied):
+                        row = Row(
+                            header, [ablation_title(settings.title("strategies", of), factor) for of, factor in pairs]
+                        )
+                        layout.append((row, [_Panel(task, test_set, composition, model, *pair) for pair in pairs]))
+    return layout
 
 
-def _panel(ax: "Any", panel: "Any", marks: dict[str, style.Mark], settings: FigureSettings) -> None:
-    measured = panel.loc[panel["missing"] == ""]
+def _draw_panel(ax: Axes, cells: pd.DataFrame, styles: dict[str, LineStyle]) -> None:
+    measured = cells.loc[cells["missing"] == ""]
     if not len(measured):
-        style.say(ax, NOT_RUN)
+        say(ax, NOT_RUN)
         return
-    of, factor = panel["of"].iloc[0], panel["factor"].iloc[0]
-    default = panel.loc[panel["strategy"] == of, "setting"]
-    default = default.iloc[0] if len(default) else ""
-    values = list(dict.fromkeys([default, *panel["setting"]])) if default else list(dict.fromkeys(panel["setting"]))
+    of, factor = cells["of"].iloc[0], cells["factor"].iloc[0]
+    default = next(iter(cells.loc[cells["strategy"] == of, "setting"]), "")
+    values = list(dict.fromkeys([*filter(None, [default]), *cells["setting"]]))
     values.sort(key=lambda text: (not _is_number(text), float(text) if _is_number(text) else 0))
     ax.set_xlim(-0.5, len(values) - 0.5)
     ax.set_xticks(range(len(values)), values)
-    ax.set_xlabel(FACTORS.get(factor, factor.replace("_", " ")), fontsize=style.points(6.5), labelpad=2)
+    ax.set_xlabel(factor_axis(factor), fontsize=points(6.5), labelpad=2)
     for text in ax.get_xticklabels():
         text.set_fontweight("bold" if text.get_text() == default else "normal")
     numeric = all(map(_is_number, values))
-    for index, (bucket, mark) in enumerate(marks.items()):
-        offset = 0.1 * (index - (len(marks) - 1) / 2)
+    for index, (bucket, style) in enumerate(styles.items()):
+        offset = 0.1 * (index - (len(styles) - 1) / 2)
         rows = measured.loc[measured["bucket"] == bucket].drop_duplicates("setting").set_index("setting")
-        style.draw_points(
-            ax, [place + offset for place in range(len(values))], rows.reindex(values), mark, join=numeric
-        )
+        draw_points(ax, [x + offset for x in range(len(values))], rows.reindex(values), style, join=numeric)
         if default in rows.index:
-            ax.axhline(rows.loc[default, "value"], color=mark.color, linewidth=0.6, linestyle=(0, (6, 4)), zorder=0.6)
-    gone = panel.loc[panel["missing"] != ""]
-    words = [f"{bucket}: {NOT_FILLED}" for bucket in marks if _all_unfilled(panel, bucket)]
-    lost = gone.loc[gone["missing"] != NOT_FILLED]
-    for reason in lost["missing"].unique():
-        lacking = [value for value in values if value in set(lost.loc[lost["missing"] == reason, "setting"])]
-        words.append(f"{reason}: {style.shortened(lacking)}")
-    style.remark(ax, measured["n"].astype(int).tolist(), words)
+            ax.axhline(rows.loc[default, "value"], color=style.color, linewidth=0.6, linestyle=(0, (6, 4)), zorder=0.6)
+    lines = [f"{bucket}: {NOT_FILLED}" for bucket in styles if _is_unfilled(cells, bucket)]
+    missing = cells.loc[~cells["missing"].isin(["", NOT_FILLED])]
+    for reason in missing["missing"].unique():
+        lacking = set(missing.loc[missing["missing"] == reason, "setting"])
+        lines.append(f"{reason}: {shortened([value for value in values if value in lacking])}")
+    remark(ax, measured["n"].astype(int).tolist(), lines)
 
 
-def _all_unfilled(panel: "Any", bucket: str) -> bool:
-    rows = panel.loc[panel["bucket"] == bucket, "missing"]
-    return bool(len(rows)) and bool((rows == NOT_FILLED).all())
+def _is_unfilled(cells: pd.DataFrame, bucket: str) -> bool:
+    reasons = cells.loc[cells["bucket"] == bucket, "missing"]
+    return len(reasons) > 0 and bool((reasons == NOT_FILLED).all())
 
 
 def _is_number(text: str) -> bool:

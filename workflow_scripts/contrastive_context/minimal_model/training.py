@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contrastive_context.config.minimal_model import Condition, MinimalModel, Variant
+from contrastive_context.core.buckets import EDGES, bounds_of
 from contrastive_context.minimal_model.model import best_weight, in_weights, mix
 from contrastive_context.minimal_model.task import (
     CONTEXTS,
@@ -20,7 +21,7 @@ from contrastive_context.minimal_model.task import (
 
 #: Similarities at which the weight on one relevant example is measured at the last step.
 WEIGHT_GRID = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
-BUCKETS = {"low": (0.0, 0.33), "medium": (0.33, 0.67), "high": (0.67, 1.0)}
+_BUCKETS = bounds_of(EDGES, top=1.0)
 #: The similarity at which the ICL probe asks for the weight on the relevant example.
 ICL_SIMILARITY = 0.95
 _CHUNK = 200  # steps whose samples are drawn at once
@@ -84,10 +85,10 @@ class Probes:
 
         self._x, self._y = x, y
         self._irrelevant = samples(draws.sphere(n, k, d))
-        edge = BUCKETS["low"][1]
+        edge = _BUCKETS["low"][1]
         self._buckets = {
             name: samples(graded_contexts(x, low, high, max(low, edge), k, draws))
-            for name, (low, high) in BUCKETS.items()
+            for name, (low, high) in _BUCKETS.items()
         }
         self._relevant = {
             s: samples(graded_contexts(x, s, s, edge, k, draws)) for s in dict.fromkeys((ICL_SIMILARITY, *WEIGHT_GRID))

@@ -16,8 +16,6 @@ from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.sidecars import read_sidecar
 from contrastive_context.core.version import __version__
-from contrastive_context.figures.cells import with_series
-from contrastive_context.figures.style import bars_in_words, headline_seed, ordered
 from contrastive_context.report.browser import browser
 from contrastive_context.report.choices import CHOICES
 from contrastive_context.report.effort import efforts
@@ -29,6 +27,8 @@ from contrastive_context.scoring.signatures import read_revisions
 from contrastive_context.tables import gaps
 from contrastive_context.tables.findings import VERDICTS
 from contrastive_context.tables.numbers import share, with_interval, written
+from contrastive_context.tables.selection import headline_seed, ordered, with_series
+from contrastive_context.tables.wording import intervals
 
 
 class Settings(Model):
@@ -318,7 +318,7 @@ def _figure(folder: Path, name: str, title: str, confidence: float) -> dict[str,
     if {"seeds", "strategy"} <= set(drawn):
         shown = headline_seed(drawn)
         runs = shown.loc[shown["seeds"] > 0, "seeds"]
-        caption += f"; bars: {bars_in_words(shown, confidence)}; "
+        caption += f"; bars: {intervals(shown, confidence)}; "
         caption += f"{_span(runs) if len(runs) else 'no'} training run(s) per strategy"
     return {
         "name": name,

@@ -5,9 +5,8 @@ prompts cut.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from contrastive_context.figures import probes_over_training as probe_figure
-from contrastive_context.figures.cells import NOT_FILLED, NOT_SCORED, score_cells
-from contrastive_context.figures.style import FigureSettings
+from contrastive_context.tables.cells import NOT_FILLED, NOT_SCORED, probe_cells, score_cells
+from contrastive_context.tables.settings import PresentationSettings
 
 MISSING = ("task", "test_set", "model", "strategy", "seed", "what", "composition", "bucket", "metric", "reason")
 TRUNCATED = ("task", "model", "strategy", "answers", "cut", "shortened")
@@ -16,7 +15,9 @@ _ENDS = {"read": -1, "kept": 1}
 _NOTED = "kept, but "
 
 
-def missing(scores: "Any", probes: "Any", coverage: Mapping[str, Mapping[str, Any]], settings: FigureSettings) -> "Any":
+def missing(
+    scores: "Any", probes: "Any", coverage: Mapping[str, Mapping[str, Any]], settings: PresentationSettings
+) -> "Any":
     """Return what the grid should have and the tables don't; what a column leaves open (NA) is missing altogether.
 
     Args:
@@ -53,7 +54,7 @@ def missing(scores: "Any", probes: "Any", coverage: Mapping[str, Mapping[str, An
             rows.append({"task": cell.task, "model": cell.model, "strategy": cell.strategy, "what": "answers",
                          "reason": cell.missing})  # fmt: skip
     for measure in probes["metric"].unique():
-        for cell in _gone(probe_figure.select(probes, settings, measure)):
+        for cell in _gone(probe_cells(probes, settings, measure)):
             if settings.reason("probes", cell.task, cell.model, cell.strategy) is None:
                 rows.append({"task": cell.task, "model": cell.model, "strategy": cell.strategy, "what": "probes",
                              "reason": cell.missing})  # fmt: skip

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from contrastive_context.contexts.series import SAME_TARGETS
-from contrastive_context.figures.cells import last_step, with_series
-from contrastive_context.figures.style import FigureSettings, headline_seed, ordered, systems
 from contrastive_context.scoring.metrics import get_metric
 from contrastive_context.tables import gaps
 from contrastive_context.tables.numbers import share, with_interval, written
+from contrastive_context.tables.selection import headline_seed, last_step, ordered, systems, with_series
+from contrastive_context.tables.settings import PresentationSettings
 
 HEADER = "% needs \\usepackage{booktabs}\n"
 COMPOSITIONS = {"zero_context": "zero-shot", "one_graded": "one graded", "top_k": "k nearest"}
@@ -31,7 +31,7 @@ def escape(text: str) -> str:
     return text.translate(_SPECIAL)
 
 
-def scores(table: "Any", settings: FigureSettings) -> str:
+def scores(table: "Any", settings: PresentationSettings) -> str:
     """Return tables of scores: per task, test set, series and metric, systems × (composition, bucket), last step."""
     if not len(table):
         return ""
@@ -63,7 +63,7 @@ def scores(table: "Any", settings: FigureSettings) -> str:
     return "\n".join(parts)
 
 
-def probes(table: "Any", settings: FigureSettings) -> str:
+def probes(table: "Any", settings: PresentationSettings) -> str:
     """Return the table of probes: per task and measure, systems × probes at the last step."""
     if not len(table):
         return ""
@@ -86,7 +86,7 @@ def probes(table: "Any", settings: FigureSettings) -> str:
     return "\n".join(parts)
 
 
-def findings(table: "Any", settings: FigureSettings) -> str:
+def findings(table: "Any", settings: PresentationSettings) -> str:
     """Return the paired differences behind every claim, with intervals and verdicts."""
     import pandas as pd
 
@@ -105,7 +105,7 @@ def findings(table: "Any", settings: FigureSettings) -> str:
     return "\n".join(parts)
 
 
-def missing(table: "Any", settings: FigureSettings) -> str:
+def missing(table: "Any", settings: PresentationSettings) -> str:
     """Return what the grid should have and the tables don't, with the reason; one table for all tasks."""
     lines = [
         (
@@ -121,7 +121,7 @@ def missing(table: "Any", settings: FigureSettings) -> str:
     return _listing(lines, columns, "What is missing, and why.", "tab:missing")
 
 
-def truncated(table: "Any", settings: FigureSettings) -> str:
+def truncated(table: "Any", settings: PresentationSettings) -> str:
     """Return the answers that were cut and the prompts that lost examples, per task, model and strategy."""
     lines = [
         (
@@ -138,7 +138,7 @@ def truncated(table: "Any", settings: FigureSettings) -> str:
     return _listing(lines, columns, "Cut answers and shortened prompts.", "tab:truncated")
 
 
-def dropped(table: "Any", settings: FigureSettings) -> str:
+def dropped(table: "Any", settings: PresentationSettings) -> str:
     """Return, per task, the rows read, dropped by reason and kept, a column per split."""
     parts = []
     for task, rows in table.groupby("task", sort=False):
@@ -155,7 +155,7 @@ def _listing(lines: Sequence[tuple[str, ...]], columns: list[str], caption: str,
     return _latex(pd.DataFrame(lines, columns=columns), caption, label) if lines else ""
 
 
-def _groups(frame: "Any", keys: Sequence[str], settings: FigureSettings) -> list[tuple[tuple, "Any"]]:
+def _groups(frame: "Any", keys: Sequence[str], settings: PresentationSettings) -> list[tuple[tuple, "Any"]]:
     order = {name: place for place, name in enumerate(ordered(list(frame["task"].unique()), settings.order("tasks")))}
     return sorted(frame.groupby(list(keys), sort=False), key=lambda entry: order[entry[0][0]])
 
@@ -167,7 +167,7 @@ def _environment(
     maximum: float,
     caption: str,
     label: str,
-    settings: FigureSettings,
+    settings: PresentationSettings,
 ) -> str:
     import pandas as pd
 
