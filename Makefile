@@ -57,7 +57,7 @@ laptop-study: $(VENV)/.core ## run four tiny families on two synthetic tasks, th
 	@for f in results/laptop-study/figures/*.png; do echo "figure:  $(CURDIR)/$$f"; done
 
 check: $(VENV)/.core ## look for mistakes in a configuration: make check CONFIG="config.yaml mine.yaml"
-	@python -m contrastive_context.config.check $(or $(CONFIG),config.yaml)
+	@python -m contrastive_context.workflow check $(or $(CONFIG),config.yaml)
 
 plan: $(VENV)/.core ## what would run, and because of which key: make plan PROFILE=quickstart ARGS="--config run=mine"
 	@test -f envs/profiles/$(PROFILE)/config.yaml || \

@@ -2,15 +2,16 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from contrastive_context.config.files import check_files
-from contrastive_context.workflow.stages import Stages
 from contrastive_context.config.study import load_study
 from contrastive_context.core.errors import UserError
+from contrastive_context.workflow import snakemake_internals
 from contrastive_context.workflow.adoption import adopt
+from contrastive_context.workflow.stages import Stages
 
 min_version("9.0")
 
 try:
-    check_files(files := ["config.yaml", *workflow.overwrite_configfiles])
+    check_files(files := ["config.yaml", *snakemake_internals.config_files(workflow)])
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -19,8 +20,8 @@ configfile: "config.yaml"
 
 
 try:
-    study = load_study(config, files, workflow.config_settings.config)
-    if workflow.is_main_process:
+    study = load_study(config, files, snakemake_internals.config_options(workflow))
+    if snakemake_internals.is_main_process(workflow):
         adopt(f"results/{study.run}")
     scripts = f"{workflow.basedir}/workflow_scripts"
     stages = Stages(study, scripts, ".snakemake/code_versions.json")

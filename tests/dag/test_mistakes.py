@@ -8,10 +8,10 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from contrastive_context.config import check
 from contrastive_context.config.study import load_study
 from contrastive_context.core.errors import UserError
-from contrastive_context.workflow import __main__ as reruns
+from contrastive_context.workflow import __main__ as commands
+from contrastive_context.workflow.checking import check_command
 
 GRID = "task: lexicon, models: [tiny-llama], strategies: [zero], finetuning: tiny"
 
@@ -128,33 +128,33 @@ OVERLAY_MISTAKES = {
 
 
 @pytest.mark.parametrize(("text", "message"), [pytest.param(*row, id=name) for name, row in OVERLAY_MISTAKES.items()])
-def test_a_mistake_in_an_overlay_is_told_with_file_and_line(checkout, monkeypatch, text, message):
+def test_a_mistake_in_an_overlay_is_told_with_file_and_line(checkout, monkeypatch, capsys, text, message):
     monkeypatch.chdir(checkout)
     if text is not None:
         Path("mine.yaml").write_bytes(text)
-    monkeypatch.setattr(sys, "argv", ["check", "envs/overlays/quickstart.yaml", "mine.yaml"])
-    with pytest.raises(SystemExit) as stopped:
-        check.main()
-    assert message in stopped.value.code
+    monkeypatch.setattr(sys, "argv", ["workflow", "check", "envs/overlays/quickstart.yaml", "mine.yaml"])
+    with pytest.raises(SystemExit, match="2"):
+        commands.main()
+    assert message in capsys.readouterr().err
 
 
 def test_before_a_plan_the_files_are_checked(checkout, monkeypatch):
     monkeypatch.chdir(checkout)
     Path("mine.yaml").write_text("run: mine\ntasks:\n\tlexicon: {k: 3}\n")
     profile = ["--profile", "envs/profiles/quickstart"]
-    check.check_command(profile)
+    check_command(profile)
     with pytest.raises(UserError, match=r"mine\.yaml:3: not valid YAML"):
-        check.check_command([*profile, "--configfile", "envs/overlays/quickstart.yaml", "mine.yaml"])
+        check_command([*profile, "--configfile", "envs/overlays/quickstart.yaml", "mine.yaml"])
     with pytest.raises(UserError, match=r"--config: tasks\.lexicon\.kk: unknown key"):
-        check.check_command([*profile, "--config", "tasks={lexicon: {kk: 3}}"])
-    check.check_command([*profile, "--no-such-option"])  # Snakemake's to tell
+        check_command([*profile, "--config", "tasks={lexicon: {kk: 3}}"])
+    check_command([*profile, "--no-such-option"])  # Snakemake's to tell
 
 
 def test_a_plan_passes_on_the_message_alone(checkout, monkeypatch, capsys):
     monkeypatch.chdir(checkout)
-    monkeypatch.setattr(sys, "argv", ["reruns", "plan", "--configfile", "mine.yaml"])
+    monkeypatch.setattr(sys, "argv", ["workflow", "plan", "--configfile", "mine.yaml"])
     with pytest.raises(SystemExit, match="2"):
-        reruns.main()
+        commands.main()
     assert capsys.readouterr().err == "error: mine.yaml: no such file\n"
 
 
@@ -168,8 +168,9 @@ def test_snakemake_names_the_file_of_a_key(checkout):
 
 def test_a_sound_configuration_passes(checkout, monkeypatch, capsys):
     monkeypatch.chdir(checkout)
-    monkeypatch.setattr(sys, "argv", ["check", "envs/overlays/quickstart.yaml"])
-    check.main()
+    monkeypatch.setattr(sys, "argv", ["workflow", "check", "envs/overlays/quickstart.yaml"])
+    with pytest.raises(SystemExit, match="0"):
+        commands.main()
     assert capsys.readouterr().out.startswith(
         "no mistakes found; run: quickstart, entries of the grid: 2, fine-tunings: 20"
     )

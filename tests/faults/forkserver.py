@@ -1,8 +1,12 @@
-"""A server from which children are forked: a new interpreter for each would take most of a fault test's time."""
+"""A server from which children are forked: a new interpreter for each would take most of a fault test's time.
+
+All that tests use of multiprocessing beyond its documentation is here.
+"""
 
 import contextlib
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.process
 import os
 import sys
 from collections.abc import Iterator
@@ -31,3 +35,9 @@ def forkserver(preload: list[str], **environment: str) -> Iterator[multiprocessi
         yield context
     finally:
         own._stop()
+
+
+def start_uncollected(process: multiprocessing.process.BaseProcess) -> None:
+    """Start a child whose exit status no later start of another one collects: it is left for who waits for this one."""
+    process.start()
+    multiprocessing.process._children.discard(process)

@@ -1,6 +1,5 @@
 """The workflow's own commands, each run in a child process in a folder of its own, where it can be disturbed."""
 
-import multiprocessing.process
 import os
 import random
 import re
@@ -13,6 +12,8 @@ import sys
 import threading
 from pathlib import Path
 from typing import NamedTuple
+
+from forkserver import start_uncollected
 
 from contrastive_context.workflow.planning import parse_dry_run
 
@@ -86,8 +87,7 @@ def start(context, folder: Path, stage: Stage, at_touch: tuple[int, int] | None 
     process = context.Process(target=_run, args=(folder, stage, at_touch, str(folder.parent / said)))
     # start() also collects what other threads started, each of whom then finds no exit status (255) for its own.
     with _STARTING:
-        process.start()
-        multiprocessing.process._children.discard(process)
+        start_uncollected(process)
     return process
 
 

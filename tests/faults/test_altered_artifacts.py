@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from disks import can_mount, nearly_full, small_disk
-from snakemake.persistence import MetadataRecord
 
 from contrastive_context.core import artifacts, provenance
 from contrastive_context.core.errors import UserError
 from contrastive_context.models.adapters import read_checkpoints
 from contrastive_context.retrieval.encoders import embed_to_file
-from contrastive_context.workflow.adoption import adopt, store
+from contrastive_context.workflow.adoption import adopt
+from contrastive_context.workflow.snakemake_internals import Records
 
 STEP = """
 from contrastive_context.core import cli
@@ -94,8 +94,7 @@ def test_a_log_that_cant_be_written_was_a_traceback(corpus, tmp_path):
 
 def test_a_damaged_final_table_was_called_done(corpus):
     """Snakemake looks at times alone, and nothing reads a final table."""
-    records = store(".snakemake")
-    records._write_record("results/run/corpus.txt", MetadataRecord())
+    Records().add("results/run/corpus.txt", settings="{}", inputs={}, started=0)
     assert adopt("results/run") == 0
     flip(corpus)
     with pytest.raises(UserError, match=r"delete them to make them again: results/run/corpus\.txt"):

@@ -2,13 +2,13 @@
 
 import pytest
 import yaml
-from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 
 from contrastive_context.config.files import check_files, write_effective
 from contrastive_context.config.study import load_study
 from contrastive_context.core.errors import UserError
 from contrastive_context.workflow.adoption import adopt
+from contrastive_context.workflow.snakemake_internals import read_config_file
 from contrastive_context.workflow.verification import verify
 
 
@@ -16,7 +16,7 @@ def merged(*paths) -> dict:
     """Merge as Snakemake does: an empty mapping first, so that entries don't share what an alias names."""
     config: dict = {}
     for path in paths:
-        update_config(config, load_configfile(path))
+        update_config(config, read_config_file(path))
     return config
 
 

@@ -4,6 +4,7 @@ import stat
 import subprocess
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -161,7 +162,7 @@ def test_extract_refuses_links(tmp_path):
 
 
 def test_full_disk_is_noticed_before_writing(tmp_path, wheel, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
     with pytest.raises(UserError, match="needs 500 MB of disk, but only 0 MB are free"):
         require_disk(tmp_path / "not" / "there", 500_000_000, "a test")
     with zipfile.ZipFile(wheel) as opened, pytest.raises(UserError, match="unpacking words/a"):

@@ -12,7 +12,8 @@ import torch
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
-from contrastive_context.inference.generation import Generation, _cache_by_rows, _Rows, generate, predict
+from contrastive_context.inference.generation import Generation, _Rows, generate, predict
+from contrastive_context.models.transformers_internals import cache_by_rows
 from contrastive_context.prompting.prompts import PromptEncoder
 from small_models import FAMILIES, model, tokenizer
 
@@ -151,15 +152,15 @@ def test_rows_are_dropped_where_nothing_is_padded(monkeypatch):
 def test_rows_stay_together_where_the_longest_decides_how_positions_are_rotated():
     scaled = copy.deepcopy(model("llama"))
     scaled.config.rope_parameters = {"rope_type": "longrope", "rope_theta": 10000.0}
-    assert _cache_by_rows(scaled) is None
+    assert cache_by_rows(scaled) is None
 
 
 def test_rows_of_a_recurrent_state_stay_together():
     from transformers import MambaConfig, MambaForCausalLM
 
     network = MambaForCausalLM(MambaConfig(vocab_size=512, hidden_size=32, num_hidden_layers=2, state_size=4))
-    assert _cache_by_rows(network) is None
-    assert _cache_by_rows(model("llama")) is not None
+    assert cache_by_rows(network) is None
+    assert cache_by_rows(model("llama")) is not None
     texts = [text[:9] for text in prompts() if len(text) >= 9]
     found = generate(network, encoder(), texts, max_new_tokens=6)
     assert found == generate(network, encoder(), texts, max_new_tokens=6, batch_tokens=1)
@@ -185,7 +186,7 @@ def test_rows_that_ended_are_dropped_and_the_others_answers_stay(family, monkeyp
     assert sizes[0] == 12
     assert sizes[-1] < 12
     calls = len(sizes)
-    monkeypatch.setattr("contrastive_context.inference.generation._cache_by_rows", lambda _: None)
+    monkeypatch.setattr("contrastive_context.inference.generation.cache_by_rows", lambda _: None)
     assert generate(network, names, texts, max_new_tokens=12) == dropping
     assert set(sizes[calls:]) == {12}
     assert dropping == generate(network, names, texts, max_new_tokens=12, batch_tokens=1)

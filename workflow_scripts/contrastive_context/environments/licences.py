@@ -52,7 +52,7 @@ def of_study(configfiles: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     Raises:
         UserError: a file can't be read, or the configuration has mistakes.
     """
-    from contrastive_context.config.check import read_study
+    from contrastive_context.workflow.checking import read_study
 
     study = read_study(configfiles)
     tasks = list(dict.fromkeys(entry.task for entry in study.grid))

@@ -1,7 +1,6 @@
 """Generation with transformers, in length-sorted batches, and the predictions of a system."""
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -14,11 +13,12 @@ from contrastive_context.core import artifacts, cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
 from contrastive_context.models.settings import InferenceSettings
+from contrastive_context.models.transformers_internals import cache_by_rows
 from contrastive_context.prompting.prompts import Prompt, PromptEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
-    from transformers import DynamicCache, GenerationConfig
+    from transformers import GenerationConfig
 
 
 class Settings(InferenceSettings):
@@ -112,7 +112,7 @@ def _continued(
         ids[row, longest - len(prompt) :] = torch.as_tensor(prompt)
         mask[row, longest - len(prompt) :] = 1
     ids, mask = ids.to(device), mask.to(device)
-    cache = _cache_by_rows(model)
+    cache = cache_by_rows(model)
     rows.may_be_dropped = cache is not None
     pending, results = list(range(len(prompts))), {}
     while pending:
@@ -133,20 +133,6 @@ def _continued(
             mask = torch.nn.functional.pad(mask[kept], (0, ids.shape[1] - mask.shape[1]), value=1)
             cache.batch_select_indices(kept)
     return [results[row] for row in range(len(prompts))]
-
-
-def _cache_by_rows(model: Any) -> "DynamicCache | None":
-    """Return an empty cache that rows can be dropped from, None if the model keeps a state of another kind."""
-    from transformers import DynamicCache
-    from transformers.cache_utils import LinearAttentionCacheLayerMixin
-
-    if model._is_stateful or "past_key_values" not in inspect.signature(model.forward).parameters:
-        return None
-    config = model.config.get_text_config(decoder=True)
-    if any(kind in str(getattr(config, "rope_parameters", None)) for kind in ("longrope", "dynamic")):
-        return None  # the longest row decides how all positions are rotated
-    cache = DynamicCache(config=config)
-    return None if any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers) else cache
 
 
 class _Rows:

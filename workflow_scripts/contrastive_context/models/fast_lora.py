@@ -1,9 +1,12 @@
 """LoRA layers with forwards of our own: faster training in float32, and exact sums on bases of a narrower type."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
+
+from contrastive_context.models.peft_internals import LoraLayer, plain_lora_layers
 
 
 class SummedLora:
@@ -18,16 +21,11 @@ class SummedLora:
 
     def __init__(self, network: Any) -> None:
         """Replace the layers' forwards."""
-        layers = [
-            module
-            for module in network.modules()
-            if _is_plain_lora(module)
-            and module.get_base_layer().weight.dtype == torch.float32
-            and isinstance(module.lora_dropout["default"], torch.nn.Identity)
+        self._layers = [
+            _Layer(layer)
+            for layer in plain_lora_layers(network)
+            if layer.base.weight.dtype == torch.float32 and not layer.has_dropout
         ]
-        self._layers = [_Layer(module) for module in layers]
-        for module, layer in zip(layers, self._layers, strict=True):
-            module.forward = layer.forward
         self.refresh()
 
     def __len__(self) -> int:
@@ -41,20 +39,19 @@ class SummedLora:
 
 
 class _Layer:
-    def __init__(self, module: Any) -> None:
-        base = module.get_base_layer()
-        self._bias = base.bias
-        self._down, self._up = module.lora_A["default"].weight, module.lora_B["default"].weight
-        self._weight = base.weight if isinstance(base, torch.nn.Linear) else base.weight.T  # GPT-2's Conv1D: [in, out]
-        self._scale = module.scaling["default"]
+    def __init__(self, layer: LoraLayer) -> None:
+        self._layer, self._weight = layer, layer.weight
         self._sum = torch.empty_like(self._weight)
+        layer.module.forward = self.forward
 
     @torch.no_grad()
     def refresh(self) -> None:
-        torch.addmm(self._weight, self._up, self._down, alpha=self._scale, out=self._sum)
+        layer = self._layer
+        torch.addmm(self._weight, layer.up, layer.down, alpha=layer.scale, out=self._sum)
 
     def forward(self, x: Any) -> Any:
-        return _LoraLinear.apply(x, self._sum, self._bias, self._down, self._up, self._scale)
+        layer = self._layer
+        return _LoraLinear.apply(x, self._sum, layer.base.bias, layer.down, layer.up, layer.scale)
 
 
 def round_once(network: Any) -> int:
@@ -70,21 +67,14 @@ def round_once(network: Any) -> int:
     Returns:
         The number of layers replaced.
     """
-    layers = [
-        module
-        for module in network.modules()
-        if _is_plain_lora(module) and module.get_base_layer().weight.dtype != torch.float32
-    ]
-    for module in layers:
-        module.forward = _rounding_once(module)
+    layers = [layer for layer in plain_lora_layers(network) if layer.base.weight.dtype != torch.float32]
+    for layer in layers:
+        layer.module.forward = _rounding_once(layer)
     return len(layers)
 
 
-def _rounding_once(module: Any) -> Any:
-    base = module.get_base_layer()
-    down, up = module.lora_A["default"].weight, module.lora_B["default"].weight
-    weight = base.weight.T if isinstance(base, torch.nn.Linear) else base.weight  # [in, out], as in GPT-2's Conv1D
-    scale = module.scaling["default"]
+def _rounding_once(layer: LoraLayer) -> Callable[[torch.Tensor], torch.Tensor]:
+    weight, bias, down, up, scale = layer.weight.T, layer.base.bias, layer.down, layer.up, layer.scale
 
     def forward(x: Any) -> Any:
         rows = x.flatten(0, -2)
@@ -92,8 +82,8 @@ def _rounding_once(module: Any) -> Any:
             y = torch.mm(rows, weight, out_dtype=torch.float32)
         else:
             y = rows.float() @ weight.float()
-        if base.bias is not None:
-            y += base.bias
+        if bias is not None:
+            y += bias
         y.addmm_(rows.float() @ down.T, up.T, alpha=scale)
         return y.to(x.dtype).view(*x.shape[:-1], y.shape[1])
 
@@ -121,11 +111,3 @@ class _LoraLinear(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             of_x = (rows @ total).view_as(x)
         return of_x, None, None, of_down, of_up, None
-
-
-def _is_plain_lora(module: Any) -> bool:
-    from peft.tuners.lora import Linear
-
-    if type(module) is not Linear or list(module.lora_A) != ["default"] or module.merged:
-        return False
-    return not module.use_dora["default"] and module.lora_A["default"].bias is None

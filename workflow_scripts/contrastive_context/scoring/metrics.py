@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from contrastive_context.core.errors import UserError
+from contrastive_context.scoring.sacrebleu_internals import chrf_counts
 from contrastive_context.text import agreement, parses
 
 
@@ -151,8 +152,7 @@ class _ChrfPlusPlus(Metric):
     name, title, maximum = "chrf++", "chrF++", 100.0
 
     def segment(self, hypothesis: str, reference: str) -> Segment:
-        # Private, as sacrebleu has no public way to a segment's counts; a test holds the sums to corpus_score.
-        stats = [float(n) for n in _sacrebleu_chrf()._extract_corpus_statistics([hypothesis], [[reference]])[0]]
+        stats = chrf_counts(_sacrebleu_chrf(), hypothesis, reference)
         return Segment(float(self.from_sums(np.array(stats))), stats)
 
     def matrix(self, values: Sequence[float], stats: Sequence[Sequence[float]]) -> np.ndarray:

@@ -13,6 +13,8 @@ from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.core.errors import UserError
 from contrastive_context.models import adapters
 from contrastive_context.models.fast_lora import SummedLora
+from contrastive_context.models.peft_internals import drop_out_in_adapters_alone
+from contrastive_context.models.transformers_internals import checkpointed_layers
 from contrastive_context.prompting.batches import collate, completion_logits, length_batches
 
 log = logging.getLogger("contrastive_context")
@@ -41,8 +43,7 @@ class Optimization:
         self.device = next(model.parameters()).device
         self._adapted = adapters.attach(model, recipe.lora, seed)
         self.network = self._adapted.get_base_model().eval()
-        for name, module in self.network.named_modules():
-            module.training = ".lora_dropout" in name
+        drop_out_in_adapters_alone(self.network)
         if gradient_checkpointing:
             _enable_checkpointing(self.network)
         # A GPU's micro-batches are so large that sums are soon made, and its memory is dear.
@@ -174,14 +175,11 @@ def _lengths(pairs: Sequence[tuple]) -> list[int]:
 
 
 def _enable_checkpointing(network: Any) -> None:
-    from transformers.modeling_layers import GradientCheckpointingLayer
-
     if not network.supports_gradient_checkpointing:
         raise UserError(f"gradient_checkpointing: {type(network).__name__} doesn't support it; set it to false")
     network.gradient_checkpointing_enable({"use_reentrant": False})
-    for module in network.modules():
-        if isinstance(module, GradientCheckpointingLayer):
-            module.training = True  # it looks at its own flag; those inside, and their dropout, stay off
+    for layer in checkpointed_layers(network):
+        layer.training = True  # it looks at its own flag; those inside, and their dropout, stay off
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Before and after a rerun: ``python -m contrastive_context.workflow {plan,verify,accept} --help``."""
+"""What stands around a run: ``python -m contrastive_context.workflow {check,plan,verify,accept} --help``."""
 
 import argparse
 import sys
@@ -13,7 +13,10 @@ _ROW = "{:24} {:>6} {:>13} {:>17} {:>10}  {}"
 def main() -> None:
     """Parse the command line and run the command; mistakes of the user are one line and status 2."""
     parser = argparse.ArgumentParser(prog="python -m contrastive_context.workflow", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{plan,verify,accept}")
+    commands = parser.add_subparsers(required=True, metavar="{check,plan,verify,accept}")
+    command = commands.add_parser("check", help="look for mistakes in a configuration")
+    command.add_argument("configfiles", nargs="+", type=Path, help="as for snakemake --configfile, in that order")
+    command.set_defaults(call=_check)
     command = commands.add_parser("plan", help="what would run, why, and how much of it; options go to snakemake")
     command.set_defaults(call=_plan)
     command = commands.add_parser("verify", help="check every hash of a run's folder; status 1 if something is wrong")
@@ -33,10 +36,19 @@ def main() -> None:
         sys.exit(2)
 
 
+def _check(arguments: argparse.Namespace, _: list[str]) -> int:
+    from contrastive_context.workflow.checking import read_study
+
+    study = read_study(arguments.configfiles)
+    trainings = sum(len(entry.models) * len(entry.strategies) * len(entry.seeds) for entry in study.grid)
+    print(f"no mistakes found; run: {study.run}, entries of the grid: {len(study.grid)}, fine-tunings: {trainings}")
+    return 0
+
+
 def _plan(_: argparse.Namespace, options: list[str]) -> int:
-    from contrastive_context.config.check import check_command
     from contrastive_context.core.sidecars import all_sidecars
     from contrastive_context.workflow import planning
+    from contrastive_context.workflow.checking import check_command
 
     check_command(options)
     jobs = planning.parse_dry_run(planning.dry_run(options))

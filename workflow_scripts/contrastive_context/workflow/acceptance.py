@@ -7,7 +7,7 @@ from contrastive_context.config.safeguards import Safeguards
 from contrastive_context.core import artifacts
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.sidecars import Sidecar
-from contrastive_context.workflow.adoption import store
+from contrastive_context.workflow.snakemake_internals import Records
 
 
 def accept(sidecars: Iterable[Sidecar], step: str, version: str, folder: str | Path = ".snakemake") -> int:
@@ -25,17 +25,13 @@ def accept(sidecars: Iterable[Sidecar], step: str, version: str, folder: str | P
     Returns:
         How many outputs were accepted.
     """
-    records, count = store(folder), 0
+    records, count = Records(folder), 0
     for sidecar in sidecars:
         if sidecar.step != step or sidecar.record["settings"].get("code_version") == version:
             continue
-        before = [repr(sidecar.settings)]
         settings = {**sidecar.record["settings"], "code_version": version}
         for path in sidecar.outputs:
-            record = records._read_record(path)
-            if record is not None and record.params == before:
-                record.params = [repr(canonical_json(settings))]
-                records._write_record(path, record)
+            records.replace_settings(path, sidecar.settings, canonical_json(settings))
             count += 1
         if step == "finetune":
             _keep_state(sidecar, version)

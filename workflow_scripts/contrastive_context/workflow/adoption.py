@@ -6,11 +6,11 @@ a record made from the sidecar; from then on Snakemake compares parameters and i
 """
 
 from pathlib import Path
-from typing import Any
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.sidecars import SUFFIX, Sidecar, altered, files_of, read_sidecar
+from contrastive_context.workflow.snakemake_internals import Records
 
 _SHOWN = 5
 _ALWAYS_HASHED = 1 << 20  # bytes
@@ -30,14 +30,14 @@ def adopt(results: str | Path, folder: str | Path = ".snakemake") -> int:
     results = Path(results)
     if not results.is_dir():
         return 0
-    records = store(folder)
+    records = Records(folder)
     files = list(files_of(results))
     paths = [path for path in files if path.name.endswith(SUFFIX)]
-    fresh = [path for path in paths if not _known(records, str(path).removesuffix(SUFFIX))]
+    fresh = [path for path in paths if not records.known(str(path).removesuffix(SUFFIX))]
     unknown = [sidecar for path in fresh if _exists(sidecar := read_sidecar(path))]
     # A step that failed or was killed will run again: what it left doesn't count.
     known = [read_sidecar(path) for path in set(paths) - set(fresh) if Path(str(path).removesuffix(SUFFIX)).exists()]
-    unfinished = set(records._filter_incomplete_keys([path for sidecar in known for path in sidecar.outputs]))
+    unfinished = records.unfinished(path for sidecar in known for path in sidecar.outputs)
     _refuse(
         "not as the step that made them left them; delete them to make them again",
         [
@@ -55,22 +55,22 @@ def adopt(results: str | Path, folder: str | Path = ".snakemake") -> int:
         [path for sidecar in unknown for path in altered(sidecar)],
     )
     described = {output for path in paths for output in read_sidecar(path).outputs}
-    strangers = [
+    undescribed = [
         name
         for name in (str(path) for path in files if not path.name.endswith(SUFFIX))
-        if name not in described and not _known(records, name)
+        if name not in described and not records.known(name)
     ]
-    unfinished = records._filter_incomplete_keys(strangers)
+    unfinished = records.unfinished(undescribed)
     _refuse(
         "without a sidecar that says where they come from (an interrupted step, or a file put there by hand); move or "
         "delete them",
-        [path for path in strangers if path not in unfinished],
+        [path for path in undescribed if path not in unfinished],
     )
     count = 0
     for sidecar in unknown:
         for path in sidecar.outputs:
             if Path(path).is_file():
-                records._write_record(path, _record(sidecar))
+                records.add(path, sidecar.settings, sidecar.inputs, sidecar.record["started"])
                 count += 1
     return count
 
@@ -92,30 +92,6 @@ def _looks_altered(sidecar: Sidecar, path: str) -> bool:
 
 def _exists(sidecar: Sidecar) -> bool:
     return any(Path(path).is_file() for path in sidecar.outputs)
-
-
-def _known(records: Any, path: str) -> bool:
-    return Path(records._record_path(records._metadata_path, path)).is_file()
-
-
-def store(folder: str | Path) -> Any:
-    """Return Snakemake's records of what it made, as kept in its own folder."""
-    from snakemake.persistence.file import FilePersistence
-
-    return FilePersistence(nolock=True, path=Path(folder).absolute())
-
-
-def _record(sidecar: Sidecar) -> Any:
-    from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
-
-    return MetadataRecord(
-        record_format_version=RECORD_FORMAT_VERSION,
-        input=sorted(sidecar.inputs),
-        params=[repr(sidecar.settings)],
-        input_checksums={path: f"sha256:{digest}" for path, digest in sidecar.inputs.items()},
-        starttime=sidecar.record["started"],
-        incomplete=False,
-    )
 
 
 def _refuse(reason: str, paths: list[str]) -> None:

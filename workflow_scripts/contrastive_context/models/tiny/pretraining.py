@@ -101,13 +101,13 @@ def _train(model: "PreTrainedModel", language: ModuleType, settings: PretrainedT
         model.parameters(), lr=LEARNING_RATE, betas=BETAS, weight_decay=WEIGHT_DECAY, foreach=True
     )
     model.train()
-    model.set_attn_implementation("eager")  # the only one that returns attention weights
+    model.set_attn_implementation(attention := "eager")  # the only one that returns attention weights
     bar = cli.progress(range(settings.steps), label=f"pre-training {settings.family}, seed {seed}", unit="step")
     for step in bar:
         done = step / settings.steps
         guided = done < GUIDED_UNTIL
-        if not guided and model.config._attn_implementation != "sdpa":
-            model.set_attn_implementation("sdpa")
+        if not guided and attention == "eager":
+            model.set_attn_implementation(attention := "sdpa")
         batch = language.draw(rng, next(stage for stage in language.CURRICULUM if done < stage.until))
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * _schedule(step, settings.steps)

@@ -1,0 +1,33 @@
+"""The only module that uses more of transformers than its documentation promises.
+
+Transformers may move any of this in its next version. ``tests/unit/test_library_internals.py`` then says what is gone.
+"""
+
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import DynamicCache, PreTrainedModel
+
+
+def cache_by_rows(model: "PreTrainedModel") -> "DynamicCache | None":
+    """Return an empty cache that rows can be dropped from, None if the model keeps a state of another kind."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import LinearAttentionCacheLayerMixin
+
+    if model._is_stateful or "past_key_values" not in inspect.signature(model.forward).parameters:
+        return None
+    config = model.config.get_text_config(decoder=True)
+    if any(kind in str(getattr(config, "rope_parameters", None)) for kind in ("longrope", "dynamic")):
+        return None  # the longest row decides how all positions are rotated
+    cache = DynamicCache(config=config)
+    return None if any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers) else cache
+
+
+def checkpointed_layers(network: "PreTrainedModel") -> "Iterator[nn.Module]":
+    """Yield the layers whose activations gradient checkpointing computes again, if they are in training mode."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return (module for module in network.modules() if isinstance(module, GradientCheckpointingLayer))

@@ -1,0 +1,101 @@
+"""The only module that uses more of Snakemake than its documentation promises.
+
+Snakemake may move any of this in its next version. ``tests/unit/test_library_internals.py`` then says what is gone.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+
+class Records:
+    """What Snakemake notes of every output: the rule's parameter, inputs, and whether its job has ended.
+
+    Args:
+        folder: Snakemake's own folder.
+    """
+
+    def __init__(self, folder: str | Path = ".snakemake") -> None:
+        from snakemake.persistence.file import FilePersistence
+
+        self._store = FilePersistence(nolock=True, path=Path(folder).absolute())
+
+    def known(self, path: str) -> bool:
+        """Return whether there is a record of an output."""
+        return Path(self._store._record_path(self._store._metadata_path, path)).is_file()
+
+    def unfinished(self, paths: Iterable[str]) -> set[str]:
+        """Return those outputs whose job was started and has not ended well."""
+        return set(self._store._filter_incomplete_keys(list(paths)))
+
+    def add(self, path: str, settings: str, inputs: Mapping[str, str], started: float) -> None:
+        """Note an output as if Snakemake had run its job.
+
+        Args:
+            path: of the output.
+            settings: the rule's only parameter.
+            inputs: path → SHA-256.
+            started: when the job began, in seconds since 1970.
+        """
+        from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
+
+        record = MetadataRecord(
+            record_format_version=RECORD_FORMAT_VERSION,
+            input=sorted(inputs),
+            params=[repr(settings)],
+            input_checksums={path: f"sha256:{digest}" for path, digest in inputs.items()},
+            starttime=started,
+            incomplete=False,
+        )
+        self._store._write_record(path, record)
+
+    def replace_settings(self, path: str, old: str, new: str) -> None:
+        """Note another parameter for an output, if there is a record of it that has the old one."""
+        record = self._store._read_record(path)
+        if record is not None and record.params == [repr(old)]:
+            record.params = [repr(new)]
+            self._store._write_record(path, record)
+
+
+def config_files(workflow: "Workflow") -> list[Path]:
+    """Return the files that ``--configfile`` names, for a Snakefile's ``workflow``."""
+    return list(workflow.overwrite_configfiles)
+
+
+def config_options(workflow: "Workflow") -> dict[str, Any]:
+    """Return what ``--config`` gives, for a Snakefile's ``workflow``."""
+    return dict(workflow.config_settings.config)
+
+
+def is_main_process(workflow: "Workflow") -> bool:
+    """Return whether this process was started by the user, not by Snakemake for one of its jobs."""
+    return workflow.is_main_process
+
+
+def read_config_file(path: str | Path) -> dict[str, Any]:
+    """Read a configuration file as ``--configfile`` does."""
+    from snakemake.common.configfile import load_configfile
+
+    return load_configfile(path)
+
+
+def config_of_command(options: Sequence[str]) -> tuple[list[Path], dict[str, Any]] | None:
+    """Return what the options of a command line give by ``--configfile`` and ``--config``, a profile's among them.
+
+    Returns:
+        The files and the values; None where Snakemake refuses the options.
+    """
+    from snakemake import cli
+
+    try:
+        # It says on stderr which profile it uses, and the real call says so again.
+        with contextlib.redirect_stderr(io.StringIO()):
+            _, args = cli.parse_args(list(options))
+        return list(args.configfile or []), cli.parse_config(args.config)
+    except (SystemExit, Exception):
+        return None
