@@ -4,8 +4,7 @@ from snakemake.utils import min_version
 from contrastive_context.config.files import check_files
 from contrastive_context.config.study import load_study
 from contrastive_context.core.errors import UserError
-from contrastive_context.workflow import snakemake_internals
-from contrastive_context.workflow.adoption import adopt
+from contrastive_context.workflow import adoption, snakemake_internals
 from contrastive_context.workflow.stages import Stages
 
 min_version("9.0")
@@ -22,7 +21,7 @@ configfile: "config.yaml"
 try:
     study = load_study(config, files, snakemake_internals.config_options(workflow))
     if snakemake_internals.is_main_process(workflow):
-        adopt(f"results/{study.run}")
+        adoption.adopt(f"results/{study.run}")
     scripts = f"{workflow.basedir}/workflow_scripts"
     stages = Stages(study, scripts, ".snakemake/code_versions.json")
     stages.check_finished()
