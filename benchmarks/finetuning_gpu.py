@@ -11,6 +11,7 @@ from typing import Any
 
 import measuring
 from finetuning import options, pacing
+from flops import model_flops_utilisation, training_flops
 
 SHAPES: dict[str, dict[str, Any]] = {
     "1b": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "tie_word_embeddings": True},
@@ -50,7 +51,6 @@ def ours(turn: Any, shape: str, recipe: Any) -> None:
     import torch
 
     from contrastive_context.core.devices import peak_memory_mb
-    from contrastive_context.training.flops import training_flops
     from contrastive_context.training.optimization import Optimization
 
     optimization = Optimization(network(shape), recipe, seed=0)
@@ -123,7 +123,6 @@ def main() -> None:
     if not torch.cuda.is_available():
         measuring.skip("finetuning_gpu", "no GPU that this torch can use")
     from contrastive_context.config.finetuning import FineTuning, Lora
-    from contrastive_context.training.flops import model_flops_utilisation
 
     recipe = FineTuning(
         lora=Lora(r=16, alpha=32), steps=args.rounds + 4, examples_per_step=32, learning_rate=1e-4, decay_fraction=0,

@@ -10,9 +10,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     parser.add_argument("--corpus", required=True, help="the corpus: corpus/<task>/train.parquet")
     parser.add_argument("--embeddings", required=True, help="its embeddings: embeddings/<task>/train.npy")
-    parser.add_argument(
-        "--out", required=True, help="neighbour table (.parquet); .recall.json and, if built, .hnsw go beside it"
-    )
+    parser.add_argument("--out", required=True, help="neighbour table (.parquet); .recall.json goes beside it")
     return parser
 
 
@@ -23,16 +21,14 @@ def main(args: argparse.Namespace) -> None:
 
     settings = cli.load_settings(args.settings, Settings)
     out = Path(args.out)
-    index = out.with_suffix(".hnsw")
     ids = read_columns(args.corpus, ["id"])["id"].to_pylist()
     embeddings = read_embeddings(args.embeddings, len(ids), args.corpus)
-    found, recall = find_neighbours(ids, embeddings, settings.index, settings.k, task=settings.task, index_path=index)
+    found, recall = find_neighbours(ids, embeddings, settings.index, settings.k, task=settings.task)
     artifacts.write_json(out.with_suffix(".recall.json"), recall)
     write_tables(out, neighbour_tables(ids, found))
     provenance.write_provenance(
         out,
         out.with_suffix(".recall.json"),
-        *([index] if index.exists() else []),
         inputs={"corpus": args.corpus, "embeddings": args.embeddings},
         settings=args.settings,
         started=args.started,

@@ -112,7 +112,6 @@ def monkeypatch_module():
 
 
 def test_the_neighbour_search_was_approximate_and_measured(results):
-    assert (results / "neighbours/intents/train.hnsw").is_file()
     assert (
         min(
             value

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from flops import model_flops_utilisation, training_flops
 
 from contrastive_context.config.finetuning import FineTuning, Lora
 from contrastive_context.models import adapters, fast_lora
-from contrastive_context.training.flops import model_flops_utilisation, training_flops
 from contrastive_context.training.interruptions import Interruptions, Stopped
 from contrastive_context.training.optimization import Optimization
 from contrastive_context.training.state import LOG

@@ -23,7 +23,7 @@ from contrastive_context.downloads.packages import open_verified
 from contrastive_context.models import adapters, language_models
 from contrastive_context.retrieval.bm25 import BM25, Statistics
 from contrastive_context.retrieval.embedding_files import read_embeddings
-from contrastive_context.retrieval.neighbours import load_hnsw, read_neighbours
+from contrastive_context.retrieval.neighbours import read_neighbours
 from contrastive_context.scoring import nearest_label, scoring, segments, signatures
 from contrastive_context.tables import tidy
 from contrastive_context.training.data import read_training_data
@@ -73,7 +73,6 @@ BY_NAME = {
     "segments": (lambda path: drained(segments.read_segments(path)), "segments.jsonl"),
     "segment scores": (segments.read_scores, "scores.jsonl"),
     "embeddings": (read_embeddings, "train.npy"),
-    "index": (lambda path: load_hnsw(path, 4, 10), "train.hnsw"),
     "weights": (read_adapter, adapters.WEIGHTS),
     "model": (lambda path: language_models.count_parameters(path.parent), "model.safetensors"),
     "parquet": (lambda path: artifacts.read_parquet(path, ("id", "source")), "a.parquet"),

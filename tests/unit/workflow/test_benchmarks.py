@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks"
-SCRIPTS = sorted(
-    path.stem for path in FOLDER.glob("*.py") if path.stem not in ("measuring", "inputs", "profiling", "skeleton")
-)
+SHARED = ("flops", "inputs", "measuring", "profiling", "skeleton")
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 
 
 @pytest.fixture

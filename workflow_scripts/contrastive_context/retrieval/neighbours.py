@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,9 @@ from contrastive_context.config.tasks import Index
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import id_bits, numbers, stream
 from contrastive_context.retrieval.similarity import Cosine, LexicalVectors, Neighbours, Vectors, similarity_between
+
+if TYPE_CHECKING:
+    import hnswlib
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +33,7 @@ class Settings(Model):
     k: int
 
 
-def build_hnsw(embeddings: np.ndarray, settings: Index) -> "object":
+def build_hnsw(embeddings: np.ndarray, settings: Index) -> "hnswlib.Index":
     """Build an hnswlib index (inner product) with one thread and a fixed seed: threaded builds differ between runs."""
     import hnswlib
 
@@ -41,25 +45,7 @@ def build_hnsw(embeddings: np.ndarray, settings: Index) -> "object":
     return index
 
 
-def load_hnsw(path: str | Path, dim: int, ef: int) -> "object":
-    """Load an index saved by ``save_index``; ``ef`` is not saved with it and is set here.
-
-    Raises:
-        UserError: the file is missing, torn or no index of this many dimensions.
-    """
-    import hnswlib
-
-    index = hnswlib.Index(space="ip", dim=dim)
-    try:
-        index.load_index(str(path))
-    except RuntimeError as error:
-        raise UserError(f"{path}: can't be read as an index ({error}); delete it and run again") from error
-    index.set_num_threads(1)
-    index.set_ef(ef)
-    return index
-
-
-def hnsw_search(embeddings: np.ndarray, index: "object", k: int, ef: int, *, block: int = 4096) -> Neighbours:
+def hnsw_search(embeddings: np.ndarray, index: "hnswlib.Index", k: int, ef: int, *, block: int = 4096) -> Neighbours:
     """Find the k nearest rows of each row of ``embeddings`` through its hnswlib index, scored exactly.
 
     Where self and duplicates leave fewer than k, the search goes four times deeper, and in the end is exact.
@@ -111,7 +97,6 @@ def find_neighbours(
     k: int,
     *,
     task: str = "",
-    index_path: str | Path | None = None,
 ) -> tuple[Neighbours, dict]:
     """Find the neighbours of each row among the others, self and duplicates excluded.
 
@@ -122,7 +107,6 @@ def find_neighbours(
             lexical vectors the search is exact, whatever the kind.
         k: fewest neighbours that will do, and the k of recall@k.
         task: name of the task, for messages.
-        index_path: where an hnswlib index is saved, if one is built.
 
     Returns:
         The neighbours, and the recall record: kind, k, sample, recall.
@@ -136,9 +120,7 @@ def find_neighbours(
     bits = id_bits(ids)
     if np.any(bits[1:] <= bits[:-1]):
         order = np.argsort(bits, kind="stable")
-        found, record = find_neighbours(
-            [ids[row] for row in order], embeddings[order], settings, k, task=task, index_path=index_path
-        )
+        found, record = find_neighbours([ids[row] for row in order], embeddings[order], settings, k, task=task)
         rows, similarities = np.empty_like(found.rows), np.empty_like(found.similarities)
         rows[order] = np.where(found.rows < 0, -1, order[found.rows])
         similarities[order] = found.similarities
@@ -154,14 +136,7 @@ def find_neighbours(
     if kind == "exact":
         found, recall = similarity_between(embeddings, embeddings).top_k(depth, own_rows=np.arange(n)), 1.0
     else:
-        index = build_hnsw(embeddings, settings)
-        if index_path is not None:
-            from contrastive_context.core.artifacts import atomic_path
-
-            with atomic_path(index_path) as temporary:
-                index.save_index(str(temporary))
-            index = load_hnsw(index_path, embeddings.shape[1], settings.ef)
-        found = hnsw_search(embeddings, index, depth, settings.ef)
+        found = hnsw_search(embeddings, build_hnsw(embeddings, settings), depth, settings.ef)
         recall = measure_recall(embeddings, found, k, sample)
         log.info("hnswlib: recall@%d %.4f on %d rows", k, recall, sample)
         if recall < settings.min_recall:

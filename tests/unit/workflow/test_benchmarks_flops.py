@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from flops import model_flops_utilisation, training_flops
 from torch.utils.flop_counter import FlopCounterMode
 
 from contrastive_context.config.finetuning import FineTuning, Lora
-from contrastive_context.training.flops import model_flops_utilisation, training_flops
 from contrastive_context.training.optimization import Optimization
 from small_models import FAMILIES, model
 
