@@ -20,21 +20,19 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     import pandas as pd
 
-    from contrastive_context.tables import latex
+    from contrastive_context.tables import latex, presentation
     from contrastive_context.tables.settings import PresentationSettings
 
     settings = cli.load_settings(args.settings, PresentationSettings)
     inputs = {"scores": args.scores, "probes": args.probes, "findings": args.findings}
-    signatures = pd.read_csv(args.signatures) if args.signatures else pd.DataFrame()
-    header = "% needs \\usepackage{booktabs}\n"
-    outputs = []
-    for name, path in inputs.items():
-        text = getattr(latex, name)(artifacts.read_parquet(path, ("task", "model", "metric")), settings)
-        outputs.append(args.out_dir / f"{name}.tex")
-        with artifacts.atomic_path(outputs[-1]) as temporary:
-            quoted = signatures.itertuples(index=False) if name == "scores" else ()
-            notes = "".join(f"% {task}, {metric}: {signature}\n" for task, metric, signature in quoted)
-            temporary.write_text(header + notes + text, encoding="utf-8")
+    frames = {name: artifacts.read_parquet(path, ("task", "model", "metric")) for name, path in inputs.items()}
+    signatures = pd.read_csv(args.signatures).itertuples(index=False) if args.signatures else ()
+    notes = [f"{task}, {metric}: {signature}" for task, metric, signature in signatures]
+    outputs = [args.out_dir / f"{name}.tex" for name in frames]
+    latex.write(outputs[0], presentation.score_tables(frames["scores"], settings), notes)
+    latex.write(outputs[1], presentation.probe_tables(frames["probes"], settings))
+    findings = presentation.findings_tables(frames["findings"], settings)
+    latex.write(outputs[2], [entry.table() for entry in findings])
     inputs["signatures"] = args.signatures
     provenance.write_provenance(*outputs, inputs=inputs, settings=args.settings, started=args.started)
 

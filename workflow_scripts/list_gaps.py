@@ -24,7 +24,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.tables import gaps, latex, tidy
+    from contrastive_context.tables import gaps, latex, presentation, tidy
     from contrastive_context.tables.settings import PresentationSettings
 
     settings = cli.load_settings(args.settings, PresentationSettings)
@@ -36,17 +36,15 @@ def main(args: argparse.Namespace) -> None:
     counts, coverage = (
         {path.parent.name: artifacts.read_json(path) for path in paths} for paths in (args.counts, args.coverage)
     )
-    frames = {
-        "missing": gaps.missing(scores, probes, coverage, settings),
-        "dropped": gaps.dropped(counts),
-        "truncated": gaps.truncated(segments),
+    listed = {
+        "missing": (gaps.missing(scores, probes, coverage, settings), presentation.missing_tables),
+        "dropped": (gaps.dropped(counts), presentation.dropped_tables),
+        "truncated": (gaps.truncated(segments), presentation.truncated_tables),
     }
     paths = []
-    for name, frame in frames.items():
-        paths += tidy.write_table(frame, args.out_dir, name)
-        paths.append(args.out_dir / f"{name}.tex")
-        with artifacts.atomic_path(paths[-1]) as temporary:
-            temporary.write_text(latex.HEADER + getattr(latex, name)(frame, settings), encoding="utf-8")
+    for name, (frame, tables) in listed.items():
+        paths += [*tidy.write_table(frame, args.out_dir, name), args.out_dir / f"{name}.tex"]
+        latex.write(paths[-1], tables(frame, settings))
         cli.log.info("%s: %d rows", name, len(frame))
     names = ("scores", "probes", "segments", "counts", "coverage")
     inputs = {name: getattr(args, name) for name in names}

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from contrastive_context.report.build import Settings, render
-from contrastive_context.tables import latex
-from contrastive_context.tables.numbers import share, with_interval, written
+from contrastive_context.tables import latex, presentation
+from contrastive_context.tables.numbers import estimate, share, written
 from contrastive_context.tables.settings import PresentationSettings
 from synthetic_results import report_inputs, run_step, write_figures, write_losses, write_probes, write_scores
 
@@ -110,7 +110,7 @@ def test_figure_csv_latex_and_report_agree_cell_by_cell(run, figure):
         column = COLUMNS[row.probe if table == "probes" else row.composition]
         column += f", {row.bucket}" if table == "scores" and row.bucket != "none" else ""
         cell = (model, row.strategy.replace("_", " "), column)
-        assert in_latex[cell] == with_interval(row.value, row.ci_low, row.ci_high), cell
+        assert in_latex[cell] == str(estimate(row.value, row.ci_low, row.ci_high)), cell
         found.add((row.model, *cell[1:]))
     assert len(found) == count
 
@@ -152,7 +152,7 @@ def test_paired_differences_agree(run):
     page = _text_of(run / "report.html")
     assert len(table) > 10
     for row in table.itertuples():
-        text = with_interval(row.difference, row.ci_low, row.ci_high, 1.0)
+        text = str(estimate(row.difference, row.ci_low, row.ci_high))
         assert text in rows and text in page
 
 
@@ -199,7 +199,8 @@ def test_hostile_names_are_text_in_the_report(run):
 
 def test_a_name_of_10000_characters_is_whole_in_latex_and_report(run):
     table = pd.read_parquet(run / "tables/probes.parquet")
-    text = latex.probes(table, PresentationSettings(models={"llama": f"{LONG}_"}))
+    tables = presentation.probe_tables(table, PresentationSettings(models={"llama": f"{LONG}_"}))
+    text = "\n".join(map(latex.rendered, tables))
     cells = latex_cells(text, SHOWN["fig4_probes"][1])
     assert cells[rf"{LONG}\_", "zero", "IWL"].startswith("0.")
     page = render(report_inputs(run), Settings(model_titles={"llama": LONG}))
@@ -209,6 +210,5 @@ def test_a_name_of_10000_characters_is_whole_in_latex_and_report(run):
 def test_numbers_are_written_by_their_scale():
     assert [written(v) for v in (0.12345, -0.5, None, float("nan"), pd.NA)] == ["0.123", "−0.500", "–", "–", "–"]
     assert written(12.345, 100) == "12.3"
-    assert with_interval(0.5, None, None) == "0.500"
+    assert estimate(0.5, None, None) == ("0.500", "")
     assert latex.escape("a_b\n−1") == r"a\_b $-$1"
-    assert latex.scores(pd.DataFrame(), PresentationSettings()) == ""

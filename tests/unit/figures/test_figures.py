@@ -11,7 +11,7 @@ from contrastive_context.core.cli import load_settings
 from contrastive_context.figures import ablations, probes_over_training, similarity_grid, style, summary
 from contrastive_context.figures.page import PAGE_HEIGHT
 from contrastive_context.figures.saving import save
-from contrastive_context.tables import latex, tidy
+from contrastive_context.tables import presentation, tidy
 from contrastive_context.tables.cells import ablation_cells, grid_cells, probe_cells, summary_cells
 from contrastive_context.tables.selection import headline_seed
 from contrastive_context.tables.settings import PresentationSettings
@@ -150,7 +150,7 @@ def test_secondary_probes_are_in_the_tables_and_not_drawn(probe_table):
     more = probe_table[probe_table["probe"] == "icl"].assign(probe="override")
     table = pd.concat([probe_table, more], ignore_index=True)
     assert "override" not in set(probe_cells(table, SETTINGS)["probe"])
-    assert "Override (secondary)" in latex.probes(table, SETTINGS)
+    assert all("Override (secondary)" in shown.columns for shown in presentation.probe_tables(table, SETTINGS))
 
 
 def test_nothing_measured_is_said_in_words(probe_table, score_table):

@@ -3,7 +3,9 @@ prompts cut.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import pandas as pd
 
 from contrastive_context.tables.cells import NOT_FILLED, NOT_SCORED, probe_cells, score_cells
 from contrastive_context.tables.settings import PresentationSettings
@@ -16,8 +18,11 @@ _NOTED = "kept, but "
 
 
 def missing(
-    scores: "Any", probes: "Any", coverage: Mapping[str, Mapping[str, Any]], settings: PresentationSettings
-) -> "Any":
+    scores: pd.DataFrame,
+    probes: pd.DataFrame,
+    coverage: Mapping[str, Mapping[str, Any]],
+    settings: PresentationSettings,
+) -> pd.DataFrame:
     """Return what the grid should have and the tables don't; what a column leaves open (NA) is missing altogether.
 
     Args:
@@ -29,32 +34,28 @@ def missing(
     Returns:
         A frame with ``MISSING``. ``what`` is "answers" or "probes" of a whole system, or the "scores" of a cell.
     """
-    import pandas as pd
-
     rows: list[dict[str, Any]] = []
     for gap in settings.unfinished:
         seed = gap.system.partition("-seed")[2]
-        place = {"task": gap.task, "model": gap.model, "strategy": gap.strategy, "seed": int(seed) if seed else None}
-        rows.append(place | {"what": gap.what, "reason": gap.reason})
+        system = {"model": gap.model, "strategy": gap.strategy, "seed": int(seed) if seed else None}
+        rows.append({"task": gap.task, "what": gap.what, "reason": gap.reason} | system)
     for task, sets in coverage.items():
         for test_set, entry in sets.items():
             rows += [{"task": task, "test_set": test_set, "what": "scores"} | cell for cell in entry.get("missing", [])]
     covered = {tuple(row.get(name) for name in ("task", "test_set", "composition", "bucket")) for row in rows}
-    for cell in _gone(score_cells(scores, settings, everything=True)):
-        of_all = (cell.task, cell.test_set, cell.composition, cell.bucket)
-        place = {"task": cell.task, "test_set": cell.test_set, "reason": cell.missing}
+    for cell in _not_measured(score_cells(scores, settings, everything=True)):
+        of_cell = {"task": cell.task, "test_set": cell.test_set, "composition": cell.composition, "bucket": cell.bucket}
         if cell.missing == NOT_FILLED:
-            if of_all not in covered:
-                rows.append(place | {"what": "scores", "composition": cell.composition, "bucket": cell.bucket})
+            if tuple(of_cell.values()) not in covered:
+                rows.append(of_cell | {"what": "scores", "reason": cell.missing})
         elif cell.missing == NOT_SCORED:
             system = {"strategy": cell.strategy} | ({} if cell.model == "none" else {"model": cell.model})
-            here = {"composition": cell.composition, "bucket": cell.bucket, "metric": cell.metric}
-            rows.append(place | {"what": "scores"} | system | here)
+            rows.append(of_cell | system | {"what": "scores", "metric": cell.metric, "reason": cell.missing})
         elif settings.reason("answers", cell.task, cell.model, cell.strategy) is None:
             rows.append({"task": cell.task, "model": cell.model, "strategy": cell.strategy, "what": "answers",
                          "reason": cell.missing})  # fmt: skip
     for measure in probes["metric"].unique():
-        for cell in _gone(probe_cells(probes, settings, measure)):
+        for cell in _not_measured(probe_cells(probes, settings, measure)):
             if settings.reason("probes", cell.task, cell.model, cell.strategy) is None:
                 rows.append({"task": cell.task, "model": cell.model, "strategy": cell.strategy, "what": "probes",
                              "reason": cell.missing})  # fmt: skip
@@ -62,43 +63,11 @@ def missing(
     return frame.astype({name: "Int64" if name == "seed" else "string" for name in MISSING})
 
 
-def _gone(cells: "Any") -> Iterator[Any]:
+def _not_measured(cells: pd.DataFrame) -> Iterator[Any]:
     return cells.loc[cells["missing"] != ""].itertuples()
 
 
-class Line(NamedTuple):
-    """Missing results that share a reason; a name that is empty stands for all."""
-
-    task: str
-    model: str
-    strategy: str
-    what: str
-    reason: str
-
-
-def lines(frame: "Any") -> list[Line]:
-    """Sum :func:`missing` up for a reader: a line per task, model, strategy and reason."""
-    keys = ["task", "model", "strategy", "what", "test_set", "reason"]
-    result = []
-    for (task, model, strategy, what, test_set, reason), rows in frame.groupby(keys, dropna=False, sort=False):
-        seeds = [str(seed) for seed in rows["seed"].dropna()]
-        cells = zip(rows["composition"].dropna(), rows["bucket"].dropna(), strict=True)
-        parts = [what] if what != "scores" else []
-        parts += [f"of seed {', '.join(seeds)}"] if seeds else []
-        parts += [", ".join(f"{composition}/{bucket}".replace("_", " ") for composition, bucket in cells)]
-        parts += [f"({test_set.replace('_', ' ')})"] if _is_known(test_set) and what == "scores" else []
-        names = (name if _is_known(name) else "" for name in (task, model, strategy))
-        result.append(Line(*names, " ".join(filter(None, parts)), reason))
-    return result
-
-
-def _is_known(name: Any) -> bool:
-    import pandas as pd
-
-    return not pd.isna(name)
-
-
-def truncated(segments: Iterable["Any"]) -> "Any":
+def truncated(segments: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Count, per task, model and strategy, the answers cut at the length limit and the prompts that lost examples.
 
     Args:
@@ -107,8 +76,6 @@ def truncated(segments: Iterable["Any"]) -> "Any":
     Returns:
         A frame with ``TRUNCATED``, numbers of answers.
     """
-    import pandas as pd
-
     rows = []
     for frame in segments:
         frame = frame.loc[frame["metric"] == frame["metric"].iloc[0]]  # one row per answer
@@ -118,7 +85,7 @@ def truncated(segments: Iterable["Any"]) -> "Any":
     return pd.DataFrame(rows, columns=list(TRUNCATED))
 
 
-def dropped(counts: Mapping[str, Mapping[str, Any]]) -> "Any":
+def dropped(counts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Tabulate what became of the rows read for each corpus.
 
     Args:
@@ -128,8 +95,6 @@ def dropped(counts: Mapping[str, Mapping[str, Any]]) -> "Any":
         A frame with ``DROPPED``; ``what`` is "read", "dropped: <reason>", the most frequent first, "kept", or
         "kept, but <what changed>", which are among the kept.
     """
-    import pandas as pd
-
     rows = []
     for task, record in counts.items():
         for split, entry in _splits(record):
@@ -141,20 +106,8 @@ def dropped(counts: Mapping[str, Mapping[str, Any]]) -> "Any":
     frame = pd.DataFrame(rows, columns=list(DROPPED))
     totals = frame.groupby(["task", "what"])["rows"].transform("sum")
     ends = frame["what"].map(_ENDS).fillna(frame["what"].str.startswith(_NOTED) * 2)
-    order = frame.assign(end=ends, total=-totals, place=range(len(frame)))
-    tasks = {task: place for place, task in enumerate(counts)}
-    order["task"] = order["task"].map(tasks)
-    return frame.loc[order.sort_values(["task", "end", "total", "what", "place"]).index].reset_index(drop=True)
-
-
-def by_split(rows: "Any") -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Lay one task's part of :func:`dropped` out: its splits, and per ``what`` a number for each, "" where none is."""
-    splits = list(dict.fromkeys(rows["split"]))
-    result = []
-    for what, here in rows.groupby("what", sort=False):
-        numbers = dict(zip(here["split"], here["rows"], strict=True))
-        result.append((what, [f"{numbers[split]:,}" if split in numbers else "" for split in splits]))
-    return splits, result
+    order = frame.assign(task=frame["task"].map(list(counts).index), end=ends, total=-totals, row=range(len(frame)))
+    return frame.loc[order.sort_values(["task", "end", "total", "what", "row"]).index].reset_index(drop=True)
 
 
 def _splits(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,21 +1,16 @@
 """How numbers are written in tables and the report, so that all of them agree to the digit."""
 
 import math
-from typing import Any
-
-
-def decimals(maximum: float) -> int:
-    """Return how many decimals a value deserves whose scale ends at ``maximum``: 3 up to 1, 1 up to 100."""
-    return 1 if maximum >= 100 else 3
+from typing import Any, NamedTuple
 
 
 def written(value: Any, maximum: float = 1.0) -> str:
-    """Write a number with the decimals of its scale and a typographic minus; a missing one is a dash."""
+    """Write a number with the decimals of its scale (1 up to 100, else 3) and a typographic minus; missing: a dash."""
     import pandas as pd
 
     if value is None or pd.isna(value) or not math.isfinite(float(value)):
         return "–"
-    return f"{float(value):.{decimals(maximum)}f}".replace("-", "−")
+    return f"{float(value):.{1 if maximum >= 100 else 3}f}".replace("-", "−")
 
 
 def share(count: int, of: int) -> str:
@@ -23,8 +18,18 @@ def share(count: int, of: int) -> str:
     return f"{count:,} ({count / of:.1%})" if of else f"{count:,}"
 
 
-def with_interval(value: Any, low: Any, high: Any, maximum: float = 1.0) -> str:
-    """Write a value followed by its interval in brackets, if it has one."""
-    text = written(value, maximum)
+class Estimate(NamedTuple):
+    """A number as it is written, and its interval in brackets if it has one."""
+
+    number: str = "–"
+    interval: str = ""
+
+    def __str__(self) -> str:
+        """Return both, as they stand in a cell."""
+        return f"{self.number} {self.interval}".rstrip()
+
+
+def estimate(value: Any, low: Any, high: Any, maximum: float = 1.0) -> Estimate:
+    """Write a value and its interval with the decimals of a scale that ends at ``maximum``."""
     bounds = written(low, maximum), written(high, maximum)
-    return text if "–" in bounds else f"{text} [{bounds[0]}, {bounds[1]}]"
+    return Estimate(written(value, maximum), "" if "–" in bounds else f"[{bounds[0]}, {bounds[1]}]")

@@ -28,6 +28,17 @@ def systems(frame: pd.DataFrame, settings: PresentationSettings) -> list[str]:
     return [name for name in ("base",) if name in names] + middle + [n for n in ("nearest_label",) if n in names]
 
 
+def in_order(frame: pd.DataFrame, settings: PresentationSettings) -> pd.DataFrame:
+    """Sort the rows of a table by task, model and system."""
+    orders = {
+        "task": ordered(frame["task"], settings.order("tasks")),
+        "model": ordered(frame["model"], settings.order("models")),
+        "strategy": systems(frame, settings),
+    }
+    places = pd.DataFrame({name: frame[name].map(order.index) for name, order in orders.items()})
+    return frame.loc[places.sort_values(list(orders), kind="stable").index]
+
+
 def strategies_by_model(frame: pd.DataFrame, task: str, settings: PresentationSettings) -> dict[str, list[str]]:
     """Return, for each model of a task, the strategies that it has results of or should have."""
     result: dict[str, list[str]] = {}

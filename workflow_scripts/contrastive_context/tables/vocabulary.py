@@ -6,15 +6,15 @@ from typing import NamedTuple
 from contrastive_context.contexts.series import ALL_TARGETS, STAND_INS
 from contrastive_context.core.buckets import ascending
 
-#: Kinds of strategies, and the two systems that no strategy trains; in the order in which figures show them.
+#: The two systems that no strategy trains, and kinds of strategies.
 STRATEGIES = {
     "base": "Base",
+    "nearest_label": "Nearest label",
     "zero": "Zero",
     "random": "Random",
     "similar": "Similar",
     "contrastive": "Contrastive",
     "mixed": "Mixed",
-    "nearest_label": "Nearest label",
 }
 
 
