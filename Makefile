@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COMET_VENV := .venv-comet
-AUDIT_VENV := .venv-audit
+TOOLS_VENV := .venv-tools
 LOCK ?= core
 # What plan, verify and accept are about.
 PROFILE ?= quickstart
@@ -86,20 +86,20 @@ test-slurm: $(VENV)/.dev ## tests on a real SLURM; they need its Debian packages
 test-faults: $(VENV)/.dev ## disturb stages and workflows, start them again: make test-faults TRIALS=2000 PIPELINE_TRIALS=40
 	FAULT_TRIALS=$(or $(TRIALS),220) PIPELINE_TRIALS=$(or $(PIPELINE_TRIALS),12) $(BIN)/python -m pytest -q tests/faults
 
-lock: $(VENV)/.core ## let packages of a lock change, or check it: make lock LOCK=core UPGRADE="pandas requests"
-	@$(BIN)/python -m contrastive_context.environments.update envs/$(LOCK).txt $(UPGRADE)
+lock: $(TOOLS_VENV)/.done ## let packages of a lock change, or check it: make lock LOCK=core UPGRADE="pandas requests"
+	@PATH=$(CURDIR)/$(TOOLS_VENV)/bin:$$PATH envs/lock.sh $(LOCK) $(UPGRADE)
 
-audit: $(AUDIT_VENV)/.done ## ask the public package index which pinned versions have known vulnerabilities
-	@$(BIN)/python -m contrastive_context.environments.audit envs/core.txt envs/dev.txt envs/comet.txt \
-	  --command $(AUDIT_VENV)/bin/pip-audit
+audit: $(TOOLS_VENV)/.done ## ask the public package index which pinned versions have known vulnerabilities
+	@$(TOOLS_VENV)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r envs/dev.txt -r envs/comet.txt
 
-$(AUDIT_VENV)/.done: $(VENV)/.core
-	@test -x $(AUDIT_VENV)/bin/pip || $(PYTHON) -m venv --clear $(AUDIT_VENV)
-	$(AUDIT_VENV)/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+licences: $(VENV)/.core $(TOOLS_VENV)/.done ## list the licences of models, data and packages: make licences CONFIG="config.yaml mine.yaml"
+	@python -m contrastive_context.workflow licences $(or $(CONFIG),config.yaml)
+	@$(TOOLS_VENV)/bin/pip-licenses --python $(BIN)/python --packages $$(sed -n 's/==.*//p' envs/core.txt)
+
+$(TOOLS_VENV)/.done: envs/tools.txt
+	@test -x $(TOOLS_VENV)/bin/pip || $(PYTHON) -m venv --clear $(TOOLS_VENV)
+	$(TOOLS_VENV)/bin/pip install --quiet --disable-pip-version-check -r envs/tools.txt
 	@touch $@
-
-licences: $(VENV)/.core ## list the licences of models, data and packages: make licences CONFIG="config.yaml mine.yaml"
-	@$(BIN)/python -m contrastive_context.environments.licences $(or $(CONFIG),config.yaml) --locks envs/core.txt
 
 lint: $(VENV)/.dev ## ruff, ruff format, snakefmt, snakemake --lint
 	$(BIN)/ruff check workflow_scripts tests benchmarks
@@ -129,4 +129,4 @@ clean-state: ## free the disk of what fine-tuning resumes from (no job may run);
 	rm -rf results/*/.state/finetune
 
 clean: ## remove the environments; results and Snakemake's metadata belong together and stay
-	rm -rf $(VENV) $(COMET_VENV) $(AUDIT_VENV) $(BENCH_VENV)
+	rm -rf $(VENV) $(COMET_VENV) $(TOOLS_VENV) $(BENCH_VENV)

@@ -1,4 +1,4 @@
-"""What stands around a run: ``python -m contrastive_context.workflow {check,plan,verify,accept} --help``."""
+"""What stands around a run: ``python -m contrastive_context.workflow {check,plan,verify,accept,licences} --help``."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ _ROW = "{:24} {:>6} {:>13} {:>17} {:>10}  {}"
 def main() -> None:
     """Parse the command line and run the command; mistakes of the user are one line and status 2."""
     parser = argparse.ArgumentParser(prog="python -m contrastive_context.workflow", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{check,plan,verify,accept}")
+    commands = parser.add_subparsers(required=True, metavar="{check,plan,verify,accept,licences}")
     command = commands.add_parser("check", help="look for mistakes in a configuration")
     command.add_argument("configfiles", nargs="+", type=Path, help="as for snakemake --configfile, in that order")
     command.set_defaults(call=_check)
@@ -26,6 +26,9 @@ def main() -> None:
     command.add_argument("run", help="name of the run: results/<run>")
     command.add_argument("step", help="name of the entry point: workflow_scripts/<step>.py")
     command.set_defaults(call=_accept)
+    command = commands.add_parser("licences", help="list the models, encoders and data that a study's grid uses")
+    command.add_argument("configfiles", nargs="+", type=Path, help="as for snakemake --configfile, in that order")
+    command.set_defaults(call=_licences)
     arguments, options = parser.parse_known_args()
     if options and arguments.call is not _plan:
         parser.error(f"unrecognized arguments: {' '.join(options)}")
@@ -98,6 +101,19 @@ def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
     versioned = [(sidecar, versions.of(arguments.step, sidecar.record["settings"])) for sidecar in sidecars]
     count = sum(accept([sidecar], arguments.step, version) for sidecar, version in versioned)
     print(f"{count} result(s) of {arguments.step} accepted as made by the present code")
+    return 0
+
+
+def _licences(arguments: argparse.Namespace, _: list[str]) -> int:
+    from contrastive_context.report.licences import licences
+    from contrastive_context.report.usage import effective_config
+    from contrastive_context.workflow.checking import read_study
+
+    study = read_study(arguments.configfiles)
+    tasks = list(dict.fromkeys(entry.task for entry in study.grid))
+    models = list(dict.fromkeys(model for entry in study.grid for model in entry.models))
+    for row in licences(effective_config(study.model_dump(mode="json"), tasks, models), {}):
+        print(f"{row.name:<44}{row.version:<16}{row.licence}")
     return 0
 
 

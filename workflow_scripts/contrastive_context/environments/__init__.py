@@ -1,1 +1,0 @@
-"""The exact locks in ``envs/``: bringing them up to date, auditing them, and whose work they name."""
