@@ -15,7 +15,7 @@ from contrastive_context.corpora import build as build_module
 from contrastive_context.corpora import grammar, home_assistant_intents
 from contrastive_context.corpora.build import Settings, build, remove_duplicates, write
 from contrastive_context.corpora.cleaning import STOP
-from contrastive_context.corpora.households import HOUSEHOLDS
+from contrastive_context.corpora.households import households
 from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, row_id
 from contrastive_context.text.normalising import normalise
 
@@ -256,7 +256,7 @@ def test_intents_rows(record):
     }  # fmt: skip
     rows = pd.concat(frames.values())
     assert not rows["source"].map(normalise).duplicated().any()
-    locks = set(HOUSEHOLDS["en"].names["lock"])
+    locks = set(households()["en"].names["lock"])
     for source, target, cluster in rows[["source", "target", "cluster"]].itertuples(index=False):
         intent, _, slots = target.partition("(")
         assert cluster.startswith(f"{intent}/")

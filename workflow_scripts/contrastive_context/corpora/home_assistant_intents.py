@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from contrastive_context.config.sources import HomeAssistantIntentsCorpus
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import grammar
-from contrastive_context.corpora.households import HOUSEHOLDS
+from contrastive_context.corpora.households import households
 from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text
 from contrastive_context.downloads.packages import open_wheel, read_member
 from contrastive_context.text.normalising import normalise
@@ -118,10 +118,10 @@ def _expand(data: dict[str, Any], settings: HomeAssistantIntentsCorpus) -> "dict
 
 
 def _load(record: Path, language: str) -> dict[str, Any]:
-    if language not in HOUSEHOLDS:
+    if language not in (known := households()):
         raise UserError(
             f"home-assistant-intents: no names of devices and rooms for language {language!r}; there are some for: "
-            f"{', '.join(HOUSEHOLDS)}"
+            f"{', '.join(known)}"
         )
     with open_wheel(record) as wheel:
         content = read_member(wheel, f"home_assistant_intents/data/{language}.json")
@@ -129,8 +129,8 @@ def _load(record: Path, language: str) -> dict[str, Any]:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise UserError(f"home-assistant-intents, {language}: can't be read as JSON ({error}); get it again") from error
-    known = data if isinstance(data, dict) else {}
-    if missing := [key for key in ("intents", "lists", "expansion_rules") if key not in known]:
+    keys = data if isinstance(data, dict) else {}
+    if missing := [key for key in ("intents", "lists", "expansion_rules") if key not in keys]:
         raise UserError(f"home-assistant-intents, {language}: no {missing[0]!r} in it; use the pinned version")
     return data
 
@@ -177,7 +177,7 @@ class _Expander:
 
     def __init__(self, data: dict[str, Any], settings: HomeAssistantIntentsCorpus) -> None:
         self.seed = settings.seed
-        self.household = HOUSEHOLDS[settings.language]
+        self.household = households()[settings.language]
         self.lists = data["lists"]
         self.rules = {name: grammar.parse(text) for name, text in data["expansion_rules"].items()}
         self.spoken: dict[str, grammar.Node] = {}  # parsed "in" texts of the lists' values
