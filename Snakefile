@@ -5,7 +5,8 @@ from contrastive_context.config.files import check_files
 from contrastive_context.config.study import load_study
 from contrastive_context.core.errors import UserError
 from contrastive_context.workflow import adoption, snakemake_internals
-from contrastive_context.workflow.stages import Stages
+from contrastive_context.workflow.progress import Reported
+from contrastive_context.workflow.steps import Steps
 
 min_version("9.0")
 
@@ -20,11 +21,12 @@ configfile: "config.yaml"
 
 try:
     study = load_study(config, files, snakemake_internals.config_options(workflow))
+    R = f"results/{study.run}"
     if snakemake_internals.is_main_process(workflow):
-        adoption.adopt(f"results/{study.run}")
+        adoption.adopt(R)
     scripts = f"{workflow.basedir}/workflow_scripts"
-    stages = Stages(study, scripts, ".snakemake/code_versions.json")
-    stages.check_finished()
+    steps = Steps(study, scripts, ".snakemake/code_versions.json")
+    reported = Reported(steps, R)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -52,9 +54,4 @@ rule all:
     input:
         rules.build_report.output,
         rules.export_latex.output,
-        rules.prefetch.output if stages.hub_used and not study.only_finished else [],
-
-
-rule report:
-    input:
-        rules.build_report.output,
+        rules.prefetch.output if not study.only_finished and inputs.hub_used() else [],

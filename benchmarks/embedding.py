@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import measuring
-from inputs import make, stages
+from inputs import make, steps
 
 ENCODER = "minilm-package"
 
@@ -31,7 +31,7 @@ def ours(turn: Any, folder: Path, rows: int, threads: int) -> None:
     from contrastive_context.retrieval.encoders import batch_size, embed_to_file, load_encoder
 
     torch.set_num_threads(threads)
-    settings = stages().study.encoders[ENCODER]
+    settings = steps().study.encoders[ENCODER]
     encode, texts = load_encoder(settings, folder / "encoders" / ENCODER), sentences(folder, rows)
     with tempfile.TemporaryDirectory() as scratch:
         while True:

@@ -18,8 +18,9 @@ from inputs import MODEL, TASK, make
 def ours(turn: Any, folder: Path, recipe: Any, threads: int) -> None:
     """Train with the product's own loop, all of it: prompts, log and watchdog included."""
     from contrastive_context.models.language_models import load_tokenizer
-    from contrastive_context.training.finetuning import Settings, checkpoints, fine_tune
+    from contrastive_context.training.finetuning import checkpoints, fine_tune
     from contrastive_context.training.interruptions import Interruptions
+    from contrastive_context.training.settings import FinetuneSettings
     from contrastive_context.training.state import RunState
 
     class Paced(Interruptions):
@@ -31,7 +32,9 @@ def ours(turn: Any, folder: Path, recipe: Any, threads: int) -> None:
                 turn(json.loads(lines[-1])["loss"] if lines else None)
 
     model = load(folder, threads)
-    settings = Settings(task=TASK, model_name=MODEL, template=template(), recipe=recipe, strategy_name="random", seed=0)
+    settings = FinetuneSettings(
+        task=TASK, model_name=MODEL, template=template(), recipe=recipe, strategy_name="random", seed=0
+    )
     with tempfile.TemporaryDirectory() as states:
         state = RunState(Path(states), checkpoints(recipe))
         fine_tune(model, load_tokenizer(base(folder)), settings, data(folder, recipe), state, interruptions=Paced())
@@ -116,9 +119,9 @@ def base(folder: Path) -> Path:
 
 def template() -> Any:
     """Return the task's template."""
-    from inputs import stages
+    from inputs import steps
 
-    return stages().study.tasks[TASK].template
+    return steps().study.tasks[TASK].template
 
 
 def load(folder: Path, threads: int) -> Any:

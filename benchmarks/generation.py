@@ -10,7 +10,7 @@ from typing import Any
 
 import measuring
 import profiling
-from inputs import MODEL, TASK, make, stages
+from inputs import MODEL, TASK, make, steps
 
 
 def prepared(folder: Path, threads: int, count: int) -> tuple[Any, Any, list[Any], Path]:
@@ -25,7 +25,7 @@ def prepared(folder: Path, threads: int, count: int) -> tuple[Any, Any, list[Any
 
     base = folder / "models" / MODEL
     set_up_torch("cpu", threads)
-    encoder = PromptEncoder(load_tokenizer(base), stages().study.tasks[TASK].template)
+    encoder = PromptEncoder(load_tokenizer(base), steps().study.tasks[TASK].template)
     pairs: dict[str, tuple[str, str]] = {}
     for split in ("arrivals", "test"):
         frame = artifacts.read_parquet(folder / "corpus" / TASK / f"{split}.parquet", ("id", "source", "target"))
@@ -52,7 +52,7 @@ def ours(turn: Any, folder: Path, threads: int, count: int) -> None:
 
     model, encoder, prompts, adapter = prepared(folder, threads, count)
     AdapterWalker(model).apply(adapter)
-    settings, answers = stages().study.generation, None
+    settings, answers = steps().study.generation, None
     while True:
         turn(answers)
         found = generate(

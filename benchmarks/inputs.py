@@ -3,7 +3,10 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contrastive_context.workflow.steps import Steps
 
 MODEL = "smollm2-135m"
 TASK = "intents"
@@ -26,15 +29,15 @@ def make(*targets: str) -> Path:
     return folder
 
 
-def stages() -> Any:
-    """Return the settings of the run's steps, as the rules get them."""
+def steps() -> "Steps":
+    """Return the steps of the run, with their settings as the rules get them."""
     import yaml
     from snakemake.utils import update_config
 
     from contrastive_context.config.study import load_study
-    from contrastive_context.workflow.stages import Stages
+    from contrastive_context.workflow.steps import Steps
 
     config: dict[str, Any] = {}
     for file in _FILES:
         update_config(config, yaml.safe_load(Path(file).read_text(encoding="utf-8")))
-    return Stages(load_study(config), "workflow_scripts", ".snakemake/code_versions.json")
+    return Steps(load_study(config), "workflow_scripts", ".snakemake/code_versions.json")

@@ -6,8 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+import inputs
 import measuring
-from inputs import MODEL, TASK, make, stages
+from inputs import MODEL, TASK, make
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     folder = make(adapters, f"contexts/{TASK}/probes.parquet")
     record = json.loads((folder / adapters).read_text())
     steps = sorted(int(step) for step in record["steps"] if step != "0")
-    settings = stages().run_probes(TASK, MODEL)
+    settings = inputs.steps().settings("run_probes", TASK, MODEL)
 
     with tempfile.TemporaryDirectory() as temporary:
 

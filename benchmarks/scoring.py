@@ -8,6 +8,8 @@ from pathlib import Path
 import measuring
 from inputs import make
 
+from contrastive_context.scoring.settings import ScoreSettings
+
 
 def write_grid(folder: Path, corpus: Path, systems: int, targets: int, repeated: float) -> dict[str, Path]:
     """Write predictions of several systems: real sentences, a share of which every system repeats from the first."""
@@ -54,7 +56,7 @@ def main() -> None:
     from contrastive_context.core import artifacts
     from contrastive_context.scoring import scoring
 
-    settings = scoring.Settings(task="home-assistant", metrics=["chrf++", "bleu"])
+    settings = ScoreSettings(task="home-assistant", metrics=["chrf++", "bleu"])
     ours = scoring.Scorer.score
 
     def every_answer(self: scoring.Scorer, *triple: str) -> list:

@@ -1,7 +1,10 @@
-# What several rule files share: the results folder and inputs that depend on the configuration.
+# What several rule files share. Inputs and resources that depend on the configuration are methods of these.
 from contrastive_context.config.files import write_effective
+from contrastive_context.config.grid import Grid
+from contrastive_context.workflow.inputs import Inputs
+from contrastive_context.workflow.jobs import Jobs
 
-R = f"results/{study.run}"
+grid, inputs, jobs = Grid(study), Inputs(study, R), Jobs(study)
 
 
 # Before the first job; neither in a dry run nor in the jobs' own processes. A report on what is finished may be made
@@ -41,34 +44,4 @@ shown = lambda path, category, title: report(
     caption=f"../{PAGE}/captions/{Path(path).stem}.rst",
     category=category,
     labels={"shows": title},
-)
-packages = lambda name: [f"{R}/packages/{name}.json"] if name else []
-hub_records = lambda entries: [
-    f"{R}/hub/{registry}/{name}.json" for registry, name in entries
-]
-paraphrases = lambda task, strategy: (
-    [f"{R}/paraphrases/{task}/train/{name}.parquet"]
-    if (name := stages.paraphraser(task, strategy))
-    else []
-)
-# Of test pairs, where the evaluation has stand-ins; and those trained on, none of which may be one.
-stand_ins = lambda task: (
-    [f"{R}/paraphrases/{task}/test/{name}.parquet"]
-    if (name := study.tasks[task].evaluation.paraphraser)
-    else []
-)
-trained_paraphrases = lambda task: [
-    f"{R}/paraphrases/{task}/train/{name}.parquet"
-    for name in stages.trained_paraphrasers(task)
-    if stand_ins(task)
-]
-neighbours = lambda task, strategy: (
-    [f"{R}/neighbours/{task}/train.parquet"]
-    if stages.needs_neighbours(strategy)
-    else []
-)
-adapters = lambda wc: (
-    []
-    if wc.system == "base"
-    else [f"{R}/finetune/{wc.task}/{wc.model}/{wc.system}/adapters.json"]
 )

@@ -1,12 +1,8 @@
 rule build_corpus:
     input:
-        packages=lambda wc: [
-            record
-            for name in stages.corpus_packages(wc.task)
-            for record in packages(name)
-        ],
-        hub=lambda wc: hub_records(stages.corpus_hub(wc.task)),
-        files=lambda wc: stages.corpus_files(wc.task),
+        packages=lambda wc: inputs.corpus_packages(wc.task),
+        hub=lambda wc: inputs.corpus_hub(wc.task),
+        files=lambda wc: inputs.corpus_files(wc.task),
     output:
         train=f"{R}/corpus/{{task}}/train.parquet",
         dev=f"{R}/corpus/{{task}}/dev.parquet",
@@ -19,9 +15,9 @@ rule build_corpus:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("build_corpus"),
+        **jobs.resources("build_corpus"),
     params:
-        settings=lambda wc: stages.build_corpus(wc.task),
+        settings=lambda wc: steps.settings("build_corpus", wc.task),
     shell:
         "python workflow_scripts/build_corpus.py --settings {params.settings:q} --log {log}"
         " --packages {input.packages} --hub {input.hub} --out-dir $(dirname {output.counts})"

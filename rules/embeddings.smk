@@ -4,9 +4,9 @@ SPLITS = ["train", "arrivals", "test"]
 
 rule prepare_encoder:
     input:
-        package=lambda wc: packages(stages.encoder_package(wc.encoder)),
-        hub=lambda wc: hub_records(stages.encoder_hub(wc.encoder)),
-        folder=lambda wc: stages.encoder_folder(wc.encoder),
+        package=lambda wc: inputs.encoder_package(wc.encoder),
+        hub=lambda wc: inputs.encoder_hub(wc.encoder),
+        folder=lambda wc: inputs.encoder_folder(wc.encoder),
     output:
         f"{R}/encoders/{{encoder}}.json",
     log:
@@ -15,7 +15,7 @@ rule prepare_encoder:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.prepare_encoder(wc.encoder),
+        settings=lambda wc: steps.settings("prepare_encoder", wc.encoder),
     shell:
         "python workflow_scripts/prepare_encoder.py --settings {params.settings:q} --log {log}"
         " --packages {input.package} --hub {input.hub} --folder {input.folder:q} --out {output}"
@@ -34,9 +34,9 @@ rule embed_corpus:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("embed_corpus"),
+        **jobs.resources("embed_corpus"),
     params:
-        settings=lambda wc: stages.embed_corpus(wc.task),
+        settings=lambda wc: steps.settings("embed_corpus", wc.task),
     shell:
         "python workflow_scripts/embed_corpus.py --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --encoder {input.encoder} --out {output.embeddings}"

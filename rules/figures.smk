@@ -16,7 +16,7 @@ rule fig1:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.plot("plot_summary"),
+        settings=lambda wc: steps.settings("plot_summary", reported.unfinished),
     shell:
         "python workflow_scripts/plot_summary.py --settings {params.settings:q} --log {log}"
         f" --scores {{input}} --out {R}/figures/fig1_summary"
@@ -34,7 +34,7 @@ rule fig2:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.plot_minimal_model(),
+        settings=lambda wc: steps.settings("plot_minimal_model"),
     shell:
         "python workflow_scripts/plot_minimal_model.py --settings {params.settings:q} --log {log}"
         f" --table {{input}} --out {R}/figures/fig2_minimal_model"
@@ -52,7 +52,7 @@ rule fig3:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.plot("plot_similarity_grid"),
+        settings=lambda wc: steps.settings("plot_similarity_grid", reported.unfinished),
     shell:
         "python workflow_scripts/plot_similarity_grid.py --settings {params.settings:q} --log {log}"
         f" --scores {{input}} --out {R}/figures/fig3_similarity_grid --appendix {R}/figures/fig3_appendix"
@@ -70,7 +70,7 @@ rule fig4:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.plot("plot_probes"),
+        settings=lambda wc: steps.settings("plot_probes", reported.unfinished),
     shell:
         "python workflow_scripts/plot_probes.py --settings {params.settings:q} --log {log}"
         f" --probes {{input}} --out {R}/figures/fig4_probes --likelihood {R}/figures/fig4_probes_likelihood"
@@ -87,7 +87,7 @@ rule fig5:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.plot("plot_ablations"),
+        settings=lambda wc: steps.settings("plot_ablations", reported.unfinished),
     shell:
         "python workflow_scripts/plot_ablations.py --settings {params.settings:q} --log {log}"
         f" --scores {{input}} --out {R}/figures/fig5_ablations"

@@ -3,7 +3,7 @@ rule finetune:
         model=f"{R}/models/{{model}}.json",
         corpus=f"{R}/corpus/{{task}}/train.parquet",
         contexts=f"{R}/contexts/{{task}}/train/{{strategy}}.parquet",
-        paraphrases=lambda wc: paraphrases(wc.task, wc.strategy),
+        paraphrases=lambda wc: inputs.paraphrases(wc.task, wc.strategy),
     output:
         adapters=f"{R}/finetune/{{task}}/{{model}}/{{strategy}}-seed{{seed}}/adapters.json",
         log=f"{R}/finetune/{{task}}/{{model}}/{{strategy}}-seed{{seed}}/trainer_log.jsonl",
@@ -13,15 +13,17 @@ rule finetune:
     priority: 10
     conda:
         "../envs/core.yaml"
-    threads: lambda wc: stages.recipe(wc.task, wc.model).threads
+    threads: lambda wc: grid.recipe(wc.task, wc.model).threads
     resources:
-        **stages.resources("finetune"),
+        **jobs.resources("finetune"),
     params:
-        settings=lambda wc: stages.finetune(wc.task, wc.model, wc.strategy, wc.seed),
+        settings=lambda wc: steps.settings(
+            "finetune", wc.task, wc.model, wc.strategy, wc.seed
+        ),
     shell:
         "python workflow_scripts/finetune.py --settings {params.settings:q} --log {log}"
         " --model {input.model} --corpus {input.corpus} --contexts {input.contexts}"
         " --paraphrases {input.paraphrases} --out-dir $(dirname {output.adapters})"
         # Not among the outputs, which Snakemake deletes when a job fails.
         f" --state-dir {R}/.state/finetune/{{wildcards.task}}/{{wildcards.model}}/{{wildcards.strategy}}-seed{{wildcards.seed}}"
-        f" --safeguards {stages.safeguards}"
+        f" --safeguards {jobs.safeguards}"

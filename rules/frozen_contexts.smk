@@ -5,8 +5,8 @@ rule freeze_eval_contexts:
         arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
         arrivals_embeddings=f"{R}/embeddings/{{task}}/arrivals.npy",
         train_embeddings=f"{R}/embeddings/{{task}}/train.npy",
-        paraphrases=lambda wc: stand_ins(wc.task),
-        trained=lambda wc: trained_paraphrases(wc.task),
+        paraphrases=lambda wc: inputs.stand_ins(wc.task),
+        trained=lambda wc: inputs.trained_paraphrases(wc.task),
     output:
         contexts=f"{R}/contexts/{{task}}/eval.parquet",
         coverage=f"{R}/contexts/{{task}}/eval.coverage.json",
@@ -15,9 +15,9 @@ rule freeze_eval_contexts:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("freeze_eval_contexts"),
+        **jobs.resources("freeze_eval_contexts"),
     params:
-        settings=lambda wc: stages.freeze_eval_contexts(wc.task),
+        settings=lambda wc: steps.settings("freeze_eval_contexts", wc.task),
     shell:
         "python workflow_scripts/freeze_eval_contexts.py --settings {params.settings:q} --log {log}"
         " --test {input.test} --test-embeddings {input.test_embeddings}"
@@ -40,9 +40,9 @@ rule freeze_probes:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("freeze_probes"),
+        **jobs.resources("freeze_probes"),
     params:
-        settings=lambda wc: stages.freeze_probes(wc.task),
+        settings=lambda wc: steps.settings("freeze_probes", wc.task),
     shell:
         "python workflow_scripts/freeze_probes.py --settings {params.settings:q} --log {log}"
         " --test {input.test} --test-embeddings {input.test_embeddings}"

@@ -1,10 +1,10 @@
 rule generate:
     input:
         model=f"{R}/models/{{model}}.json",
-        adapters=adapters,
+        adapters=lambda wc: inputs.adapters(wc.task, wc.model, wc.system),
         contexts=f"{R}/contexts/{{task}}/eval.parquet",
         arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
-        paraphrases=lambda wc: stand_ins(wc.task),
+        paraphrases=lambda wc: inputs.stand_ins(wc.task),
         test=f"{R}/corpus/{{task}}/test.parquet",
     output:
         f"{R}/predictions/{{task}}/{{model}}/{{system}}.jsonl",
@@ -14,9 +14,9 @@ rule generate:
         "../envs/core.yaml"
     threads: study.generation.threads
     resources:
-        **stages.resources("generate"),
+        **jobs.resources("generate"),
     params:
-        settings=lambda wc: stages.generate(wc.task, wc.model),
+        settings=lambda wc: steps.settings("generate", wc.task, wc.model),
     shell:
         "python workflow_scripts/generate.py --settings {params.settings:q} --log {log}"
         " --model {input.model} --adapters {input.adapters} --contexts {input.contexts}"

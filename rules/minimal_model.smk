@@ -10,7 +10,7 @@ rule simulate_minimal_model:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.simulate_minimal_model(),
+        settings=lambda wc: steps.settings("simulate_minimal_model"),
     shell:
         "python workflow_scripts/simulate_minimal_model.py --settings {params.settings:q} --log {log}"
         " --out-dir $(dirname {output.table})"

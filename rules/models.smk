@@ -1,8 +1,8 @@
 rule prepare_model:
     input:
-        package=lambda wc: packages(stages.model_package(wc.model)),
-        hub=lambda wc: hub_records(stages.model_hub(wc.model)),
-        folder=lambda wc: stages.model_folder(wc.model),
+        package=lambda wc: inputs.model_package(wc.model),
+        hub=lambda wc: inputs.model_hub(wc.model),
+        folder=lambda wc: inputs.model_folder(wc.model),
     output:
         f"{R}/models/{{model}}.json",
     log:
@@ -10,9 +10,9 @@ rule prepare_model:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("prepare_model"),
+        **jobs.resources("prepare_model"),
     params:
-        settings=lambda wc: stages.prepare_model(wc.model),
+        settings=lambda wc: steps.settings("prepare_model", wc.model),
     shell:
         "python workflow_scripts/prepare_model.py --settings {params.settings:q} --log {log}"
         " --packages {input.package} --hub {input.hub} --folder {input.folder:q} --out {output}"

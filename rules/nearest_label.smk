@@ -2,7 +2,7 @@ rule predict_nearest_label:
     input:
         contexts=f"{R}/contexts/{{task}}/eval.parquet",
         arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
-        paraphrases=lambda wc: stand_ins(wc.task),
+        paraphrases=lambda wc: inputs.stand_ins(wc.task),
     output:
         f"{R}/predictions/{{task}}/nearest_label.jsonl",
     log:
@@ -11,7 +11,7 @@ rule predict_nearest_label:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.predict_nearest_label(wc.task),
+        settings=lambda wc: steps.settings("predict_nearest_label", wc.task),
     shell:
         "python workflow_scripts/predict_nearest_label.py --settings {params.settings:q} --log {log}"
         " --contexts {input.contexts} --arrivals {input.arrivals}"

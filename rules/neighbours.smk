@@ -10,9 +10,9 @@ rule find_neighbours:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("find_neighbours"),
+        **jobs.resources("find_neighbours"),
     params:
-        settings=lambda wc: stages.find_neighbours(wc.task),
+        settings=lambda wc: steps.settings("find_neighbours", wc.task),
     shell:
         "python workflow_scripts/find_neighbours.py --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --embeddings {input.embeddings} --out {output.table}"

@@ -7,7 +7,7 @@ rule fetch_package:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.fetch_package(wc.package),
+        settings=lambda wc: steps.settings("fetch_package", wc.package),
     shell:
         "python workflow_scripts/fetch_package.py --settings {params.settings:q} --log {log}"
         " --out {output}"

@@ -16,7 +16,9 @@ rule ask_endpoint:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.ask_endpoint(wc.task, wc.split, wc.paraphraser),
+        settings=lambda wc: steps.settings(
+            "ask_endpoint", wc.task, wc.split, wc.paraphraser
+        ),
     shell:
         "python workflow_scripts/ask_endpoint.py --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --cache results/.cache/paraphrases --out {output}"
@@ -33,15 +35,8 @@ rule paraphrase:
             if split != wc.split
         ],
         encoder=lambda wc: f"{R}/encoders/{study.tasks[wc.task].encoder}.json",
-        models=lambda wc: [
-            f"{R}/models/{model}.json"
-            for model in study.paraphrasers[wc.paraphraser].models
-        ],
-        answers=lambda wc: (
-            [f"{R}/paraphrases/{wc.task}/{wc.split}/answers/{wc.paraphraser}.parquet"]
-            if study.paraphrasers[wc.paraphraser].kind == "endpoint"
-            else []
-        ),
+        models=lambda wc: inputs.paraphraser_models(wc.paraphraser),
+        answers=lambda wc: inputs.endpoint_answers(wc.task, wc.split, wc.paraphraser),
     output:
         pairs=f"{R}/paraphrases/{{task}}/{{split}}/{{paraphraser}}.parquet",
         counts=f"{R}/paraphrases/{{task}}/{{split}}/{{paraphraser}}.counts.json",
@@ -52,9 +47,11 @@ rule paraphrase:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("paraphrase"),
+        **jobs.resources("paraphrase"),
     params:
-        settings=lambda wc: stages.paraphrase(wc.task, wc.split, wc.paraphraser),
+        settings=lambda wc: steps.settings(
+            "paraphrase", wc.task, wc.split, wc.paraphraser
+        ),
     shell:
         "python workflow_scripts/paraphrase.py --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --embeddings {input.embeddings} --statistics {input.statistics}"

@@ -8,7 +8,7 @@ rule fetch_hub:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.fetch_hub(wc.registry, wc.entry),
+        settings=lambda wc: steps.settings("fetch_hub", wc.registry, wc.entry),
     shell:
         "python workflow_scripts/fetch_hub.py --settings {params.settings:q} --log {log}"
         " --out {output}"
@@ -16,8 +16,8 @@ rule fetch_hub:
 
 rule prefetch:
     input:
-        hub=hub_records(stages.hub_used),
-        packages=[record for name in stages.packages_used for record in packages(name)],
+        hub=inputs.hub_used(),
+        packages=inputs.packages_used(),
     output:
         f"{R}/hub.lock.yaml",
     log:
@@ -26,7 +26,7 @@ rule prefetch:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.prefetch(),
+        settings=lambda wc: steps.settings("prefetch"),
     shell:
         "python workflow_scripts/prefetch.py --settings {params.settings:q} --log {log}"
         " --records {input.hub} --packages {input.packages} --out {output}"

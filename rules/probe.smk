@@ -1,7 +1,7 @@
 rule run_probes:
     input:
         model=f"{R}/models/{{model}}.json",
-        adapters=adapters,
+        adapters=lambda wc: inputs.adapters(wc.task, wc.model, wc.system),
         probes=f"{R}/contexts/{{task}}/probes.parquet",
     output:
         f"{R}/probes/{{task}}/{{model}}/{{system}}.parquet",
@@ -11,9 +11,9 @@ rule run_probes:
         "../envs/core.yaml"
     threads: study.generation.threads
     resources:
-        **stages.resources("run_probes"),
+        **jobs.resources("run_probes"),
     params:
-        settings=lambda wc: stages.run_probes(wc.task, wc.model),
+        settings=lambda wc: steps.settings("run_probes", wc.task, wc.model),
     shell:
         "python workflow_scripts/run_probes.py --settings {params.settings:q} --log {log}"
         " --model {input.model} --adapters {input.adapters} --probes {input.probes} --out {output}"

@@ -6,12 +6,12 @@ rule rebucket:
         texts=lambda wc: [
             f"{R}/corpus/{wc.task}/arrivals.parquet",
             f"{R}/corpus/{wc.task}/test.parquet",
-            *stand_ins(wc.task),
+            *inputs.stand_ins(wc.task),
         ],
         encoder=f"{R}/encoders/{{encoder}}.json",
         scores=lambda wc: [
             f"{R}/scores/{task}/{model}.parquet"
-            for task, model in stages.scored_pairs
+            for task, model in reported.scored_pairs
             if task == wc.task
         ],
         nearest=f"{R}/scores/{{task}}/nearest_label.parquet",
@@ -24,9 +24,9 @@ rule rebucket:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("rebucket"),
+        **jobs.resources("rebucket"),
     params:
-        settings=lambda wc: stages.rebucket(wc.task, wc.encoder),
+        settings=lambda wc: steps.settings("rebucket", wc.task, wc.encoder),
     shell:
         "python workflow_scripts/rebucket.py --settings {params.settings:q} --log {log}"
         " --contexts {input.contexts} --train {input.train} --texts {input.texts} --encoder {input.encoder}"

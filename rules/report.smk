@@ -2,12 +2,12 @@ rule collect_examples:
     input:
         predictions=lambda wc: expand(
             f"{R}/predictions/{wc.task}/{wc.model}/{{system}}.jsonl",
-            system=stages.answering(wc.task, wc.model),
+            system=reported.answering(wc.task, wc.model),
         ),
         scores=f"{R}/scores/{{task}}/{{model}}.parquet",
         contexts=f"{R}/contexts/{{task}}/eval.parquet",
         arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
-        paraphrases=lambda wc: stand_ins(wc.task),
+        paraphrases=lambda wc: inputs.stand_ins(wc.task),
         test=f"{R}/corpus/{{task}}/test.parquet",
     output:
         f"{R}/examples/{{task}}/{{model}}.parquet",
@@ -17,7 +17,7 @@ rule collect_examples:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.collect_examples(wc.task, wc.model),
+        settings=lambda wc: steps.settings("collect_examples", wc.task, wc.model),
     shell:
         "python workflow_scripts/collect_examples.py --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --scores {input.scores} --contexts {input.contexts}"
@@ -28,7 +28,7 @@ rule build_report:
     input:
         examples=[
             f"{R}/examples/{task}/{model}.parquet"
-            for task, model in stages.scored_pairs
+            for task, model in reported.scored_pairs
         ],
         tables=[*rules.build_tables.output, *rules.list_gaps.output],
         figures=rules.figures.input,
@@ -42,7 +42,12 @@ rule build_report:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.build_report(),
+        settings=lambda wc: steps.settings("build_report"),
     shell:
         "python workflow_scripts/build_report.py --settings {params.settings:q} --log {log}"
         " --results $(dirname {output}) --inputs {input} --out {output}"
+
+
+rule report:
+    input:
+        rules.build_report.output,

@@ -1,10 +1,4 @@
 # Learned metrics run in an environment of their own; text files lie between the two environments.
-segment_scores = lambda task, scored: [
-    f"{R}/segment_scores/{task}/{scored}.{metric}.jsonl"
-    for metric in stages.scored_apart(task)
-]
-
-
 rule list_segments:
     input:
         predictions=lambda wc: (
@@ -12,7 +6,7 @@ rule list_segments:
             if wc.scored == "nearest_label"
             else expand(
                 f"{R}/predictions/{wc.task}/{wc.scored}/{{system}}.jsonl",
-                system=stages.answering(wc.task, wc.scored),
+                system=reported.answering(wc.task, wc.scored),
             )
         ),
         test=f"{R}/corpus/{{task}}/test.parquet",
@@ -24,7 +18,7 @@ rule list_segments:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.list_segments(wc.task),
+        settings=lambda wc: steps.settings("list_segments", wc.task),
     shell:
         "python workflow_scripts/list_segments.py --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --test {input.test} --out {output}"
@@ -34,8 +28,8 @@ rule list_segments:
 rule score_comet:
     input:
         segments=f"{R}/segments/{{task}}/{{scored}}.jsonl",
-        model=lambda wc: hub_records(stages.metric_hub(wc.metric)),
-        encoder=lambda wc: hub_records(stages.metric_encoder_hub(wc.metric)),
+        model=lambda wc: inputs.metric_hub(wc.metric),
+        encoder=lambda wc: inputs.metric_encoder_hub(wc.metric),
     output:
         f"{R}/segment_scores/{{task}}/{{scored}}.{{metric}}.jsonl",
     log:
@@ -44,9 +38,9 @@ rule score_comet:
         "../envs/comet.yaml"
     threads: lambda wc: study.metrics[wc.metric].threads
     resources:
-        **stages.resources("score_comet"),
+        **jobs.resources("score_comet"),
     params:
-        settings=lambda wc: stages.score_comet(wc.metric),
+        settings=lambda wc: steps.settings("score_comet", wc.metric),
     shell:
         "python workflow_scripts/score_comet.py --settings {params.settings:q} --log {log}"
         " --segments {input.segments} --model {input.model} --encoder {input.encoder}"
@@ -65,9 +59,9 @@ rule score_execution:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("score_execution"),
+        **jobs.resources("score_execution"),
     params:
-        settings=lambda wc: stages.score_execution(wc.task),
+        settings=lambda wc: steps.settings("score_execution", wc.task),
     shell:
         "python workflow_scripts/score_execution.py --settings {params.settings:q} --log {log}"
         " --segments {input.segments} --test {input.test} --out {output}"
@@ -77,9 +71,9 @@ rule score:
     input:
         predictions=lambda wc: expand(
             f"{R}/predictions/{wc.task}/{wc.model}/{{system}}.jsonl",
-            system=stages.answering(wc.task, wc.model),
+            system=reported.answering(wc.task, wc.model),
         ),
-        learned=lambda wc: segment_scores(wc.task, wc.model),
+        learned=lambda wc: inputs.segment_scores(wc.task, wc.model),
         test=f"{R}/corpus/{{task}}/test.parquet",
     output:
         f"{R}/scores/{{task}}/{{model}}.parquet",
@@ -88,9 +82,9 @@ rule score:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("score"),
+        **jobs.resources("score"),
     params:
-        settings=lambda wc: stages.score(wc.task, wc.model),
+        settings=lambda wc: steps.settings("score", wc.task, wc.model),
     shell:
         "python workflow_scripts/score.py --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --learned {input.learned} --test {input.test} --out {output}"
@@ -99,7 +93,7 @@ rule score:
 rule score_nearest_label:
     input:
         predictions=f"{R}/predictions/{{task}}/nearest_label.jsonl",
-        learned=lambda wc: segment_scores(wc.task, "nearest_label"),
+        learned=lambda wc: inputs.segment_scores(wc.task, "nearest_label"),
         test=f"{R}/corpus/{{task}}/test.parquet",
     output:
         f"{R}/scores/{{task}}/nearest_label.parquet",
@@ -109,7 +103,7 @@ rule score_nearest_label:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.score(wc.task, "none"),
+        settings=lambda wc: steps.settings("score", wc.task, "nearest_label"),
     shell:
         "python workflow_scripts/score.py --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --learned {input.learned} --test {input.test} --out {output}"

@@ -1,17 +1,19 @@
 rule build_tables:
     input:
         scores=[
-            f"{R}/scores/{task}/{model}.parquet" for task, model in stages.scored_pairs
+            f"{R}/scores/{task}/{model}.parquet"
+            for task, model in reported.scored_pairs
         ],
         nearest=[
-            f"{R}/scores/{task}/nearest_label.parquet" for task in stages.scored_tasks
+            f"{R}/scores/{task}/nearest_label.parquet"
+            for task in reported.scored_tasks
         ],
         probes=[
             f"{R}/probes/{task}/{model}/{system}.parquet"
-            for task, model in stages.pairs
-            for system in stages.probed(task, model)
+            for task, model in grid.pairs
+            for system in reported.probed(task, model)
         ],
-        records=hub_records(stages.metric_records()),
+        records=inputs.metric_records(),
     output:
         scores=f"{R}/tables/scores.parquet",
         probes=f"{R}/tables/probes.parquet",
@@ -26,7 +28,7 @@ rule build_tables:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.build_tables(),
+        settings=lambda wc: steps.settings("build_tables"),
     shell:
         "python workflow_scripts/build_tables.py --settings {params.settings:q} --log {log}"
         " --scores {input.scores} {input.nearest} --probes {input.probes} --records {input.records}"
@@ -39,11 +41,12 @@ rule list_gaps:
         scores=f"{R}/tables/scores.parquet",
         probes=f"{R}/tables/probes.parquet",
         segments=[
-            f"{R}/scores/{task}/{model}.parquet" for task, model in stages.scored_pairs
+            f"{R}/scores/{task}/{model}.parquet"
+            for task, model in reported.scored_pairs
         ],
-        counts=[f"{R}/corpus/{task}/counts.json" for task in stages.scored_tasks],
+        counts=[f"{R}/corpus/{task}/counts.json" for task in reported.scored_tasks],
         coverage=[
-            f"{R}/contexts/{task}/eval.coverage.json" for task in stages.scored_tasks
+            f"{R}/contexts/{task}/eval.coverage.json" for task in reported.scored_tasks
         ],
     output:
         [
@@ -61,7 +64,7 @@ rule list_gaps:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.plot("list_gaps"),
+        settings=lambda wc: steps.settings("list_gaps", reported.unfinished),
     shell:
         "python workflow_scripts/list_gaps.py --settings {params.settings:q} --log {log}"
         " --scores {input.scores} --probes {input.probes} --segments {input.segments}"
@@ -84,7 +87,7 @@ rule export_latex:
     conda:
         "../envs/core.yaml"
     params:
-        settings=lambda wc: stages.plot("export_latex"),
+        settings=lambda wc: steps.settings("export_latex", reported.unfinished),
     shell:
         "python workflow_scripts/export_latex.py --settings {params.settings:q} --log {log}"
         " --scores {input.scores} --probes {input.probes} --findings {input.findings}"

@@ -2,8 +2,8 @@ rule sample_train_contexts:
     input:
         corpus=f"{R}/corpus/{{task}}/train.parquet",
         embeddings=f"{R}/embeddings/{{task}}/train.npy",
-        neighbours=lambda wc: neighbours(wc.task, wc.strategy),
-        paraphrases=lambda wc: paraphrases(wc.task, wc.strategy),
+        neighbours=lambda wc: inputs.neighbours(wc.task, wc.strategy),
+        paraphrases=lambda wc: inputs.paraphrases(wc.task, wc.strategy),
     output:
         f"{R}/contexts/{{task}}/train/{{strategy}}.parquet",
     log:
@@ -11,9 +11,11 @@ rule sample_train_contexts:
     conda:
         "../envs/core.yaml"
     resources:
-        **stages.resources("sample_train_contexts"),
+        **jobs.resources("sample_train_contexts"),
     params:
-        settings=lambda wc: stages.sample_train_contexts(wc.task, wc.strategy),
+        settings=lambda wc: steps.settings(
+            "sample_train_contexts", wc.task, wc.strategy
+        ),
     shell:
         "python workflow_scripts/sample_train_contexts.py --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --embeddings {input.embeddings} --neighbours {input.neighbours}"

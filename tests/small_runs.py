@@ -7,7 +7,8 @@ import numpy as np
 from contrastive_context.config.finetuning import FineTuning, Lora
 from contrastive_context.config.templates import Template
 from contrastive_context.training.data import Context, TrainingData, make_schedule
-from contrastive_context.training.finetuning import Settings, checkpoints, fine_tune
+from contrastive_context.training.finetuning import checkpoints, fine_tune
+from contrastive_context.training.settings import FinetuneSettings
 from contrastive_context.training.state import LOG, RunState
 from small_models import model, tokenizer
 
@@ -42,7 +43,7 @@ def tune(
     guard=lambda: None, **options,
 ) -> RunState:  # fmt: skip
     """Fine-tune with the states in ``folder``, from the newest that is there; return them."""
-    settings = Settings(
+    settings = FinetuneSettings(
         task="toy", model_name="small", template=template, recipe=recipe, strategy_name="random", seed=seed, **options
     )
     state = RunState(folder, checkpoints(recipe), guard=guard)

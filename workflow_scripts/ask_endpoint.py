@@ -16,9 +16,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.paraphrasing.endpoint import Settings, ask
+    from contrastive_context.paraphrasing.endpoint import ask
+    from contrastive_context.paraphrasing.settings import AskEndpointSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, AskEndpointSettings)
     # From the environment alone: an argument would stand in the list of processes.
     variable = settings.paraphraser.api_key_env
     key = os.environ.get(variable, "") if variable else None

@@ -17,9 +17,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.corpora.build import Settings, build, write
+    from contrastive_context.corpora.build import build, write
+    from contrastive_context.corpora.settings import BuildCorpusSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, BuildCorpusSettings)
     packages = {artifacts.read_json(path)["package"]: Path(path) for path in args.packages}
     hub = {Path(path).name.removesuffix(".json"): Path(path) for path in args.hub}
     built = build(settings, packages, hub)

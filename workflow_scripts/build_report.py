@@ -15,9 +15,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.report.build import Inputs, Settings, build
+    from contrastive_context.report.build import Inputs, build
+    from contrastive_context.report.settings import BuildReportSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, BuildReportSettings)
     inputs = Inputs.of_run(args.results, settings)
     build(inputs, settings, args.out)
     cli.log.info("wrote %s", args.out)

@@ -24,8 +24,9 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.scoring import signatures
     from contrastive_context.tables import findings, tidy
+    from contrastive_context.tables.settings import BuildTablesSettings
 
-    settings = cli.load_settings(args.settings, tidy.Settings)
+    settings = cli.load_settings(args.settings, BuildTablesSettings)
     segments = tidy.read_scores(args.scores)
     scores = tidy.score_cells(segments, settings.statistics)
     probes = tidy.probe_cells(tidy.read_probes(args.probes), settings.statistics)

@@ -21,9 +21,10 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.core.columnar import write_tables
-    from contrastive_context.tables.examples import Settings, collect
+    from contrastive_context.tables.examples import collect
+    from contrastive_context.tables.settings import CollectExamplesSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, CollectExamplesSettings)
     table = collect(settings, args.predictions, args.scores, args.contexts, args.arrivals, args.test, args.paraphrases)
     write_tables(args.out, [table])
     cli.log.info("%s: %d prompts", args.out, table.num_rows)

@@ -21,9 +21,10 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.core.columnar import read_columns
-    from contrastive_context.retrieval.encoders import Settings, batch_size, embed_to_file, load_encoder
+    from contrastive_context.retrieval.encoders import batch_size, embed_to_file, load_encoder
+    from contrastive_context.retrieval.settings import EmbedCorpusSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, EmbedCorpusSettings)
     if len(args.corpus) != len(args.out):
         raise UserError(f"--out: {len(args.out)} files for {len(args.corpus)} corpora")
     folder = args.encoder.removesuffix(".json")

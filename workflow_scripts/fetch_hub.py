@@ -12,9 +12,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.downloads.hub import Settings, fetch
+    from contrastive_context.downloads.hub import fetch
+    from contrastive_context.downloads.settings import FetchHubSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, FetchHubSettings)
     artifacts.write_json(args.out, fetch(settings))
     provenance.write_provenance(args.out, inputs={}, settings=args.settings, started=args.started)
 

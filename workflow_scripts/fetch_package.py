@@ -24,9 +24,10 @@ def default_cache() -> Path:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.downloads.fetching import Settings, fetch
+    from contrastive_context.downloads.fetching import fetch
+    from contrastive_context.downloads.settings import FetchPackageSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, FetchPackageSettings)
     record = fetch(settings.name, settings.package, Path(args.cache))
     artifacts.write_json(args.out, record)
     provenance.write_provenance(args.out, inputs={}, settings=args.settings, started=args.started)

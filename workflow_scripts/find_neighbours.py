@@ -17,9 +17,10 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.core.columnar import read_columns, write_tables
     from contrastive_context.retrieval.embedding_files import read_embeddings
-    from contrastive_context.retrieval.neighbours import Settings, find_neighbours, neighbour_tables
+    from contrastive_context.retrieval.neighbours import find_neighbours, neighbour_tables
+    from contrastive_context.retrieval.settings import FindNeighboursSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, FindNeighboursSettings)
     out = Path(args.out)
     ids = read_columns(args.corpus, ["id"])["id"].to_pylist()
     embeddings = read_embeddings(args.embeddings, len(ids), args.corpus)

@@ -15,6 +15,7 @@ from typing import Any
 
 from contrastive_context.config.safeguards import Safeguards
 from contrastive_context.core import artifacts, cli, provenance
+from contrastive_context.training.settings import FinetuneSettings
 from contrastive_context.workflow.code_versions import code_of
 
 
@@ -80,7 +81,7 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context.core import devices
     from contrastive_context.training import finetuning, interruptions, lease, state
 
-    settings = cli.load_settings(args.settings, finetuning.Settings)
+    settings = cli.load_settings(args.settings, FinetuneSettings)
     devices.require_gpu(settings.device, f"models.{settings.model_name}")
     artifacts.check_folder(args.model.removesuffix(".json"), args.model)
     inputs = {"model": args.model, "corpus": args.corpus, "contexts": args.contexts, "paraphrases": args.paraphrases}

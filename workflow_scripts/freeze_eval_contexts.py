@@ -22,11 +22,12 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.contexts import stand_ins
     from contrastive_context.contexts.candidates import Examples
-    from contrastive_context.contexts.evaluation_contexts import Settings, freeze_contexts
+    from contrastive_context.contexts.evaluation_contexts import freeze_contexts
+    from contrastive_context.contexts.settings import FreezeEvalContextsSettings
     from contrastive_context.core.columnar import read_columns, write_tables
     from contrastive_context.retrieval.embedding_files import read_embeddings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, FreezeEvalContextsSettings)
     arrivals = Examples.read(args.arrivals, args.arrivals_embeddings)
     train_embeddings = read_embeddings(args.train_embeddings)
     paraphrases = read_columns(args.paraphrases, stand_ins.COLUMNS) if args.paraphrases else None

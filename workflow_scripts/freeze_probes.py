@@ -18,10 +18,11 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.contexts.candidates import Examples
-    from contrastive_context.contexts.probe_prompts import Settings, freeze_probes
+    from contrastive_context.contexts.probe_prompts import freeze_probes
+    from contrastive_context.contexts.settings import FreezeProbesSettings
     from contrastive_context.core.columnar import write_tables
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, FreezeProbesSettings)
     prompts, coverage = freeze_probes(
         Examples.read(args.test, args.test_embeddings, settings.test_set),
         Examples.read(args.arrivals, args.arrivals_embeddings),

@@ -5,6 +5,7 @@ import json
 import shutil
 
 from contrastive_context.core import artifacts, cli, provenance
+from contrastive_context.inference.settings import GenerateSettings
 from contrastive_context.workflow.code_versions import code_of
 
 
@@ -27,7 +28,7 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context.core import devices
     from contrastive_context.inference import generation, resuming
 
-    settings = cli.load_settings(args.settings, generation.Settings)
+    settings = cli.load_settings(args.settings, GenerateSettings)
     devices.require_gpu(settings.device, f"models.{settings.model_name}")
     folder = args.model.removesuffix(".json")
     artifacts.check_folder(folder, args.model)

@@ -14,10 +14,11 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.scoring.scoring import ListSettings, triples
+    from contrastive_context.scoring.scoring import triples
     from contrastive_context.scoring.segments import write_segments
+    from contrastive_context.scoring.settings import ListSegmentsSettings
 
-    settings = cli.load_settings(args.settings, ListSettings)
+    settings = cli.load_settings(args.settings, ListSegmentsSettings)
     count = write_segments(args.out, triples(args.predictions, args.test))
     cli.log.info("%s: %d distinct segments", settings.task, count)
     provenance.write_provenance(

@@ -22,9 +22,9 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.core.devices import require_gpu
     from contrastive_context.paraphrasing.proposals import propose
-    from contrastive_context.paraphrasing.settings import Settings
+    from contrastive_context.paraphrasing.settings import ParaphraseSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, ParaphraseSettings)
     for name, model in settings.models.items():
         require_gpu(model.device, f"models.{name}")
     require_gpu(getattr(settings.encoder, "device", "cpu"), f"encoders.{Path(args.encoder).stem}")

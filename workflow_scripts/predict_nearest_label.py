@@ -16,9 +16,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.scoring.nearest_label import Settings, predict_file
+    from contrastive_context.scoring.nearest_label import predict_file
+    from contrastive_context.scoring.settings import PredictNearestLabelSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, PredictNearestLabelSettings)
     count = predict_file(args.contexts, args.arrivals, args.out, args.paraphrases)
     cli.log.info("%s: %d predictions", settings.task, count)
     provenance.write_provenance(

@@ -15,9 +15,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.downloads.hub import LockSettings, lock_text
+    from contrastive_context.downloads.hub import lock_text
+    from contrastive_context.downloads.settings import PrefetchSettings
 
-    cli.load_settings(args.settings, LockSettings)
+    cli.load_settings(args.settings, PrefetchSettings)
     records: dict[str, dict[str, Path]] = {}
     for path in map(Path, args.records):
         records.setdefault(path.parent.name, {})[path.name.removesuffix(".json")] = path

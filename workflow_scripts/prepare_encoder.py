@@ -16,9 +16,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.retrieval.encoder_preparation import Settings, prepare
+    from contrastive_context.retrieval.encoder_preparation import prepare
+    from contrastive_context.retrieval.settings import PrepareEncoderSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, PrepareEncoderSettings)
     folder = Path(args.out.removesuffix(".json"))
     package = Path(args.packages[0]) if args.packages else None
     hub = Path(args.hub[0]) if args.hub else None

@@ -16,9 +16,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.models.preparation import Settings, prepare
+    from contrastive_context.models.preparation import prepare
+    from contrastive_context.models.settings import PrepareModelSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, PrepareModelSettings)
     folder = Path(args.out.removesuffix(".json"))
     package = Path(args.packages[0]) if args.packages else None
     hub = Path(args.hub[0]) if args.hub else None

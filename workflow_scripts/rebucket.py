@@ -21,9 +21,10 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context.core.columnar import read_columns
     from contrastive_context.retrieval import encoders
     from contrastive_context.tables import tidy
-    from contrastive_context.tables.rebucketing import Settings, load_other, measure, rebucket
+    from contrastive_context.tables.rebucketing import load_other, measure, rebucket
+    from contrastive_context.tables.settings import RebucketSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, RebucketSettings)
     folder = args.encoder.removesuffix(".json")
     artifacts.check_folder(folder, args.encoder)
     sources = {

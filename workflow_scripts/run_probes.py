@@ -4,6 +4,7 @@ import argparse
 import shutil
 
 from contrastive_context.core import artifacts, cli, provenance
+from contrastive_context.inference.settings import RunProbesSettings
 from contrastive_context.workflow.code_versions import code_of
 
 
@@ -21,7 +22,7 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context.core import devices
     from contrastive_context.inference import probing
 
-    settings = cli.load_settings(args.settings, probing.Settings)
+    settings = cli.load_settings(args.settings, RunProbesSettings)
     devices.require_gpu(settings.device, f"models.{settings.model_name}")
     model_folder = args.model.removesuffix(".json")
     artifacts.check_folder(model_folder, args.model)

@@ -18,12 +18,13 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.contexts.sampling import Settings, iter_contexts
+    from contrastive_context.contexts.sampling import iter_contexts
+    from contrastive_context.contexts.settings import SampleTrainContextsSettings
     from contrastive_context.core.columnar import read_columns, write_tables
     from contrastive_context.retrieval.embedding_files import read_embeddings
     from contrastive_context.retrieval.neighbours import read_neighbours
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, SampleTrainContextsSettings)
     corpus = read_columns(args.corpus, ["id", "source"])
     ids = corpus["id"].combine_chunks()
     # Some spare neighbours, in case the nearest have the same normalised source.

@@ -24,10 +24,11 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.scoring.scoring import Settings, score
+    from contrastive_context.scoring.scoring import score
     from contrastive_context.scoring.segments import read_scores
+    from contrastive_context.scoring.settings import ScoreSettings
 
-    settings = cli.load_settings(args.settings, Settings)
+    settings = cli.load_settings(args.settings, ScoreSettings)
     learned = {path.stem.rpartition(".")[2]: read_scores(path) for path in args.learned}
     frame, scorer = score({path.stem: path for path in args.predictions}, args.test, settings, learned)
     artifacts.write_parquet(args.out, frame)

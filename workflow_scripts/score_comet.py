@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contrastive_context.core import cli, provenance
 from contrastive_context.core.errors import UserError
+from contrastive_context.scoring.settings import ScoreCometSettings
 
 #: Taken where the running Python has no COMET, as it has under Snakemake's --sdm conda.
 PYTHON = Path(__file__).resolve().parents[1] / ".venv-comet/bin/python"
@@ -26,7 +27,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.scoring import comet
 
-    settings = cli.load_settings(args.settings, comet.Settings)  # a typo is told before anything is asked for
+    settings = cli.load_settings(args.settings, ScoreCometSettings)  # a typo is told before anything is asked for
     if not list(importlib.metadata.distributions(name="unbabel-comet")):
         if not PYTHON.is_file():
             raise UserError("COMET isn't installed: run `make comet-env` once, or snakemake with --sdm conda")

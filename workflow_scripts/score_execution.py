@@ -4,6 +4,7 @@ import argparse
 from collections import Counter
 
 from contrastive_context.core import artifacts, cli, provenance
+from contrastive_context.scoring.settings import ScoreExecutionSettings
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -17,7 +18,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.scoring import execution, segments
 
-    settings = cli.load_settings(args.settings, execution.Settings)
+    settings = cli.load_settings(args.settings, ScoreExecutionSettings)
     test = artifacts.read_parquet(args.test, ("id", "source", "meta"))
     judged = execution.score(segments.read_segments(args.segments), test, settings)
     scores, status = ({id_: getattr(of, field) for id_, of in judged.items()} for field in ("score", "status"))

@@ -13,10 +13,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.config.minimal_model import MinimalModel
+    from contrastive_context.minimal_model.settings import SimulateMinimalModelSettings
     from contrastive_context.minimal_model.table import simulate
 
-    settings = cli.load_settings(args.settings, MinimalModel)
+    settings = cli.load_settings(args.settings, SimulateMinimalModelSettings).minimal_model
     conditions = cli.progress(settings.conditions.items(), label="conditions trained", unit="condition")
     frame = simulate(settings, conditions)
     table, csv = args.out_dir / "minimal_model.parquet", args.out_dir / "minimal_model.csv"

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from contrastive_context.report.browser import LIMIT
-from contrastive_context.report.build import Settings, build
+from contrastive_context.report.build import build
+from contrastive_context.report.settings import BuildReportSettings
 from contrastive_context.tables.examples import SCHEMA
 from synthetic_results import report_inputs, write_run
 
@@ -56,7 +57,7 @@ def report(repository, tmp_path_factory):
     examples = write_examples(folder / "examples.parquet", LIMIT + 400)
     path = folder / "report.html"
     titles = {"llama": f"llama {TURNED}", "qwen3": LONG}
-    settings = Settings(title=HOSTILE, model_titles=titles, config={"names": SCRIPTS})
+    settings = BuildReportSettings(title=HOSTILE, model_titles=titles, config={"names": SCRIPTS})
     build(report_inputs(folder, examples=[examples]), settings, path)
     return path
 

@@ -1,6 +1,7 @@
 """What an edit of the configuration reruns: what depends on it, and nothing else."""
 
 import copy
+import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -16,9 +17,10 @@ from pydantic import BaseModel
 from snakemake.utils import update_config
 
 from contrastive_context.config.study import Study, load_study
+from contrastive_context.core import paths
 from contrastive_context.workflow.planning import Job
 from contrastive_context.workflow.progress import ANSWERS, OUT_OF_DATE, PROBES, unfinished
-from contrastive_context.workflow.stages import Stages
+from contrastive_context.workflow.steps import SETTINGS, Steps
 
 RESULTS = "results/wide/"
 
@@ -99,13 +101,26 @@ def test_a_report_on_what_is_finished_leaves_out_what_an_edit_would_rerun(
     folder, jobs = made
     monkeypatch.chdir(folder)
     update_config(config := copy.deepcopy(config), nested(path, value))
-    stages = Stages(load_study(config), "workflow_scripts", ".snakemake/code_versions.json")
-    gaps = list(unfinished(stages, RESULTS))
+    steps = Steps(load_study(config), "workflow_scripts", ".snakemake/code_versions.json")
+    gaps = list(unfinished(steps, RESULTS))
     assert {gap.reason for gap in gaps} <= {OUT_OF_DATE}
     places = {ANSWERS: "predictions/{}/{}/{}.jsonl", PROBES: "probes/{}/{}/{}.parquet"}
     found = {places[gap.what].format(gap.task, gap.model, gap.system) for gap in gaps}
     of_models = {label(job) for job in jobs if job.rule in ("generate", "run_probes")}
     assert found == and_after(f"{heads} report.html", jobs) & of_models
+
+
+def test_paths_and_settings_in_code_are_those_of_the_rules(made, config, monkeypatch):
+    folder, jobs = made
+    monkeypatch.chdir(folder)
+    steps = Steps(load_study(config), "workflow_scripts", ".snakemake/code_versions.json")
+    seen = set()
+    for job in (job for job in jobs if job.settings is not None):
+        for output in job.outputs:
+            step, names = paths.made_by(output.removeprefix(RESULTS))
+            assert json.loads(steps.settings_of(step, names)) == job.settings, output
+            seen.add(step)
+    assert seen == paths.OUTPUTS.keys() - {"rebucket"} == SETTINGS.keys() - {"rebucket"}
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:

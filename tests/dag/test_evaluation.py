@@ -6,7 +6,7 @@ import pytest
 from test_paraphrases import jobs
 
 from contrastive_context.config.study import load_study
-from contrastive_context.workflow.stages import Stages
+from contrastive_context.workflow.steps import Steps
 
 EVAL = "results/quickstart/contexts/intents/eval.parquet"
 
@@ -43,17 +43,17 @@ def test_another_encoder_rebuckets_without_generating_when_scores_are_there(chec
 def test_predictions_survive_a_change_of_metric_or_plot(study_config, repository, tmp_path, change):
     from snakemake.utils import update_config
 
-    def settings(config):
-        stages = Stages(load_study(config), repository / "workflow_scripts", tmp_path / "versions.json")
+    def of_steps(config):
+        settings = Steps(load_study(config), repository / "workflow_scripts", tmp_path / "versions.json").settings
         pair = ("intents", "smollm2-135m")
         return (
-            stages.freeze_eval_contexts("intents"),
-            stages.finetune(*pair, "zero", 0),
-            stages.generate(*pair),
-            stages.run_probes(*pair),
-        ), (stages.score(*pair), stages.build_tables(), stages.plot("plot_summary"), stages.build_report())
+            settings("freeze_eval_contexts", "intents"),
+            settings("finetune", *pair, "zero", 0),
+            settings("generate", *pair),
+            settings("run_probes", *pair),
+        ), (settings("score", *pair), settings("build_tables"), settings("plot_summary"), settings("build_report"))
 
-    before = settings(copy.deepcopy(study_config))
+    before = of_steps(copy.deepcopy(study_config))
     update_config(study_config, change)
-    after = settings(study_config)
+    after = of_steps(study_config)
     assert after[0] == before[0] and after[1] != before[1]

@@ -14,6 +14,7 @@ from huggingface_hub import constants
 from contrastive_context.core.artifacts import read_json
 from contrastive_context.core.errors import UserError
 from contrastive_context.scoring import comet
+from contrastive_context.scoring.settings import ScoreCometSettings
 from frozen_contexts import check_task
 from hub_server import serve
 from runner import make_checkout, run
@@ -198,13 +199,13 @@ def test_a_learned_metric_is_found_by_its_records_without_the_hub(finished, monk
         "model": study["metrics"]["comet"],
         "encoder": study["metric_encoders"]["judge-encoder"],
     }
-    files = comet.locate(comet.Settings.model_validate(asked), *records)
+    files = comet.locate(ScoreCometSettings.model_validate(asked), *records)
     assert files.checkpoint.read_bytes() == CHECKPOINT and files.sha256 == hashlib.sha256(CHECKPOINT).hexdigest()
     # The encoder's weights are in the metric's checkpoint.
     assert sorted(file.name for file in files.encoder.iterdir()) == ["config.json", "tokenizer.json"]
     asked["model"] = asked["model"] | {"sha256": "0" * 64}
     with pytest.raises(UserError, match=rf"metrics\.comet\.sha256: someone/judge has a checkpoint with {files.sha256}"):
-        comet.locate(comet.Settings.model_validate(asked), *records)
+        comet.locate(ScoreCometSettings.model_validate(asked), *records)
 
 
 def test_weights_are_not_copied(finished):

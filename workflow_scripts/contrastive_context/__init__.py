@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from contrastive_context.config.tasks import TaskProbes
     from contrastive_context.config.templates import Template
     from contrastive_context.contexts.candidates import Examples
-    from contrastive_context.contexts.probe_prompts import Settings as ProbePromptSettings
     from contrastive_context.contexts.probe_prompts import freeze_probes
-    from contrastive_context.contexts.sampling import DEFAULT_BUCKETS, iter_contexts, sample_contexts
+    from contrastive_context.contexts.sampling import iter_contexts, sample_contexts
+    from contrastive_context.contexts.settings import FreezeProbesSettings
+    from contrastive_context.core.buckets import EDGES as DEFAULT_BUCKETS
     from contrastive_context.core.errors import UserError
     from contrastive_context.corpora.rows import row_id
     from contrastive_context.inference.probing import probe_model
@@ -29,7 +30,7 @@ __all__ = [
     "BM25",
     "DEFAULT_BUCKETS",
     "Examples",
-    "ProbePromptSettings",
+    "FreezeProbesSettings",
     "PromptEncoder",
     "Strategy",
     "TaskProbes",
@@ -47,9 +48,9 @@ __all__ = [
 #: Exported name → its module, and its name there.
 _HOMES = {
     "BM25": ("retrieval.bm25", "BM25"),
-    "DEFAULT_BUCKETS": ("contexts.sampling", "DEFAULT_BUCKETS"),
+    "DEFAULT_BUCKETS": ("core.buckets", "EDGES"),
     "Examples": ("contexts.candidates", "Examples"),
-    "ProbePromptSettings": ("contexts.probe_prompts", "Settings"),
+    "FreezeProbesSettings": ("contexts.settings", "FreezeProbesSettings"),
     "PromptEncoder": ("prompting.prompts", "PromptEncoder"),
     "Strategy": ("config.strategies", "Strategy"),
     "TaskProbes": ("config.tasks", "TaskProbes"),

@@ -11,9 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contrastive_context.config.grid import Grid
+from contrastive_context.config.hub_entries import hub_entries
 from contrastive_context.config.study import Study, load_study
 from contrastive_context.core.errors import UserError
-from contrastive_context.workflow.stages import Stages
+from contrastive_context.workflow.inputs import Inputs
+from contrastive_context.workflow.jobs import Jobs
+from contrastive_context.workflow.steps import SETTINGS, settings_class
 
 TEXTS = ("../x", "a/b", "\0")
 NUMBERS = (float("inf"), float("nan"), -1, 10**30, 1.5)
@@ -36,57 +40,53 @@ def places(node: Any) -> list[tuple[Any, Any]]:
     return [(node, key) for key in keys] + [place for key in keys for place in places(node[key])]
 
 
-@pytest.fixture(scope="module")
-def plan(repository, tmp_path_factory):
-    """A function that asks the stages of a study for all that the rules do."""
-    cache = tmp_path_factory.mktemp("fuzz") / "versions.json"
-    every_version = Stages(load_shipped(repository), repository / "workflow_scripts", cache)._versions
+def plan(study: Study) -> None:
+    """Ask a study for all that the rules do."""
+    grid, inputs, jobs = Grid(study), Inputs(study, "results/x"), Jobs(study)
 
-    def plan(study: Study) -> None:
-        stages = Stages(study, repository / "workflow_scripts", cache)
-        stages._versions = every_version
-        for package in stages.packages_used:
-            stages.fetch_package(package)
-        for registry, name in stages.hub_used:
-            stages.fetch_hub(registry, name)
-        for task in stages.tasks:
-            encoder = study.tasks[task].encoder
-            stages.prepare_encoder(encoder), stages.rebucket(task, encoder)
-            for step in (
-                stages.build_corpus, stages.embed_corpus, stages.find_neighbours, stages.freeze_eval_contexts,
-                stages.freeze_probes, stages.predict_nearest_label, stages.corpus_files, stages.list_segments,
-            ):  # fmt: skip
-                step(task)
-            for paraphraser in stages.trained_paraphrasers(task):
-                stages.paraphrase(task, "train", paraphraser)
-            for metric in stages.learned_metrics(task):
-                stages.score_comet(metric)
-        for task, model in stages.pairs:
-            for step in (stages.generate, stages.run_probes, stages.score, stages.collect_examples):
-                step(task, model)
-            wildcards = SimpleNamespace(task=task, model=model)
-            stages.resources("finetune")["runtime"](wildcards, attempt=2)
-        for entry in study.grid:
-            for strategy in entry.strategies:
-                stages.sample_train_contexts(entry.task, strategy)
-                for model in entry.models:
-                    stages.prepare_model(model)
-                    stages.finetune(entry.task, model, strategy, entry.seeds[0])
-        stages.simulate_minimal_model(), stages.plot_minimal_model(), stages.plot("plot_summary")
-        stages.build_tables(), stages.build_report(), stages.prefetch(), stages.safeguards
+    def settings_of(step: str, *names) -> None:
+        settings_class(step).of(study, *names).model_dump_json()
 
-    return plan
-
-
-def load_shipped(repository) -> Study:
-    import yaml
-
-    return load_study(yaml.safe_load((repository / "config.yaml").read_text()))
+    for package in study.packages:
+        settings_of("fetch_package", package)
+    for registry, name, _ in hub_entries(study):
+        settings_of("fetch_hub", registry, name)
+    for task in grid.tasks:
+        encoder = study.tasks[task].encoder
+        settings_of("prepare_encoder", encoder), settings_of("rebucket", task, encoder)
+        for step in (
+            "build_corpus", "embed_corpus", "find_neighbours", "freeze_eval_contexts", "freeze_probes",
+            "predict_nearest_label", "list_segments", "score_execution",
+        ):  # fmt: skip
+            settings_of(step, task)
+        inputs.corpus_files(task), inputs.corpus_packages(task), inputs.corpus_hub(task)
+        inputs.stand_ins(task), inputs.trained_paraphrases(task), inputs.segment_scores(task, "nearest_label")
+        for paraphraser in grid.trained_paraphrasers(task):
+            settings_of("paraphrase", task, "train", paraphraser)
+            if inputs.endpoint_answers(task, "train", paraphraser):
+                settings_of("ask_endpoint", task, "train", paraphraser)
+        for metric in grid.learned_metrics(task):
+            settings_of("score_comet", metric)
+    for task, model in grid.pairs:
+        for step in ("generate", "run_probes", "score", "collect_examples"):
+            settings_of(step, task, model)
+        jobs.resources("finetune")["runtime"](SimpleNamespace(task=task, model=model), attempt=2)
+    for entry in study.grid:
+        for strategy in entry.strategies:
+            settings_of("sample_train_contexts", entry.task, strategy)
+            inputs.paraphrases(entry.task, strategy), inputs.neighbours(entry.task, strategy)
+            for model in entry.models:
+                settings_of("prepare_model", model)
+                settings_of("finetune", entry.task, model, strategy, entry.seeds[0])
+    for step in SETTINGS:
+        if step.startswith(("plot_", "build_tables", "build_report", "simulate", "prefetch", "list_gaps")):
+            settings_of(step)
+    inputs.hub_used(), inputs.packages_used(), inputs.metric_records(), jobs.safeguards
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_value_at_any_key(study_config, plan, data):
+def test_any_value_at_any_key(study_config, data):
     config = copy.deepcopy(study_config)
     for _ in range(data.draw(st.integers(1, 3))):
         container, key = data.draw(st.sampled_from(places(config)))
@@ -103,7 +103,7 @@ def test_any_value_at_any_key(study_config, plan, data):
 
 
 @pytest.mark.parametrize("number", NUMBERS[:2], ids=str)
-def test_any_number_at_any_key(study_config, plan, number):
+def test_any_number_at_any_key(study_config, number):
     for place in range(len(places(study_config))):
         config = copy.deepcopy(study_config)
         container, key = places(config)[place]

@@ -6,9 +6,11 @@ import pytest
 from snakemake.utils import update_config
 
 from contrastive_context.config.study import load_study
+from contrastive_context.contexts.settings import SampleTrainContextsSettings
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.errors import UserError
-from contrastive_context.workflow.stages import Stages
+from contrastive_context.tables.settings import PresentationSettings
+from contrastive_context.training.settings import FinetuneSettings
 
 
 def edit(config: dict, path: str, value) -> dict:
@@ -149,22 +151,22 @@ def test_two_recipes_for_one_model_and_task_are_refused(study_config):
         load_study({**study_config, "grid": [*study_config["grid"], entry]})
 
 
-def test_settings_depend_on_their_own_leaves_only(study_config, repository, tmp_path):
-    def stages(config):
-        return Stages(load_study(config), repository / "workflow_scripts", tmp_path / "versions.json")
+def test_settings_depend_on_their_own_leaves_only(study_config):
+    def contexts(study, strategy):
+        return SampleTrainContextsSettings.of(study, "lexicon", strategy)
 
-    before = stages(study_config)
-    renamed = stages(edit(study_config, "strategies/random/title", "By chance"))
-    assert before.sample_train_contexts("lexicon", "random") == renamed.sample_train_contexts("lexicon", "random")
-    assert before.plot("plot_summary") != renamed.plot("plot_summary")
-    swapped = stages(edit(edit(study_config, "strategies/contrastive/p", 0.1), "strategies/contrastive/epsilon", 0.5))
-    assert before.sample_train_contexts("lexicon", "contrastive") != swapped.sample_train_contexts(
-        "lexicon", "contrastive"
-    )
-    assert before.sample_train_contexts("lexicon", "mixed") == swapped.sample_train_contexts("lexicon", "mixed")
-    assert before.finetune("lexicon", "tiny-llama", "contrastive", 0) == swapped.finetune(
-        "lexicon", "tiny-llama", "contrastive", 0
-    )
+    def trained(study):
+        return FinetuneSettings.of(study, "lexicon", "tiny-llama", "contrastive", 0)
+
+    before = load_study(study_config)
+    renamed = load_study(edit(study_config, "strategies/random/title", "By chance"))
+    assert contexts(before, "random") == contexts(renamed, "random")
+    assert PresentationSettings.of(before) != PresentationSettings.of(renamed)
+    swapped = edit(edit(study_config, "strategies/contrastive/p", 0.1), "strategies/contrastive/epsilon", 0.5)
+    swapped = load_study(swapped)
+    assert contexts(before, "contrastive") != contexts(swapped, "contrastive")
+    assert contexts(before, "mixed") == contexts(swapped, "mixed")
+    assert trained(before) == trained(swapped)
 
 
 def test_canonical_json_ignores_key_order():

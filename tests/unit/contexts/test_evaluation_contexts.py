@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from context_samples import EDGES, VOCABULARY, embed, examples, label, sentences
 from contrastive_context.config.tasks import TaskEvaluation
 from contrastive_context.contexts.candidates import Examples
-from contrastive_context.contexts.evaluation_contexts import Settings, compared_cells, freeze_contexts
+from contrastive_context.contexts.evaluation_contexts import compared_cells, freeze_contexts
 from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, STAND_INS
+from contrastive_context.contexts.settings import FreezeEvalContextsSettings
 from contrastive_context.contexts.stand_ins import choose_stand_ins
 from contrastive_context.core.buckets import bounds_of
 from contrastive_context.core.columnar import write_tables
@@ -21,7 +22,7 @@ from contrastive_context.text.agreement import token_accuracy
 
 
 def config(**evaluation):
-    return Settings(
+    return FreezeEvalContextsSettings(
         task="lex", k=3, agreement="token_accuracy",
         evaluation=TaskEvaluation(**{"targets": 25, "max_agreement": 0.8, **evaluation}), buckets=EDGES,
     )  # fmt: skip

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from context_samples import EDGES, examples, label, sentences
 from contrastive_context.config.tasks import TaskProbes
 from contrastive_context.contexts.anchors import contains
-from contrastive_context.contexts.probe_prompts import Settings, freeze_probes
+from contrastive_context.contexts.probe_prompts import freeze_probes
+from contrastive_context.contexts.settings import FreezeProbesSettings
 from contrastive_context.core.columnar import write_tables
 from contrastive_context.core.errors import UserError
 from contrastive_context.text.agreement import token_accuracy
@@ -19,7 +20,7 @@ def config(**probes):
         "targets": 20, "anchors": "positional_words", "source_nonces": ["zu", "zv", "zw"],
         "label_nonces": ["yu", "yv"], **probes,
     }  # fmt: skip
-    return Settings(
+    return FreezeProbesSettings(
         task="lex", test_set="in_domain", k=3, agreement="token_accuracy", probes=TaskProbes(**values), buckets=EDGES,
         max_agreement=0.9,
     )  # fmt: skip

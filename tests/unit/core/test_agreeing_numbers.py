@@ -6,7 +6,8 @@ import re
 import pandas as pd
 import pytest
 
-from contrastive_context.report.build import Settings, render
+from contrastive_context.report.build import render
+from contrastive_context.report.settings import BuildReportSettings
 from contrastive_context.tables import latex, presentation
 from contrastive_context.tables.numbers import estimate, share, written
 from contrastive_context.tables.settings import PresentationSettings
@@ -42,7 +43,7 @@ def run(repository, tmp_path_factory):
     write_figures(repository, folder, SETTINGS)
     run_step(repository, "plot_ablations", ABLATIONS, "--scores", tables[0], "--out", folder / "figures/fig5_ablations")
     write_losses(repository, folder, SETTINGS)
-    text = render(report_inputs(folder), Settings(model_titles={"llama": HOSTILE}))
+    text = render(report_inputs(folder), BuildReportSettings(model_titles={"llama": HOSTILE}))
     (folder / "report.html").write_text(text)
     return folder
 
@@ -203,7 +204,7 @@ def test_a_name_of_10000_characters_is_whole_in_latex_and_report(run):
     text = "\n".join(map(latex.rendered, tables))
     cells = latex_cells(text, SHOWN["fig4_probes"][1])
     assert cells[rf"{LONG}\_", "zero", "IWL"].startswith("0.")
-    page = render(report_inputs(run), Settings(model_titles={"llama": LONG}))
+    page = render(report_inputs(run), BuildReportSettings(model_titles={"llama": LONG}))
     assert f"<tr><td>{LONG}</td>" in page
 
 

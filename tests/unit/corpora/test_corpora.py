@@ -13,10 +13,11 @@ from contrastive_context.core.artifacts import read_json, read_parquet, sha256_f
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import build as build_module
 from contrastive_context.corpora import grammar, home_assistant_intents
-from contrastive_context.corpora.build import Settings, build, remove_duplicates, write
+from contrastive_context.corpora.build import build, remove_duplicates, write
 from contrastive_context.corpora.cleaning import STOP
 from contrastive_context.corpora.households import households
 from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, row_id
+from contrastive_context.corpora.settings import BuildCorpusSettings
 from contrastive_context.text.normalising import normalise
 
 CORPUS = {"kind": "lexicon"}
@@ -100,7 +101,7 @@ def fake_corpus(monkeypatch):
 
 
 def settings(**changes):
-    return Settings(**({"task": "toy", "corpus": CORPUS, "test_sets": ["in_domain"], "stop": ";"} | changes))
+    return BuildCorpusSettings(**({"task": "toy", "corpus": CORPUS, "test_sets": ["in_domain"], "stop": ";"} | changes))
 
 
 def test_build_and_write(tmp_path, fake_corpus):

@@ -14,6 +14,7 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
 from contrastive_context.paraphrasing import chat_client, endpoint
 from contrastive_context.report import build
+from contrastive_context.report.settings import BuildReportSettings
 from contrastive_context.retrieval import encoders
 from contrastive_context.workflow.code_versions import CodeVersions
 
@@ -162,7 +163,7 @@ def test_a_report_refuses_other_tables_by_name(tmp_path, content):
     path.write_bytes(content)
     path.with_suffix(".png").write_bytes(b"")
     for read in (
-        lambda: build._signatures(path, build.Settings()),
+        lambda: build._signatures(path, BuildReportSettings()),
         lambda: build._figure(tmp_path, "fig1_summary", "title", 0.95),
     ):
         with pytest.raises(UserError, match=r"fig1_summary\.csv"):

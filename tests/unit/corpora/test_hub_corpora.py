@@ -10,7 +10,8 @@ import pytest
 from contrastive_context.config.sources import HubCorpus
 from contrastive_context.core.artifacts import write_json
 from contrastive_context.core.errors import UserError
-from contrastive_context.corpora.build import Settings, build
+from contrastive_context.corpora.build import build
+from contrastive_context.corpora.settings import BuildCorpusSettings
 
 WORDS = ["amber", "birch", "cedar", "daisy", "elder", "fern", "grass", "hazel", "iris", "juniper", "kelp", "lotus"]
 
@@ -89,7 +90,7 @@ def cache(tmp_path, monkeypatch):
     return cache
 
 
-def settings(repository: Path, limits=(60, 20), **changes) -> Settings:
+def settings(repository: Path, limits=(60, 20), **changes) -> BuildCorpusSettings:
     """The paper grid's English→German, with smaller samples."""
     import yaml
 
@@ -97,7 +98,7 @@ def settings(repository: Path, limits=(60, 20), **changes) -> Settings:
     corpus["train"]["limit"], corpus["arrivals"][0]["limit"] = limits
     corpus["train"] |= changes
     sets = ["in_domain", "out_of_domain"]
-    return Settings(task="en-de", corpus=HubCorpus(**corpus), test_sets=sets, stop="\n")
+    return BuildCorpusSettings(task="en-de", corpus=HubCorpus(**corpus), test_sets=sets, stop="\n")
 
 
 def test_the_paper_grids_corpus(repository, cache):

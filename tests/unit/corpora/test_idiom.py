@@ -11,13 +11,13 @@ from contrastive_context.config.sources import IdiomCorpus, WordSetEncoder
 from contrastive_context.config.tasks import TaskProbes
 from contrastive_context.contexts.anchors import find_anchors
 from contrastive_context.contexts.candidates import Examples
-from contrastive_context.contexts.probe_prompts import Settings as ProbeSettings
 from contrastive_context.contexts.probe_prompts import freeze_probes
+from contrastive_context.contexts.settings import FreezeProbesSettings
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import idiom
-from contrastive_context.paraphrasing.pairs import Settings as ParaphraseSettings
 from contrastive_context.paraphrasing.pairs import accept
 from contrastive_context.paraphrasing.proposals import propose
+from contrastive_context.paraphrasing.settings import ParaphraseSettings
 from contrastive_context.retrieval.encoders import load_encoder
 from contrastive_context.retrieval.word_vectors import word_set
 
@@ -240,7 +240,7 @@ def test_probes_edit_the_same_label_of_example_and_gold(corpus):
     )
     nonces = {"source_nonces": idiom.SOURCE_NONCE_WORDS, "label_nonces": idiom.LABEL_NONCE_WORDS}
     probes = TaskProbes(targets=20, anchors="sentence_label", **nonces)
-    settings = ProbeSettings(
+    settings = FreezeProbesSettings(
         task="idiom", test_set="in_domain", k=4, agreement="token_accuracy", probes=probes,
         buckets={"low": 0.0, "medium": 0.33, "high": 0.67}, max_agreement=0.9,
     )  # fmt: skip

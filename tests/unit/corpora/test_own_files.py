@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from contrastive_context.config.text import FilesCorpus
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import files
-from contrastive_context.corpora.build import Settings, build
+from contrastive_context.corpora.build import build
+from contrastive_context.corpora.settings import BuildCorpusSettings
 
 
 def corpus(path, **changes):
@@ -248,7 +249,9 @@ def test_division_keeps_clusters_whole_and_does_not_depend_on_order(tmp_path):
 
 
 def built(path, **changes):
-    return build(Settings(task="mine", corpus=corpus(path, **changes), test_sets=["in_domain"], stop="\n"), {})
+    return build(
+        BuildCorpusSettings(task="mine", corpus=corpus(path, **changes), test_sets=["in_domain"], stop="\n"), {}
+    )
 
 
 def test_too_many_malformed_rows_stop_the_stage_and_few_do_not(tmp_path):

@@ -17,6 +17,7 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.text_to_sql import database_file
 from contrastive_context.scoring import execution
 from contrastive_context.scoring.segments import read_scores, segment_id, write_segments
+from contrastive_context.scoring.settings import ScoreExecutionSettings
 from contrastive_context.sql.sandbox import Sandbox, same_rows
 
 SECONDS, MEMORY_MB = 1.0, 32
@@ -179,7 +180,7 @@ def settings(folder):
         "train": {"files": "x.json", "databases": str(folder)},
         "query_limits": {"seconds": SECONDS, "memory_mb": MEMORY_MB},
     }
-    return execution.Settings(task="sql", corpus=corpus)
+    return ScoreExecutionSettings(task="sql", corpus=corpus)
 
 
 def frame(**meta):

@@ -9,8 +9,9 @@ import pytest
 from contrastive_context.config.sql import GeneratedSqlCorpus
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import generated_sql
-from contrastive_context.corpora.build import Settings, build
+from contrastive_context.corpora.build import build
 from contrastive_context.corpora.databases import DatabaseError, Table, read_tables, schema_text
+from contrastive_context.corpora.settings import BuildCorpusSettings
 
 
 def make_database(folder, name, *statements):
@@ -48,7 +49,7 @@ def settings(tmp_path, databases, training, testing, **changes):
     parts = {name: {"files": str(tmp_path / f"{name}.json"), "databases": str(databases)} for name in ("train", "test")}
     corpus = {"kind": "text_to_sql", **parts, "query_limits": {"seconds": 1, "memory_mb": 64}, "max_rejected": 1}
     corpus["columns"] = {"id": "question_id"}
-    return Settings(task="sql", corpus=corpus | changes, test_sets=["in_domain"], stop="\n")
+    return BuildCorpusSettings(task="sql", corpus=corpus | changes, test_sets=["in_domain"], stop="\n")
 
 
 def test_questions_stand_before_their_schema(tmp_path, databases):

@@ -7,7 +7,6 @@ import yaml
 
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.study import load_study
-from contrastive_context.core.cli import load_settings
 from contrastive_context.figures import ablations, probes_over_training, similarity_grid, style, summary
 from contrastive_context.figures.page import PAGE_HEIGHT
 from contrastive_context.figures.saving import save
@@ -17,7 +16,6 @@ from contrastive_context.tables.selection import headline_seed
 from contrastive_context.tables.settings import PresentationSettings
 from contrastive_context.tables.vocabulary import bucket_labels
 from contrastive_context.tables.wording import shortened
-from contrastive_context.workflow.stages import Stages
 from synthetic_results import scores_frame, write_probes
 
 STATISTICS = Statistics(resamples=100)
@@ -349,10 +347,9 @@ def test_ablations_stand_against_their_strategy_and_nowhere_else():
     assert "No ablations" in _texts(ablations.draw(ablation_cells(table, SETTINGS), SETTINGS)[0])[0]
 
 
-def test_the_shipped_ablations_of_the_paraphraser_stand_beside_its_default(repository, tmp_path):
+def test_the_shipped_ablations_of_the_paraphraser_stand_beside_its_default(repository):
     study = load_study(yaml.safe_load((repository / "config.yaml").read_text()))
-    stages = Stages(study, repository / "workflow_scripts", tmp_path / "versions.json")
-    settings = load_settings(stages.plot("plot_ablations"), PresentationSettings)
+    settings = PresentationSettings.of(study)
     assert {"p", "epsilon", "without", "paraphraser"} <= {ablation.factor for ablation in settings.ablations().values()}
     where = {"task": "en-de", "models": ("llama-3.2-1b",), "metric": "comet"}
     table = _scores(**where, strategies=("base", "contrastive", "mixed"))

@@ -8,7 +8,8 @@ import pytest
 from context_samples import EDGES, VOCABULARY, examples, label, sentences
 from contrastive_context.config.tasks import TaskProbes
 from contrastive_context.config.templates import Template
-from contrastive_context.contexts.probe_prompts import Settings, freeze_probes
+from contrastive_context.contexts.probe_prompts import freeze_probes
+from contrastive_context.contexts.settings import FreezeProbesSettings
 from contrastive_context.inference.probing import probe_model
 from contrastive_context.models.tiny.tokenizer import SPECIALS, build
 from contrastive_context.text.agreement import token_accuracy
@@ -33,7 +34,7 @@ def prompts():
     probes = TaskProbes(
         targets=120, secondary=True, anchors="positional_words", source_nonces=NONCES[:3], label_nonces=NONCES[3:]
     )
-    settings = Settings(
+    settings = FreezeProbesSettings(
         task="lex", test_set="in_domain", k=4, agreement="token_accuracy", probes=probes, buckets=EDGES,
         max_agreement=0.9,
     )  # fmt: skip
@@ -179,7 +180,7 @@ def test_a_model_that_does_not_copy_scores_0_however_uneven_labels_are(labels, a
     arrivals = [source for source in dict.fromkeys(arrivals) if source not in sources]
     test, known = (examples(texts, skewed(len(texts), labels, rng)) for texts in (sources, arrivals))
     probes = TaskProbes(targets=400, anchors="positional_words", source_nonces=NONCES[:3], label_nonces=NONCES[3:])
-    settings = Settings(
+    settings = FreezeProbesSettings(
         task="skew", test_set="in_domain", k=3, agreement=agreement, probes=probes, buckets=EDGES, max_agreement=0.9
     )
     table, coverage = freeze_probes(test, known, settings)

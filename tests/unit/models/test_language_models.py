@@ -11,7 +11,8 @@ import small_models
 from contrastive_context.core.artifacts import check_folder, sha256_file, write_json
 from contrastive_context.core.errors import UserError
 from contrastive_context.models.language_models import count_parameters, load_model, load_tokenizer
-from contrastive_context.models.preparation import Settings, prepare
+from contrastive_context.models.preparation import prepare
+from contrastive_context.models.settings import PrepareModelSettings
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def no_network(monkeypatch):
 
 
 def settings(kind, **values):
-    return Settings(name="tiny", model={"kind": kind, **values})
+    return PrepareModelSettings(name="tiny", model={"kind": kind, **values})
 
 
 def logits(model, text="turn on"):

@@ -146,20 +146,22 @@ def changed(value, path):
 
 
 def test_another_setting_input_or_code_never_resumes(folder, repository, tmp_path):
-    from contrastive_context.training.finetuning import Settings
+    from contrastive_context.training.settings import FinetuneSettings
 
     spec = importlib.util.spec_from_file_location("finetune", repository / "workflow_scripts/finetune.py")
     finetune = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(finetune)
     base = {"recipe": RECIPE, "strategy_name": "random", "seed": 0, "code_version": "1"} | COMMON
-    settings = Settings(**{key: value for key, value in base.items() if key != "code_version"}).model_dump(mode="json")
+    settings = FinetuneSettings(**{key: value for key, value in base.items() if key != "code_version"}).model_dump(
+        mode="json"
+    )
     files = {name: tmp_path / name for name in ("model", "corpus", "contexts", "paraphrases")}
     for name, file in files.items():
         file.write_text(name)
 
     def print_of(settings, code="1"):
         args = argparse.Namespace(settings=json.dumps(settings | {"code_version": code}), state_dir=tmp_path)
-        return finetune.fingerprint(args, Settings(**settings), files)
+        return finetune.fingerprint(args, FinetuneSettings(**settings), files)
 
     seen = {"as it is": print_of(settings)}
     for path, _ in leaves(settings):
@@ -292,7 +294,7 @@ def test_cuda_is_refused_where_there_is_none(folder, step, monkeypatch):
 
 
 def test_settings_errors_name_the_key():
-    from contrastive_context.training.finetuning import Settings
+    from contrastive_context.training.settings import FinetuneSettings
 
     with pytest.raises(UserError, match="recipe"):
-        cli.load_settings(json.dumps(COMMON | {"strategy_name": "zero", "seed": 0}), Settings)
+        cli.load_settings(json.dumps(COMMON | {"strategy_name": "zero", "seed": 0}), FinetuneSettings)

@@ -19,9 +19,9 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.rows import row_id
 from contrastive_context.paraphrasing import chat_client, endpoint
 from contrastive_context.paraphrasing.chat_client import _retry_after, json_objects
-from contrastive_context.paraphrasing.endpoint import UNUSABLE, Settings, ask
+from contrastive_context.paraphrasing.endpoint import UNUSABLE, ask
 from contrastive_context.paraphrasing.proposals import propose
-from contrastive_context.paraphrasing.settings import Settings as ParaphraseSettings
+from contrastive_context.paraphrasing.settings import AskEndpointSettings, ParaphraseSettings
 
 KEY = "sk-very-secret-0123456789"
 ROWS = pd.DataFrame(
@@ -100,7 +100,7 @@ def server(monkeypatch):
 
 def settings(server, **changes):
     entry = {"kind": "endpoint", "base_url": server.url, "model": "m", "timeout": 5, **changes}
-    return Settings(task="t", split="train", paraphraser_name="llm", paraphraser=entry)
+    return AskEndpointSettings(task="t", split="train", paraphraser_name="llm", paraphraser=entry)
 
 
 def good(frame):

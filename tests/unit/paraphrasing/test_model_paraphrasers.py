@@ -8,7 +8,7 @@ from contrastive_context.config.paraphrasers import BackTranslationParaphraser, 
 from contrastive_context.core.errors import UserError
 from contrastive_context.paraphrasing import back_translation, language_model
 from contrastive_context.paraphrasing.proposals import propose
-from contrastive_context.paraphrasing.settings import Settings
+from contrastive_context.paraphrasing.settings import ParaphraseSettings
 from small_models import model, tokenizer
 
 SOURCES = ["turn on the desk lamp in the kitchen", "good morning", "costs 3.50 euros", "turn on"]
@@ -16,7 +16,7 @@ SOURCES = ["turn on the desk lamp in the kitchen", "good morning", "costs 3.50 e
 
 def settings(entry, corpus="lexicon"):
     models = {name: {} for name in entry.models}
-    return Settings(
+    return ParaphraseSettings(
         task="t",
         paraphraser_name="p",
         paraphraser=entry,

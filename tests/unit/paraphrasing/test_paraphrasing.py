@@ -18,7 +18,7 @@ from contrastive_context.paraphrasing import pairs as paraphrasing
 from contrastive_context.paraphrasing.pairs import accept
 from contrastive_context.paraphrasing.proposals import Proposal, propose
 from contrastive_context.paraphrasing.rules import reword
-from contrastive_context.paraphrasing.settings import Settings
+from contrastive_context.paraphrasing.settings import ParaphraseSettings
 from contrastive_context.retrieval.bm25 import BM25, Statistics
 from contrastive_context.retrieval.encoders import load_encoder
 from contrastive_context.retrieval.similarity import similarity_between
@@ -123,7 +123,7 @@ def test_rewording_is_deterministic_and_never_fails(source, target, key):
 
 def rules(**changes):
     entry = {"kind": "rules"} | changes
-    return Settings(task="t", paraphraser_name="rules", paraphraser=entry, corpus=HUB, encoder=POSITIONAL)
+    return ParaphraseSettings(task="t", paraphraser_name="rules", paraphraser=entry, corpus=HUB, encoder=POSITIONAL)
 
 
 def frame_of(*rows):
@@ -181,7 +181,7 @@ def test_lexicon_paraphrases_change_one_word():
     )
     rows = frames["train"].head(60)
     encode = load_encoder(PositionalWordsEncoder(**POSITIONAL), None)
-    settings = Settings(
+    settings = ParaphraseSettings(
         task="lexicon",
         paraphraser_name="one-word",
         paraphraser={"kind": "lexicon"},
@@ -200,7 +200,9 @@ def test_lexicon_paraphrases_change_one_word():
 
 
 def test_lexicon_rules_need_a_lexicon():
-    settings = Settings(task="t", paraphraser_name="p", paraphraser={"kind": "lexicon"}, corpus=HUB, encoder=POSITIONAL)
+    settings = ParaphraseSettings(
+        task="t", paraphraser_name="p", paraphraser={"kind": "lexicon"}, corpus=HUB, encoder=POSITIONAL
+    )
     with pytest.raises(UserError, match=r"paraphrasers\.p: kind lexicon can't paraphrase tasks\.t"):
         propose(settings, frame_of(("a", "b")), {})
 

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from contrastive_context.core.errors import UserError
-from contrastive_context.report.build import Inputs, Settings, render
+from contrastive_context.report.build import Inputs, render
+from contrastive_context.report.settings import BuildReportSettings
 from contrastive_context.report.usage import effective_config
 from synthetic_results import report_inputs, write_run
 
@@ -53,7 +54,7 @@ def _parse(text):
 
 
 def test_one_file_without_network(run):
-    page = _parse(render(report_inputs(run), Settings()))
+    page = _parse(render(report_inputs(run), BuildReportSettings()))
     assert len(page.images) == 5 and all(image["alt"] for image in page.images)
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
     assert page.headings[0] == 1 and page.headings.count(1) == 1
@@ -61,7 +62,7 @@ def test_one_file_without_network(run):
 
 
 def test_findings_come_first_and_have_verdicts(run):
-    text = render(report_inputs(run), Settings())
+    text = render(report_inputs(run), BuildReportSettings())
     assert text.index('id="findings"') < text.index('id="figures"') < text.index('id="tables"')
     assert "2 of 2 models" in text and "does not show" in text and "for this training run" in text
     assert "prefers-color-scheme: dark" in text
@@ -69,7 +70,7 @@ def test_findings_come_first_and_have_verdicts(run):
 
 def test_hostile_text_is_escaped(run):
     config = {"tasks": {"t": {"title": HOSTILE}}, "packages": {HOSTILE: {"version": "1", "licence": HOSTILE}}}
-    settings = Settings(
+    settings = BuildReportSettings(
         title=HOSTILE, run=HOSTILE, config=config, model_titles={"llama": HOSTILE}, task_titles={"lexicon": HOSTILE}
     )
     inputs = report_inputs(run, coverage={HOSTILE: run / "coverage.json"})
@@ -80,7 +81,7 @@ def test_hostile_text_is_escaped(run):
 
 
 def test_a_script_that_may_show_as_boxes_is_said(run, monkeypatch):
-    settings = Settings(title="हिन्दी")
+    settings = BuildReportSettings(title="हिन्दी")
     text = render(report_inputs(run), settings)
     assert "letters show as boxes" not in text and "src: url(data:font/woff;base64," in text
     monkeypatch.setattr("contrastive_context.figures.fonts.packaged", lambda family: None)
@@ -92,7 +93,7 @@ def test_counts_provenance_licences_and_config_are_there(run):
     sidecars = sorted((run / "tables").glob("*.provenance.json"))
     config = {"packages": {"llm-x": {"version": "0.1", "licence": "Apache-2.0", "contents": "weights"}}, "k": 5}
     inputs = report_inputs(run, coverage={"a": run / "coverage.json"}, provenance=sidecars)
-    text = render(inputs, Settings(config=config))
+    text = render(inputs, BuildReportSettings(config=config))
     for expected in ("test/in_domain", "Apache-2.0", "llm-x", "numpy", "CPUs", "Where we had"):
         assert expected in text, expected
     assert '<th scope="row">dropped: duplicate source</th><td>2</td><td></td>' in text
@@ -102,7 +103,7 @@ def test_counts_provenance_licences_and_config_are_there(run):
 
 
 def _of_run(**changes):
-    """Settings of a grid with one task, one model and two strategies, beside entries that nothing uses."""
+    """BuildReportSettings of a grid with one task, one model and two strategies, beside entries that nothing uses."""
     config = {
         "run": "r",
         "packages": {"words": {"licence": "MIT"}, "weights": {"licence": "MIT"}, "unused-package": {"licence": "GPL"}},
@@ -128,7 +129,7 @@ def _of_run(**changes):
              "finetuning": "tiny"}
         ],
     }  # fmt: skip
-    return Settings(config=config, tasks=["lexicon"], models=["llama"], **changes)
+    return BuildReportSettings(config=config, tasks=["lexicon"], models=["llama"], **changes)
 
 
 def test_only_what_the_grid_uses_is_in_the_configuration(run):
@@ -148,7 +149,8 @@ def test_sidecars_are_those_of_the_grids_steps(tmp_path):
     taken = [
         "packages/words.json", "packages/weights.json", "encoders/positions.json", "models/llama.json",
         "corpus/lexicon/counts.json", "embeddings/lexicon/train.npy", "neighbours/lexicon/train.parquet",
-        "paraphrases/lexicon/rules.parquet", "contexts/lexicon/eval.parquet", "contexts/lexicon/train/zero.parquet",
+        "paraphrases/lexicon/train/rules.parquet", "contexts/lexicon/eval.parquet",
+        "contexts/lexicon/train/zero.parquet",
         "finetune/lexicon/llama/zero-seed1/adapters.json", "predictions/lexicon/llama/base.jsonl",
         "predictions/lexicon/nearest_label.jsonl", "probes/lexicon/llama/contrastive-seed0.parquet",
         "scores/lexicon/llama.parquet", "scores/lexicon/nearest_label.parquet", "tables/scores.csv",
@@ -156,7 +158,8 @@ def test_sidecars_are_those_of_the_grids_steps(tmp_path):
     ]  # fmt: skip
     left = [
         "packages/unused-package.json", "packages/lexicon.json", "encoders/llama.json", "models/lexicon.json",
-        "corpus/unused-task/counts.json", "corpus/llama/counts.json", "paraphrases/lexicon/unused-paraphraser.parquet",
+        "corpus/unused-task/counts.json", "corpus/llama/counts.json", "hub.lock.yaml",
+        "paraphrases/lexicon/train/unused-paraphraser.parquet", "segments/lexicon/llama.jsonl",
         "contexts/lexicon/train/unused-strategy.parquet", "finetune/lexicon/llama/zero-seed2/adapters.json",
         "finetune/lexicon/llama/.zero-seed0.abc/adapters.json", "finetune/lexicon/lexicon/zero-seed0/adapters.json",
         "predictions/lexicon/llama/unused-strategy-seed0.jsonl", "predictions/unused-task/llama/base.jsonl",
@@ -172,7 +175,7 @@ def test_sidecars_are_those_of_the_grids_steps(tmp_path):
 
 
 def test_cut_answers_and_shortened_prompts_are_listed(run):
-    text = render(report_inputs(run), Settings(tasks=["lexicon"], models=["llama"]))
+    text = render(report_inputs(run), BuildReportSettings(tasks=["lexicon"], models=["llama"]))
     rows = dict(re.findall(r'<td>llama</td><th scope="row">(\w+)</th>\n<td>840</td>(<td>.*)</tr>', text))
     assert rows["Zero"] == "<td>210 (25.0%)</td><td>84 (10.0%)</td>"
     assert rows["Random"] == "<td>0 (0.0%)</td><td>0 (0.0%)</td>"
@@ -183,7 +186,7 @@ def test_captions_say_what_a_point_rests_on(run, tmp_path):
 
     import pandas as pd
 
-    text = " ".join(render(report_inputs(run), Settings()).split())
+    text = " ".join(render(report_inputs(run), BuildReportSettings()).split())
     assert "n = 120 per point" in text and "n = 100 per point" in text
     assert "1 training run(s) per strategy" in text and "Not measured in this run." in text
     inputs = report_inputs(run)
@@ -192,7 +195,7 @@ def test_captions_say_what_a_point_rests_on(run, tmp_path):
     drawn = pd.read_csv(path)
     drawn.loc[drawn["strategy"] == "zero", "seeds"] = 3
     drawn.to_csv(path, index=False)
-    assert "1 to 3 training run(s) per strategy" in " ".join(render(inputs, Settings()).split())
+    assert "1 to 3 training run(s) per strategy" in " ".join(render(inputs, BuildReportSettings()).split())
 
 
 def test_rows_with_a_harder_threshold_are_not_counted(run):
@@ -201,7 +204,7 @@ def test_rows_with_a_harder_threshold_are_not_counted(run):
     findings = pd.read_parquet(run / "tables/findings.parquet")
     single = findings[findings["model"] != "all"]
     assert not single["counted"].all()
-    assert f"Of {int(single['counted'].sum())} comparisons" in render(report_inputs(run), Settings())
+    assert f"Of {int(single['counted'].sum())} comparisons" in render(report_inputs(run), BuildReportSettings())
 
 
 def test_missing_values_are_a_dash(run, tmp_path):
@@ -214,7 +217,7 @@ def test_missing_values_are_a_dash(run, tmp_path):
     table.to_parquet(tmp_path / "scores.parquet")
     inputs = report_inputs(run)
     inputs.scores = tmp_path / "scores.parquet"
-    text = render(inputs, Settings())
+    text = render(inputs, BuildReportSettings())
     assert '<td class="nowrap">–</td>' in text and not re.search(r"\bnan\b", text, re.IGNORECASE)
 
 
@@ -238,7 +241,7 @@ def test_missing_figure_is_a_user_error(run, tmp_path):
     inputs = report_inputs(run)
     inputs.figures = tmp_path
     with pytest.raises(UserError, match="draw the figures first"):
-        render(inputs, Settings())
+        render(inputs, BuildReportSettings())
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from contrastive_context.core.artifacts import check_folder, read_json, sha256_f
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import lexicon
 from contrastive_context.retrieval import encoders
-from contrastive_context.retrieval.encoder_preparation import Settings, prepare
+from contrastive_context.retrieval.encoder_preparation import prepare
 from contrastive_context.retrieval.encoders import embed, embed_to_file, load_encoder
+from contrastive_context.retrieval.settings import PrepareEncoderSettings
 
 POSITIONAL = PositionalWordsEncoder(kind="positional_words")
 TEXTS = ["please switch on that old lamp", "turn on the lamp", "seven green boats left our port", "go"]
@@ -64,7 +65,9 @@ def tiny(tmp_path_factory):
 
 
 def settings(**source):
-    return Settings(name="tiny", encoder=SentenceTransformerEncoder(kind="sentence_transformer", **source))
+    return PrepareEncoderSettings(
+        name="tiny", encoder=SentenceTransformerEncoder(kind="sentence_transformer", **source)
+    )
 
 
 def test_folder_is_linked_and_hashed(tmp_path, tiny):
@@ -180,7 +183,11 @@ def test_hub_encoder_without_its_record(tmp_path):
 
 
 def test_positional_encoder_writes_only_the_record(tmp_path):
-    prepare(Settings(name="positional", encoder=POSITIONAL), tmp_path / "positional", tmp_path / "positional.json")
+    prepare(
+        PrepareEncoderSettings(name="positional", encoder=POSITIONAL),
+        tmp_path / "positional",
+        tmp_path / "positional.json",
+    )
     assert read_json(tmp_path / "positional.json") == {"files": {}, "kind": "positional_words", "dimensions": 960}
     assert not (tmp_path / "positional").exists()
 
@@ -325,7 +332,7 @@ def test_a_prefix_is_put_before_every_text(tiny):
 
 
 def test_bm25_has_no_files_either(tmp_path):
-    entry = Settings(name="bm25", encoder={"kind": "bm25"})
+    entry = PrepareEncoderSettings(name="bm25", encoder={"kind": "bm25"})
     assert prepare(entry, tmp_path / "bm25", tmp_path / "bm25.json") == {"files": {}, "kind": "bm25"}
 
 
@@ -335,7 +342,7 @@ def test_embed_corpus_command(tmp_path, monkeypatch):
 
     sources = [" ".join(lexicon.SOURCE_WORDS[n : n + lexicon.WORDS]) for n in (9, 0, 5)]
     write_parquet(tmp_path / "train.parquet", pd.DataFrame({"id": list("abc"), "source": sources}))
-    prepare(Settings(name="p", encoder=POSITIONAL), tmp_path / "p", tmp_path / "p.json")
+    prepare(PrepareEncoderSettings(name="p", encoder=POSITIONAL), tmp_path / "p", tmp_path / "p.json")
     options = {
         "settings": '{"name": "p", "encoder": {"kind": "positional_words"}}',
         "corpus": tmp_path / "train.parquet",

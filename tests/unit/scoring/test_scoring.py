@@ -7,10 +7,11 @@ import pytest
 from contrastive_context.core.errors import UserError
 from contrastive_context.scoring import nearest_label
 from contrastive_context.scoring.metrics import get_metric
-from contrastive_context.scoring.scoring import Scorer, Settings, parse_system, read_predictions, score, triples
+from contrastive_context.scoring.scoring import Scorer, read_predictions, score, triples
 from contrastive_context.scoring.segments import read_scores, read_segments, write_scores, write_segments
+from contrastive_context.scoring.settings import ScoreSettings
 
-SETTINGS = Settings(task="t", model_name="m", metrics=["chrf++", "exact_match"])
+SETTINGS = ScoreSettings(task="t", model_name="m", metrics=["chrf++", "exact_match"])
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_identical_pairs_are_scored_once(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr(type(metric), "segment", lambda self, h, r: calls.append((h, r)) or original(self, h, r))
     lines = [_line(f"p{i}") for i in range(50)] + [_line("q", output="other")]
     files = {name: _write(tmp_path / f"{name}.jsonl", lines) for name in ("base", "zero-seed0", "random-seed0")}
-    settings = Settings(task="t", model_name="m", metrics=["exact_match"])
+    settings = ScoreSettings(task="t", model_name="m", metrics=["exact_match"])
     frame, scorer = score(files, corpus, settings)
     assert len(frame) == 153
     assert sorted(calls) == [("one two", "one two"), ("other", "one two")]
@@ -127,14 +128,6 @@ def test_predictions_that_do_not_fit(tmp_path, corpus, lines, message):
         score({"base": _write(tmp_path / "base.jsonl", lines)}, corpus, SETTINGS)
 
 
-def test_system_names():
-    assert parse_system("base") == ("base", None)
-    assert parse_system("nearest_label") == ("nearest_label", None)
-    assert parse_system("contrastive-p0-seed12") == ("contrastive-p0", 12)
-    with pytest.raises(UserError, match="expected base"):
-        parse_system("contrastive")
-
-
 def test_scorer_keeps_pairs_apart():
     scorer = Scorer([get_metric("exact_match")])
     assert scorer.score("s", "ab", "c")[0].value == 0 and scorer.score("s", "c", "c")[0].value == 1
@@ -147,7 +140,7 @@ def test_a_learned_metric_is_looked_up_and_a_missing_score_is_refused(tmp_path, 
     assert count == len(segments) == 2  # p1 and p3 are the same triple
     assert {"src": "y", "mt": "drei", "ref": "three"} in segments.values()
     write_scores(tmp_path / "m.comet.jsonl", {id_: 0.25 + 0.5 * (s["mt"] == "drei") for id_, s in segments.items()})
-    settings = Settings(task="t", model_name="m", metrics=["comet", "exact_match"])
+    settings = ScoreSettings(task="t", model_name="m", metrics=["comet", "exact_match"])
     learned = {"comet": read_scores(tmp_path / "m.comet.jsonl")}
     frame, _ = score({"base": predictions}, corpus, settings, learned)
     found = frame[frame["metric"] == "comet"].set_index("prompt_id")["value"]
@@ -172,7 +165,7 @@ def test_bleu_takes_the_tasks_tokenizer(tmp_path, corpus):
     predictions = _write(tmp_path / "base.jsonl", [_line("p1", output="यह अच्छा है")])
     values = {}
     for name in ("13a", "intl"):  # 13a takes the danda for a part of the word
-        settings = Settings(task="t", model_name="m", metrics=["bleu"], bleu={"tokenize": name})
+        settings = ScoreSettings(task="t", model_name="m", metrics=["bleu"], bleu={"tokenize": name})
         values[name] = score({"base": predictions}, corpus, settings)[0]["stats"][0]
     assert values["13a"][2] == 2 and values["intl"][2] == 3  # matching words
 

@@ -6,7 +6,8 @@ import pandas as pd
 
 from contrastive_context.config.study import load_study
 from contrastive_context.scoring.signatures import Checkpoint, read_revisions, signature, table
-from contrastive_context.workflow.stages import Stages
+from contrastive_context.tables.settings import BuildTablesSettings
+from contrastive_context.workflow.inputs import Inputs
 
 
 def checkpoint(**changes) -> Checkpoint:
@@ -37,12 +38,12 @@ def test_a_local_checkpoint_is_named_by_its_checksum():
     assert text == f"COMET-QE|model:kiwi/checkpoints/model.ckpt|sha256:{'c' * 64}|encoder:xlmr"
 
 
-def test_the_paper_grid_hands_on_tokenizers_models_and_records(repository, tmp_path):
+def test_the_paper_grid_hands_on_tokenizers_models_and_records(repository):
     import yaml
 
     study = load_study(yaml.safe_load((repository / "config.yaml").read_text()))
-    stages = Stages(study, repository / "workflow_scripts", tmp_path / "versions.json")
-    settings = json.loads(stages.build_tables())
-    assert settings["tokenizers"] == {"en-de": "13a", "en-lt": "13a", "en-hi": "intl", "en-ta": "intl"}
-    assert settings["learned"]["comet"]["model"] == study.metrics["comet"].hub
-    assert stages.metric_records() == [("metrics", "comet"), ("metric_encoders", study.metrics["comet"].encoder)]
+    settings = BuildTablesSettings.of(study)
+    assert settings.tokenizers == {"en-de": "13a", "en-lt": "13a", "en-hi": "intl", "en-ta": "intl"}
+    assert settings.learned["comet"].model == study.metrics["comet"].hub
+    encoder = study.metrics["comet"].encoder
+    assert Inputs(study, "r").metric_records() == ["r/hub/metrics/comet.json", f"r/hub/metric_encoders/{encoder}.json"]

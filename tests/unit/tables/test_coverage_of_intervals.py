@@ -6,6 +6,7 @@ import pytest
 
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.tables import findings, tidy
+from contrastive_context.tables.settings import BuildTablesSettings
 from contrastive_context.tables.tidy import over_seeds
 from simulated_studies import cells, scores, segments
 
@@ -85,7 +86,7 @@ def test_differences_in_the_findings_are_covered_too(monkeypatch):
     frame = pd.DataFrame(parts).explode(["value", "cluster"], ignore_index=True).astype({"seed": "Int64"})
     frame = frame.assign(task="lexicon", model="llama", step=0, composition="top_k", bucket="high",
                          metric="token_accuracy", stats=None)  # fmt: skip
-    settings = tidy.Settings(statistics=Statistics(resamples=400))
+    settings = BuildTablesSettings(statistics=Statistics(resamples=400))
     table = findings.build(tidy.score_cells(frame, settings.statistics), tidy.Cells(), settings)
     rows = table[table["model"] != "all"]
     assert len(rows) == TRIALS

@@ -9,7 +9,8 @@ import pytest
 from context_samples import random_ids
 from contrastive_context.core.errors import UserError
 from contrastive_context.report.browser import browser
-from contrastive_context.tables.examples import Settings, collect
+from contrastive_context.tables.examples import collect
+from contrastive_context.tables.settings import CollectExamplesSettings
 
 HOSTILE = '</script><script>alert("x")</script> & \u2028 שלום 😀'
 TITLES = {"tasks": {}, "models": {}, "strategies": {}}
@@ -50,7 +51,9 @@ def files(tmp_path):
 
 def table(folder, systems=("base", "zero-seed3"), paraphrases=None):
     return collect(
-        Settings(task="toy", model_name="small", metric="chrf++", buckets={"high": 0.67, "low": 0.0, "medium": 0.33}),
+        CollectExamplesSettings(
+            task="toy", model_name="small", metric="chrf++", buckets={"high": 0.67, "low": 0.0, "medium": 0.33}
+        ),
         [folder / f"{system}.jsonl" for system in systems],
         *(folder / f"{name}.parquet" for name in ("scores", "eval", "arrivals", "test")),
         paraphrases,

@@ -6,11 +6,12 @@ import pytest
 
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.tables import findings, tidy
+from contrastive_context.tables.settings import BuildTablesSettings
 from simulated_studies import study
 from synthetic_results import MEANS, scores_frame, write_probes
 
 STATISTICS = Statistics(resamples=200)
-SETTINGS = tidy.Settings(statistics=STATISTICS)
+SETTINGS = BuildTablesSettings(statistics=STATISTICS)
 NO_PROBES = tidy.Cells()
 
 
@@ -60,7 +61,7 @@ def test_a_claim_must_hold_in_every_composition():
 
 def test_a_claim_measured_in_one_of_two_compositions_cannot_be_told():
     frame = scores_frame(models=("llama", "qwen3"))
-    settings = tidy.Settings(statistics=STATISTICS, compositions={"lexicon": ["one_graded", "top_k"]})
+    settings = BuildTablesSettings(statistics=STATISTICS, compositions={"lexicon": ["one_graded", "top_k"]})
     gone = (frame["composition"] == "top_k") & (frame["bucket"] == "high")
     total = _rows(_build(frame[~gone], settings=settings), "zero_below_base_high", "all").iloc[0]
     assert total["verdict"] == "0 of 2 models"
@@ -78,7 +79,7 @@ def test_a_claim_measured_in_one_of_two_compositions_cannot_be_told():
 
 def test_a_task_of_one_composition_says_so():
     frame = scores_frame()
-    settings = tidy.Settings(statistics=STATISTICS, compositions={"lexicon": ["one_graded"]})
+    settings = BuildTablesSettings(statistics=STATISTICS, compositions={"lexicon": ["one_graded"]})
     table = _build(frame[frame["composition"] != "top_k"], settings=settings)
     total = _rows(table, "zero_below_base_high", "all").iloc[0]
     assert (total["verdict"], total["scope"]) == ("1 of 1 model", "for this training run, in one composition")
@@ -122,7 +123,7 @@ def test_too_few_clusters_cannot_tell():
 def test_strategies_may_have_other_names():
     frame = scores_frame()
     frame["strategy"] = frame["strategy"].replace({"contrastive": "ours", "zero": "plain"})
-    settings = tidy.Settings(
+    settings = BuildTablesSettings(
         statistics=STATISTICS, strategies={"ours": "contrastive", "plain": "zero", "random": "random"}
     )
     table = _build(frame, settings=settings)
@@ -132,11 +133,11 @@ def test_strategies_may_have_other_names():
 def test_buckets_are_taken_by_their_edges():
     frame = scores_frame()
     frame["bucket"] = frame["bucket"].replace({"low": "far", "medium": "mid", "high": "close"})
-    settings = tidy.Settings(statistics=STATISTICS, buckets={"close": 0.7, "far": 0.0, "mid": 0.3})
+    settings = BuildTablesSettings(statistics=STATISTICS, buckets={"close": 0.7, "far": 0.0, "mid": 0.3})
     table = _build(frame, settings=settings)
     assert set(_rows(table, "contrastive_best_high")["verdict"]) == {"shows"}
     assert set(_rows(table, "contrastive_best_medium")["verdict"]) == {"shows"}
-    settings = tidy.Settings(statistics=STATISTICS, buckets={"close": 0.5, "far": 0.0})
+    settings = BuildTablesSettings(statistics=STATISTICS, buckets={"close": 0.5, "far": 0.0})
     claims = set(_build(frame, settings=settings)["claim"])
     assert "contrastive_best_high" in claims and "contrastive_best_medium" not in claims
 
@@ -146,7 +147,7 @@ def test_headline_metric_and_its_scale():
     percent = frame.assign(metric="bleu", value=frame["value"] * 100)
     # Statistics of BLEU: four orders with equal precision, so that the corpus value follows the mean.
     percent["stats"] = [[10, 10, *([v / 10] * 4), *([10] * 4)] for v in percent["value"]]
-    settings = tidy.Settings(statistics=STATISTICS, headline={"lexicon": "bleu"})
+    settings = BuildTablesSettings(statistics=STATISTICS, headline={"lexicon": "bleu"})
     table = _build(percent, settings=settings)
     near = _rows(table, "contrastive_near_random_low").iloc[0]
     assert near["threshold"] == -5 and near["metric"] == "bleu"
@@ -208,7 +209,7 @@ def test_verdict_rules(interval, p_shown, p_refuted, bar, expected):
 
 
 def test_small_effects_are_counted_on_their_own():
-    settings = tidy.Settings(statistics=Statistics(resamples=200, min_effects={"token_accuracy": 0.9}))
+    settings = BuildTablesSettings(statistics=Statistics(resamples=200, min_effects={"token_accuracy": 0.9}))
     table = _build(scores_frame(models=("llama", "qwen3"), targets=600, clusters=100), settings=settings)
     assert set(_rows(table, "zero_below_base_high")["verdict"]) == {"shows, but small"}
     total = _rows(table, "zero_below_base_high", "all").iloc[0]
@@ -245,7 +246,7 @@ def share_of(monkeypatch):
 
     def share(claim, verdicts, means, clusters, min_effect=0.0, trials=200, **options):
         monkeypatch.setattr(findings, "CLAIMS", [entry for entry in findings.CLAIMS if entry.name == claim])
-        settings = tidy.Settings(statistics=Statistics(min_effects={"token_accuracy": min_effect}))
+        settings = BuildTablesSettings(statistics=Statistics(min_effects={"token_accuracy": min_effect}))
         found = 0
         for trial in range(trials):
             table = findings.build(study(np.random.default_rng([trial, 7]), means, clusters, **options), NO_PROBES,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from contrastive_context.core.errors import UserError
-from contrastive_context.corpora.build import Settings, build
+from contrastive_context.corpora.build import build
+from contrastive_context.corpora.settings import BuildCorpusSettings
 from contrastive_context.scoring.metrics import get_metric, intent_match
 from contrastive_context.text.parses import ParseError, parse, slots, tree_match
 
@@ -92,7 +93,7 @@ def mtop(tmp_path):
 
 def settings(path, **changes):
     corpus = {"kind": "mtop", "path": str(path), "language": "de", "max_rejected": 1, "dev": 0} | changes
-    return Settings(task="mtop", corpus=corpus, test_sets=["in_domain"], stop="\n")
+    return BuildCorpusSettings(task="mtop", corpus=corpus, test_sets=["in_domain"], stop="\n")
 
 
 def test_mtop_is_read_from_its_folder_and_its_archive_alike(mtop, tmp_path):

@@ -6,7 +6,8 @@ import pytest
 
 from contrastive_context.core.artifacts import sha256_file, write_json
 from contrastive_context.core.sidecars import SUFFIX, Sidecar, read_sidecar
-from contrastive_context.training import finetuning, lease, state
+from contrastive_context.training import lease, state
+from contrastive_context.training.settings import FinetuneSettings
 from contrastive_context.workflow.acceptance import accept
 from small_runs import RECIPE
 
@@ -20,7 +21,7 @@ FILES = {name: f"results/mine/{name}" for name in ("model", "corpus", "contexts"
 
 
 def state_of(code: str) -> Path:
-    leaves = finetuning.Settings.model_validate(SETTINGS).model_dump(mode="json")
+    leaves = FinetuneSettings.model_validate(SETTINGS).model_dump(mode="json")
     return Path("results/mine/.state/finetune") / SYSTEM / state.fingerprint(leaves, code, FILES)
 
 

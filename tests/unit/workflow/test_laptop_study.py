@@ -4,9 +4,9 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from contrastive_context.config.grid import Grid
 from contrastive_context.config.study import load_study
 from contrastive_context.core.errors import UserError
-from contrastive_context.workflow.stages import Stages
 
 
 @pytest.fixture
@@ -15,14 +15,14 @@ def laptop_config(repository, study_config):
     return study_config
 
 
-def test_four_families_on_both_tasks_with_five_strategies_and_three_seeds(laptop_config, repository, tmp_path):
+def test_four_families_on_both_tasks_with_five_strategies_and_three_seeds(laptop_config):
     study = load_study(laptop_config)
-    stages = Stages(study, repository / "workflow_scripts", tmp_path / "versions.json")
-    assert len(stages.pairs) == 8
-    for task, model in stages.pairs:
+    grid = Grid(study)
+    assert len(grid.pairs) == 8
+    for task, model in grid.pairs:
         assert study.models[model].language == study.tasks[task].corpus.kind == task
-        assert len(stages.systems(task, model)) == 1 + 5 * 3
-    families = {task: [study.models[model].family for of, model in stages.pairs if of == task] for task in stages.tasks}
+        assert len(grid.systems(task, model)) == 1 + 5 * 3
+    families = {task: [study.models[model].family for of, model in grid.pairs if of == task] for task in grid.tasks}
     assert families["lexicon"] == families["idiom"] == ["llama", "qwen3", "gemma3", "gpt_neox"]
 
 

@@ -1,6 +1,6 @@
 """What every configuration model shares."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -24,3 +24,15 @@ Seed = Annotated[int, Field(ge=0, lt=2**32, description="another seed draws othe
 
 Minutes = Annotated[int, Field(ge=1, le=43_200)]
 """At most thirty days: what is longer was meant in seconds."""
+
+Entry = TypeVar("Entry", bound=Model)
+
+
+def at_default(entry: Entry, *leaves: str) -> Entry:
+    """Return an entry whose leaves of these names, where it has them, are at their defaults, whatever was given.
+
+    For the settings of a step that doesn't look at them: an edit of them then changes no setting and reruns nothing.
+    """
+    fields = type(entry).model_fields
+    defaults = {name: fields[name].get_default(call_default_factory=True) for name in leaves if name in fields}
+    return entry.model_copy(update=defaults)

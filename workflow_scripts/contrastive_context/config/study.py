@@ -27,11 +27,10 @@ from contrastive_context.config.tasks import EXECUTED, Task
 from contrastive_context.config.text import CataloguesCorpus
 from contrastive_context.core.buckets import EDGES
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.names import NO_TRAINING
 
 #: Synthetic corpora: kind → the kind of encoder whose cosine is the task's similarity.
 SYNTHETIC = {"lexicon": "positional_words", "idiom": "word_set"}
-#: Systems that are not strategies; a strategy may not take their name.
-RESERVED_SYSTEMS = ("base", "nearest_label")
 _REGISTRIES = (
     "packages", "datasets", "encoders", "paraphrasers", "metric_encoders", "tasks", "models", "strategies",
     "finetuning",
@@ -246,7 +245,7 @@ def _check_names(study: Study) -> Iterator[str]:
         if not _NAME.fullmatch(name) or re.search(r"-seed\d", name):
             yield f"{where}: {name!r} can't be used as a name; use letters, digits, '.', '_' and single '-'"
     for name in study.strategies:
-        if name in RESERVED_SYSTEMS:
+        if name in NO_TRAINING:
             yield f"strategies.{name}: the name is reserved for a system that is always evaluated"
 
 

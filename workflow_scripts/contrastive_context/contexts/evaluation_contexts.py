@@ -17,10 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from contrastive_context.config.base import Model
-from contrastive_context.config.tasks import Agreement, TaskEvaluation
 from contrastive_context.contexts.candidates import Candidates, Examples, iter_candidates
 from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, SERIES, STAND_INS
+from contrastive_context.contexts.settings import FreezeEvalContextsSettings
 from contrastive_context.contexts.stand_ins import StandIn
 from contrastive_context.core.buckets import NO_BUCKET, bounds_of, bucket_of
 from contrastive_context.core.errors import UserError
@@ -28,16 +27,6 @@ from contrastive_context.core.randomness import id_bits, ranking, shuffled, stre
 from contrastive_context.retrieval.similarity import Vectors, similarity_between
 
 log = logging.getLogger(__name__)
-
-
-class Settings(Model):
-    """Settings of freeze_eval_contexts."""
-
-    task: str
-    k: int
-    agreement: Agreement
-    evaluation: TaskEvaluation
-    buckets: dict[str, float]
 
 
 def _one_graded(candidates: Candidates, k: int, low: float, high: float, lowest: bool) -> list[int] | None:
@@ -81,7 +70,7 @@ def freeze_contexts(
     test: Examples,
     arrivals: Examples,
     train_embeddings: Vectors,
-    settings: Settings,
+    settings: FreezeEvalContextsSettings,
     test_set: str = "test",
     stand_ins: Mapping[int, StandIn] | None = None,
 ) -> tuple[pa.Table, dict]:
@@ -219,7 +208,11 @@ def _real(arrivals: Examples, candidates: Candidates, rows: list[int]) -> _Conte
 
 
 def _replacements(
-    stand_in: StandIn, candidates: Candidates, arrivals: Examples, settings: Settings, bounds: tuple[float, float]
+    stand_in: StandIn,
+    candidates: Candidates,
+    arrivals: Examples,
+    settings: FreezeEvalContextsSettings,
+    bounds: tuple[float, float],
 ) -> list[_Context]:
     """Return a target's contexts with the stand-in, one per composition; none where an arrival is similar enough."""
     if candidates.take(1, bounds[0], float("inf")):
@@ -295,7 +288,7 @@ def compared_cells(filled: np.ndarray, at_least: int) -> tuple[list[int], list[t
     return compared, missing
 
 
-def _check(coverage: Mapping, settings: Settings, test_set: str) -> None:
+def _check(coverage: Mapping, settings: FreezeEvalContextsSettings, test_set: str) -> None:
     where = f"tasks.{settings.task}.evaluation ({test_set})"
     for cell in coverage["missing"]:
         log.warning("%s: no %s in bucket %r: %s", where, cell["composition"], cell["bucket"], cell["reason"])

@@ -26,27 +26,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from contrastive_context.config.base import Model
-from contrastive_context.config.tasks import Agreement, TaskProbes
+from contrastive_context.config.tasks import TaskProbes
 from contrastive_context.contexts.anchors import Anchor, contains, find_anchors, replace
 from contrastive_context.contexts.candidates import Candidates, Examples, iter_candidates
+from contrastive_context.contexts.settings import FreezeProbesSettings
 from contrastive_context.core.buckets import bounds_of
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import below, id_bits, numbers, ranking, shuffled, states, stream
 
 log = logging.getLogger(__name__)
-
-
-class Settings(Model):
-    """Settings of freeze_probes."""
-
-    task: str
-    test_set: str
-    k: int
-    agreement: Agreement
-    probes: TaskProbes
-    buckets: dict[str, float]
-    max_agreement: float
 
 
 @dataclass(frozen=True)
@@ -108,7 +96,7 @@ class _Arrivals:
         )
 
 
-def freeze_probes(test: Examples, arrivals: Examples, settings: Settings) -> tuple[pa.Table, dict]:
+def freeze_probes(test: Examples, arrivals: Examples, settings: FreezeProbesSettings) -> tuple[pa.Table, dict]:
     """Choose items and build their prompts.
 
     Items that fill all roles come first; if they are fewer than asked for, others give the two irrelevant roles alone.
@@ -325,7 +313,7 @@ def _schema(cluster: pa.DataType) -> pa.Schema:
     )
 
 
-def _check(coverage: dict[str, int], settings: Settings) -> None:
+def _check(coverage: dict[str, int], settings: FreezeProbesSettings) -> None:
     where = f"tasks.{settings.task}.probes"
     if not coverage["fillable_irrelevant"]:
         raise UserError(

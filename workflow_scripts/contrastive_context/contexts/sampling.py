@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from contrastive_context.config.base import Model
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.core.buckets import EDGES, bounds_of, bucket_of
 from contrastive_context.core.columnar import list_column
@@ -25,19 +24,6 @@ from contrastive_context.text.normalising import normalised_codes
 GRADES = ("none", "random", "similar", "paraphrase")
 _NONE, _RANDOM, _SIMILAR, _PARAPHRASE = range(len(GRADES))
 _OPEN = -1  # a slot that a random example will fill; also the place of a neighbour that doesn't exist
-
-
-class Settings(Model):
-    """Settings of sample_train_contexts."""
-
-    task: str
-    strategy_name: str
-    strategy: Strategy
-    k: int
-    neighbours: int | None = None  # how deep the neighbour table is read; a few more than k if None
-    draws: int
-    seed: int
-    buckets: dict[str, float]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from contrastive_context.core import artifacts
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.names import ADAPTERS
 
 SUFFIX = ".provenance.json"
 _CONFIGURATIONS = ("config.yaml", "config.only_finished.yaml")
@@ -97,7 +98,7 @@ def files_of(results: Path) -> Iterator[Path]:
         files = [name for name in files if not (name.startswith(".") or (here == results and name in _CONFIGURATIONS))]
         hashed = {name.removesuffix(".json") for name in files if name.endswith(".json")}
         # A run of fine-tuning has its hash file inside: adapters.json stands for the step folders.
-        inside = "adapters.json" in files
+        inside = ADAPTERS in files
         names[:] = [
             name
             for name in sorted(names)

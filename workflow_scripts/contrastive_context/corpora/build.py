@@ -8,13 +8,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from contrastive_context.config.base import Model
-from contrastive_context.config.sources import Corpus
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.reading import MAX_LISTED, Listed, Reading
 from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, row_id
+from contrastive_context.corpora.settings import BuildCorpusSettings
 from contrastive_context.text.normalising import normalise
 
 if TYPE_CHECKING:
@@ -26,15 +25,6 @@ READ = "read"
 _SHOWN = 3  # places of malformed rows in a message
 
 
-class Settings(Model):
-    """Settings of ``build_corpus.py``."""
-
-    task: str
-    corpus: Corpus
-    test_sets: list[str]
-    stop: str
-
-
 class Built(NamedTuple):
     """A corpus: frames by split, counts by split, and the rows that were malformed or cleaned away, by place."""
 
@@ -43,7 +33,7 @@ class Built(NamedTuple):
     listed: list[Listed]
 
 
-def build(settings: Settings, packages: Mapping[str, Path], hub: Mapping[str, Path] | None = None) -> Built:
+def build(settings: BuildCorpusSettings, packages: Mapping[str, Path], hub: Mapping[str, Path] | None = None) -> Built:
     """Build all splits of a task.
 
     Args:
@@ -89,7 +79,7 @@ def build(settings: Settings, packages: Mapping[str, Path], hub: Mapping[str, Pa
 
 
 def _read(
-    settings: Settings, packages: Mapping[str, Path], hub: Mapping[str, Path]
+    settings: BuildCorpusSettings, packages: Mapping[str, Path], hub: Mapping[str, Path]
 ) -> tuple["dict[str, pd.DataFrame]", list[Reading]]:
     corpus = settings.corpus
     module = corpus_module(corpus.kind)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from contrastive_context.config.base import Model
 from contrastive_context.config.sources import Package
 from contrastive_context.core.artifacts import sha256_file, temporary_folder
 from contrastive_context.core.errors import UserError
@@ -23,13 +22,6 @@ separated by blanks; ``{snapshot}`` in one stands for the package's own, where a
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
-
-
-class Settings(Model):
-    """Settings of ``fetch_package.py``."""
-
-    name: str
-    package: Package
 
 
 def fetch(name: str, package: Package, cache: Path) -> dict[str, Any]:

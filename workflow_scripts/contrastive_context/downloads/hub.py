@@ -16,11 +16,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from contrastive_context.config.base import Model
 from contrastive_context.config.hub_entries import HubEntry
 from contrastive_context.core.artifacts import read_json, sha256_file
 from contrastive_context.core.errors import UserError
 from contrastive_context.downloads.packages import require_disk
+from contrastive_context.downloads.settings import FetchHubSettings
 
 log = logging.getLogger(__name__)
 
@@ -37,20 +37,6 @@ _PICKLED_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 _USUAL_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 
 
-class Settings(Model):
-    """Settings of ``fetch_hub.py``."""
-
-    registry: str
-    name: str
-    entry: HubEntry
-
-
-class LockSettings(Model):
-    """Settings of ``prefetch.py``."""
-
-    run: str
-
-
 def match(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     """Return the names that match a pattern of the same depth: ``*`` does not cross a slash."""
     patterns = tuple(patterns)
@@ -61,7 +47,7 @@ def match(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     ]
 
 
-def fetch(settings: Settings) -> dict[str, Any]:
+def fetch(settings: FetchHubSettings) -> dict[str, Any]:
     """Download what an entry needs into the hub's cache, verify it, and return its record.
 
     Files that are in the cache are not downloaded again, so a second call goes on where the first was stopped (whole

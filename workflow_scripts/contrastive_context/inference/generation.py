@@ -12,17 +12,12 @@ from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
-from contrastive_context.models.settings import InferenceSettings
 from contrastive_context.models.transformers_internals import cache_by_rows
 from contrastive_context.prompting.prompts import Prompt, PromptEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
     from transformers import GenerationConfig
-
-
-class Settings(InferenceSettings):
-    """What a generation job depends on, its input files apart."""
 
 
 class Generation(NamedTuple):

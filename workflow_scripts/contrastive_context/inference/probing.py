@@ -12,7 +12,6 @@ from contrastive_context.config.tasks import Agreement, ProbeMeasure
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
-from contrastive_context.models.settings import InferenceSettings
 from contrastive_context.text import agreement as agreements
 
 # probe → (role of which the context gives the edited label for the query, role of which it doesn't)
@@ -25,13 +24,6 @@ COLUMNS = (
     "prompt_id", "item", "role", "target_id", "cluster", "source", "gold", "label", "matched_labels",
     "example_sources", "example_targets",
 )  # fmt: skip
-
-
-class Settings(InferenceSettings):
-    """What a probing job depends on, its input files apart."""
-
-    measures: list[ProbeMeasure] = ["generation", "likelihood"]
-    agreement: Agreement
 
 
 def probe_model(

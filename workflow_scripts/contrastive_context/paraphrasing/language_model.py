@@ -7,11 +7,11 @@ from contrastive_context.core.devices import set_up_torch
 from contrastive_context.core.errors import UserError
 from contrastive_context.inference.generation import generate
 from contrastive_context.models.language_models import load_model, load_tokenizer
-from contrastive_context.paraphrasing.settings import Settings
+from contrastive_context.paraphrasing.settings import ParaphraseSettings
 from contrastive_context.prompting.prompts import PromptEncoder, max_positions
 
 
-def reword(settings: Settings, texts: list[str], folders: Mapping[str, Path]) -> list[str]:
+def reword(settings: ParaphraseSettings, texts: list[str], folders: Mapping[str, Path]) -> list[str]:
     """Return another wording of each text, an empty one where the model gave none or the text is too long for it.
 
     Args:

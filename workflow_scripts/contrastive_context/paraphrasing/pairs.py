@@ -8,7 +8,7 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.rows import row_id
 from contrastive_context.paraphrasing import kept
 from contrastive_context.paraphrasing.proposals import Proposal
-from contrastive_context.paraphrasing.settings import Settings
+from contrastive_context.paraphrasing.settings import ParaphraseSettings
 from contrastive_context.retrieval import encoders
 from contrastive_context.text.normalising import normalise
 
@@ -29,7 +29,7 @@ TOO_NEAR = "similarity of 1"
 
 
 def accept(
-    settings: Settings,
+    settings: ParaphraseSettings,
     rows: "pd.DataFrame",
     proposals: Sequence[Proposal],
     embeddings: "Vectors",

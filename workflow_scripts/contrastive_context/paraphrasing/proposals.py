@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.paraphrasing import kept
-from contrastive_context.paraphrasing.settings import Settings
+from contrastive_context.paraphrasing.settings import ParaphraseSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ class Proposal(NamedTuple):
 
 
 def propose(
-    settings: Settings, rows: "pd.DataFrame", folders: Mapping[str, Path], answers: str | Path | None = None
+    settings: ParaphraseSettings, rows: "pd.DataFrame", folders: Mapping[str, Path], answers: str | Path | None = None
 ) -> list[Proposal]:
     """Return one proposal per row.
 
@@ -54,7 +54,7 @@ def propose(
 
 
 def _propose(
-    settings: Settings, rows: "pd.DataFrame", folders: Mapping[str, Path], answers: str | Path | None
+    settings: ParaphraseSettings, rows: "pd.DataFrame", folders: Mapping[str, Path], answers: str | Path | None
 ) -> list[Proposal]:
     kind = settings.paraphraser.kind
     if kind == "endpoint":
@@ -75,7 +75,7 @@ def _propose(
     return _synthetic(settings, rows)
 
 
-def _by_model(settings: Settings) -> Callable[[Settings, list[str], Mapping[str, Path]], list[str]]:
+def _by_model(settings: ParaphraseSettings) -> Callable[[ParaphraseSettings, list[str], Mapping[str, Path]], list[str]]:
     if settings.paraphraser.kind == "language_model":
         from contrastive_context.paraphrasing.language_model import reword
     else:
@@ -83,7 +83,7 @@ def _by_model(settings: Settings) -> Callable[[Settings, list[str], Mapping[str,
     return reword
 
 
-def _synthetic(settings: Settings, rows: "pd.DataFrame") -> list[Proposal]:
+def _synthetic(settings: ParaphraseSettings, rows: "pd.DataFrame") -> list[Proposal]:
     if settings.corpus.kind != settings.paraphraser.kind:
         raise UserError(
             f"paraphrasers.{settings.paraphraser_name}: kind {settings.paraphraser.kind} can't paraphrase "
@@ -97,7 +97,7 @@ def _synthetic(settings: Settings, rows: "pd.DataFrame") -> list[Proposal]:
     return [Proposal(source, target, target_paraphrased=True) for source, target in pairs]
 
 
-def _answered(settings: Settings, rows: "pd.DataFrame", answers: str | Path | None) -> list[Proposal]:
+def _answered(settings: ParaphraseSettings, rows: "pd.DataFrame", answers: str | Path | None) -> list[Proposal]:
     if answers is None:
         raise UserError(f"paraphrasers.{settings.paraphraser_name}: --answers of ask_endpoint.py is missing")
     frame = artifacts.read_parquet(answers, columns=["id", "source", "target", "problem"])

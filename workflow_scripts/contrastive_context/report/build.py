@@ -12,8 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from contrastive_context.config.base import Model
-from contrastive_context.core import artifacts
+from contrastive_context.core import artifacts, paths
 from contrastive_context.core.buckets import EDGES
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.sidecars import read_sidecar
@@ -23,6 +22,7 @@ from contrastive_context.report.choices import CHOICES
 from contrastive_context.report.effort import efforts
 from contrastive_context.report.fonts import Fonts, fonts_for
 from contrastive_context.report.licences import licences
+from contrastive_context.report.settings import BuildReportSettings
 from contrastive_context.report.usage import effective_config, usage
 from contrastive_context.scoring.signatures import read_revisions
 from contrastive_context.tables import gaps, presentation
@@ -31,24 +31,6 @@ from contrastive_context.tables.selection import headline_seed, in_order
 from contrastive_context.tables.settings import Named, PresentationSettings
 from contrastive_context.tables.vocabulary import STRATEGIES
 from contrastive_context.tables.wording import intervals
-
-
-class Settings(Model):
-    """Settings of the step.
-
-    ``config`` is the whole configuration, of which the entries that the grid uses are shown. ``tasks`` and ``models``
-    are in the order of the grid.
-    """
-
-    title: str = "Contrastive context sampling"
-    run: str = ""
-    config: dict[str, Any] = {}
-    tasks: list[str] = []
-    models: list[str] = []
-    task_titles: dict[str, str] = {}
-    model_titles: dict[str, str] = {}
-    strategy_titles: dict[str, str] = {}
-    headline: dict[str, str] = {}
 
 
 @dataclass
@@ -88,33 +70,33 @@ class Inputs:
     provenance: Sequence[Path] = ()
 
     @classmethod
-    def of_run(cls, results: Path, settings: Settings) -> "Inputs":
+    def of_run(cls, results: Path, settings: BuildReportSettings) -> "Inputs":
         """Name the files of a run's folder; of entries no longer in the grid nothing is taken.
 
         Sidecars are those of the grid's steps, which only ``settings.config`` tells.
         """
 
-        def existing(paths: Mapping[Any, Path]) -> dict[Any, Path]:
-            return {name: path for name, path in paths.items() if path.is_file()}
+        def existing(files: Mapping[Any, Path]) -> dict[Any, Path]:
+            return {name: path for name, path in files.items() if path.is_file()}
 
         tasks, models = settings.tasks, settings.models
         used = usage(settings.config, tasks, models)
         pairs = [pair for pair in itertools.product(tasks, models) if not used.systems or pair in used.systems]
-        examples = [results / "examples" / task / f"{model}.parquet" for task, model in pairs]
-        contexts = results / "contexts"
-        coverage = {f"{task} evaluation": contexts / task / "eval.coverage.json" for task in tasks}
-        coverage |= {f"{task} probes": contexts / task / "probes.coverage.json" for task in tasks}
-        downloads = {(path.parent.name, path.stem): path for path in (results / "hub").glob("*/*.json")}
-        recall = {task: results / "neighbours" / task / "train.recall.json" for task in tasks}
+        examples = [results / paths.EXAMPLES.format(task=task, model=model) for task, model in pairs]
+        coverage = {f"{task} evaluation": results / paths.EVAL_COVERAGE.format(task=task) for task in tasks}
+        coverage |= {f"{task} probes": results / paths.PROBE_COVERAGE.format(task=task) for task in tasks}
+        records = results.glob(paths.HUB_RECORD.format(registry="*", entry="*"))
+        downloads = {(path.parent.name, path.stem): path for path in records}
+        recall = {task: results / paths.RECALL.format(task=task) for task in tasks}
         return cls(
-            *(results / f"tables/{name}.parquet" for name in ("scores", "probes", "findings")),
+            *(results / paths.table(name) for name in ("scores", "probes", "findings")),
             figures=results / "figures",
             coverage=existing(coverage),
             recall=existing(recall),
-            models=existing({model: results / "models" / f"{model}.json" for model in models}),
+            models=existing({model: results / paths.MODEL.format(model=model) for model in models}),
             hub={key: path for key, path in downloads.items() if not key[1].endswith(".provenance")},
-            **existing({name: results / f"tables/{name}.parquet" for name in ("missing", "dropped", "truncated")}),
-            signatures=signatures if (signatures := results / "tables/signatures.csv").is_file() else None,
+            **existing({name: results / paths.table(name) for name in ("missing", "dropped", "truncated")}),
+            signatures=signatures if (signatures := results / paths.table("signatures", "csv")).is_file() else None,
             examples=[path for path in examples if path.is_file()],
             provenance=sorted(
                 path for path in results.rglob("*.provenance.json") if used.has_made(path.relative_to(results))
@@ -135,7 +117,7 @@ _CAPTIONS = Path(__file__).with_name("captions")
 _KINDS = dict(zip(VERDICTS, ("yes", "small", "no", "open"), strict=True))
 
 
-def render(inputs: Inputs, settings: Settings) -> str:
+def render(inputs: Inputs, settings: BuildReportSettings) -> str:
     """Return the report as HTML. Everything that comes from data is escaped.
 
     Raises:
@@ -200,11 +182,11 @@ def render(inputs: Inputs, settings: Settings) -> str:
     return page(fonts=fonts_for(page(fonts=Fonts([], []))))
 
 
-def _strategy_titles(settings: Settings) -> dict[str, str]:
+def _strategy_titles(settings: BuildReportSettings) -> dict[str, str]:
     return STRATEGIES | {name: title for name, title in settings.strategy_titles.items() if title != name}
 
 
-def _presentation(settings: Settings) -> PresentationSettings:
+def _presentation(settings: BuildReportSettings) -> PresentationSettings:
     """Return titles and orders; strategies are in the order of their kinds, whatever the grid's is."""
 
     def named(order: Iterable[str], titles: Mapping[str, str]) -> list[Named]:
@@ -225,7 +207,7 @@ def _read(path: Path | None, columns: Sequence[str]) -> pd.DataFrame:
     return artifacts.read_parquet(path, columns) if path else pd.DataFrame(columns=list(columns))
 
 
-def build(inputs: Inputs, settings: Settings, out: str | Path) -> None:
+def build(inputs: Inputs, settings: BuildReportSettings, out: str | Path) -> None:
     """Write the report to ``out``, atomically."""
     html = render(inputs, settings)
     with artifacts.atomic_path(out) as temporary:
@@ -285,7 +267,7 @@ def _span(numbers: pd.DataFrame) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _unfinished(missing: pd.DataFrame, settings: Settings) -> dict[str, int]:
+def _unfinished(missing: pd.DataFrame, settings: BuildReportSettings) -> dict[str, int]:
     """How many systems the grid has, base included, and how many of them have no answers."""
     used = usage(settings.config, settings.tasks, settings.models)
     without = int((missing["what"] == "answers").sum())

@@ -5,10 +5,24 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from contrastive_context.core import paths
+from contrastive_context.core.names import BASE, NEAREST_LABEL, tuned_system
+from contrastive_context.core.sidecars import SUFFIX
+
 REGISTRIES = (
     "packages", "datasets", "encoders", "paraphrasers", "metrics", "metric_encoders", "tasks", "models", "strategies",
     "finetuning",
 )  # fmt: skip
+
+#: Name in a path → the registry that it is a key of.
+_REGISTRY_OF = {
+    "package": "packages", "encoder": "encoders", "paraphraser": "paraphrasers", "task": "tasks",
+    "strategy": "strategies",
+}  # fmt: skip
+#: The report itself, what is asked for beside it, and the text files between answers and scores.
+_NOT_LISTED = {
+    "build_report", "prefetch", "rebucket", "list_segments", "score_comet", "score_execution",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,38 +38,28 @@ class Usage:
     systems: Mapping[tuple[str, str], frozenset[str]]
 
     def has_made(self, path: PurePath) -> bool:
-        """Whether a file of the run's folder, its path relative to it, is the output of a step of the grid.
+        """Whether the sidecar of a run's folder, its path relative to it, is of a step of the grid.
 
         What a folder's name stands for depends on its place: a model may be called like a task.
         """
-        stage, *folders, file = path.parts if len(path.parts) > 1 else ("", *path.parts)
-        # Names may have dots; an output has one suffix, its sidecar another one.
-        name = file.removesuffix(".provenance.json").rpartition(".")[0]
-        if stage in ("tables", "figures"):
-            return True
-        if stage in ("packages", "encoders", "models"):
-            return name in self.names[stage]
-        if stage == "hub":
-            return name in self.names.get(folders[0] if folders else "", ())
-        if not folders or folders[0] not in self.names["tasks"]:
+        made = paths.made_by(str(path).removesuffix(SUFFIX))
+        if made is None or made.step in _NOT_LISTED:
             return False
-        task, *rest = folders
-        if stage in ("corpus", "embeddings", "neighbours"):
+        names = made.names
+        if any(names[key] not in self.names[registry] for key, registry in _REGISTRY_OF.items() if key in names):
+            return False
+        if "registry" in names:
+            return names["entry"] in self.names.get(names["registry"], ())
+        if "model" not in names:
             return True
-        if stage == "paraphrases":
-            return name in self.names["paraphrasers"]
-        if stage == "contexts":
-            return not rest or (rest == ["train"] and name in self.names["strategies"])
-        if stage in ("scores", "examples"):
-            return name == "nearest_label" or (task, name) in self.systems
-        if stage == "predictions" and not rest:
-            return name == "nearest_label"
-        model, *system = *rest, name
-        if stage == "finetune":
-            system = rest[1:]
-        return stage in ("predictions", "probes", "finetune") and (
-            len(system) == 1 and system[0] in self.systems.get((task, model), ())
-        )
+        if "task" not in names:
+            return names["model"] in self.names["models"]
+        systems = self.systems.get((names["task"], names["model"]), frozenset())
+        if "seed" in names:
+            return tuned_system(names["strategy"], names["seed"]) in systems
+        if "system" in names:
+            return names["system"] in systems
+        return bool(systems) or names["model"] == NEAREST_LABEL
 
 
 def usage(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]) -> Usage:
@@ -79,8 +83,8 @@ def usage(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]
         used["strategies"].update(entry["strategies"])
         used["finetuning"].add(entry["finetuning"])
         for model in entry["models"]:
-            tuned = {f"{strategy}-seed{seed}" for strategy in entry["strategies"] for seed in entry["seeds"]}
-            systems.setdefault((entry["task"], model), {"base"}).update(tuned)
+            tuned = {tuned_system(strategy, seed) for strategy in entry["strategies"] for seed in entry["seeds"]}
+            systems.setdefault((entry["task"], model), {BASE}).update(tuned)
         for strategy in entries("strategies", entry["strategies"]):
             shown = strategy.get("kind") == "contrastive" and strategy.get("epsilon", 0) > 0
             if shown or strategy.get("augmentation", 0) > 0:

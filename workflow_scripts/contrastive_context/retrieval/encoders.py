@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contrastive_context.config.base import Model
 from contrastive_context.config.sources import BM25Encoder, Encoder, SentenceTransformerEncoder
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.devices import require_gpu
@@ -31,13 +30,6 @@ Encode = Callable[[Sequence[str]], "Vectors"]
 
 _BATCHES_PER_CHUNK = 16
 _SECTION = 1 << 17  # texts held and sorted by length at a time
-
-
-class Settings(Model):
-    """Settings of ``embed_corpus.py``."""
-
-    name: str
-    encoder: Encoder
 
 
 def batch_size(settings: Encoder) -> int:

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from contrastive_context.config.base import Model
 from contrastive_context.config.tasks import Index
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import id_bits, numbers, stream
@@ -23,14 +22,6 @@ log = logging.getLogger(__name__)
 
 _SPARE = 8  # candidates beyond k that are scored exactly: room for rounding differences
 _SEED = 100  # hnswlib's level generator
-
-
-class Settings(Model):
-    """Settings of find_neighbours."""
-
-    task: str
-    index: Index
-    k: int
 
 
 def build_hnsw(embeddings: np.ndarray, settings: Index) -> "hnswlib.Index":

@@ -8,22 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contrastive_context.config.base import Model
-from contrastive_context.config.metrics import CometModel, LearnedMetric, MetricEncoder
+from contrastive_context.config.metrics import CometModel, LearnedMetric
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
+from contrastive_context.scoring.settings import ScoreCometSettings
 
 CHECKPOINT, HPARAMS = "checkpoints/model.ckpt", "hparams.yaml"
 _BATCHES_AT_ONCE = 32  # scores are kept after so many
-
-
-class Settings(Model):
-    """Settings of the step."""
-
-    metric: LearnedMetric
-    model: CometModel
-    encoder: MetricEncoder
 
 
 class Files(NamedTuple):
@@ -34,7 +26,7 @@ class Files(NamedTuple):
     encoder: Path
 
 
-def locate(settings: Settings, record: str | None, encoder_record: str | None) -> Files:
+def locate(settings: ScoreCometSettings, record: str | None, encoder_record: str | None) -> Files:
     """Find a model's files without network.
 
     Args:

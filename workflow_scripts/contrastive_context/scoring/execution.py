@@ -8,12 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contrastive_context.config.base import Model
-from contrastive_context.config.sources import Corpus
 from contrastive_context.core import cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.build import corpus_module
 from contrastive_context.corpora.databases import fingerprint
+from contrastive_context.scoring.settings import ScoreExecutionSettings
 from contrastive_context.sql.sandbox import Outcome, Sandbox, same_rows
 
 
@@ -24,14 +23,9 @@ class Judged(NamedTuple):
     status: str
 
 
-class Settings(Model):
-    """Settings of ``score_execution.py``."""
-
-    task: str
-    corpus: Corpus
-
-
-def score(segments: Mapping[str, Mapping[str, str]], test: "Any", settings: Settings) -> dict[str, Judged]:
+def score(
+    segments: Mapping[str, Mapping[str, str]], test: "Any", settings: ScoreExecutionSettings
+) -> dict[str, Judged]:
     """Run every output and its gold query on the target's database.
 
     Args:

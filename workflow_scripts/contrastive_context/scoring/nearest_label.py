@@ -5,16 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_context.config.base import Model
 from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
-
-
-class Settings(Model):
-    """Settings of the step."""
-
-    task: str
 
 
 def predict(contexts: "Any", targets: Mapping[str, str]) -> Iterator[dict[str, Any]]:

@@ -2,57 +2,25 @@
 
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
-from contrastive_context.config.base import Model
-from contrastive_context.config.tasks import Bleu
 from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts
 from contrastive_context.core.buckets import NO_BUCKET
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.names import parse_system
 from contrastive_context.scoring.metrics import Metric, Segment, get_metric
 from contrastive_context.scoring.segments import segment_id
+from contrastive_context.scoring.settings import ScoreSettings
 
 log = logging.getLogger(__name__)
 
-NO_TRAINING = ("base", "nearest_label")
 _FIELDS = (
     "prompt_id", "target_id", "test_set", "composition", "bucket", "step", "output", "stop_reason", "examples",
     "dropped_examples",
 )  # fmt: skip
-
-
-class Settings(Model):
-    """Settings of the step. ``model_name`` is "none" for the model-free system."""
-
-    task: str
-    model_name: str = "none"
-    metrics: list[str] = Field(min_length=1, description="the first one is the headline")
-    bleu: Bleu = Bleu()
-
-
-class ListSettings(Model):
-    """Settings of ``list_segments.py``."""
-
-    task: str
-
-
-def parse_system(name: str) -> tuple[str, int | None]:
-    """Split a system's name into strategy and training seed (None for base and nearest_label).
-
-    Raises:
-        UserError: neither of these nor ``<strategy>-seed<seed>``.
-    """
-    if name in NO_TRAINING:
-        return name, None
-    if match := re.fullmatch(r"(.+)-seed(\d+)", name):
-        return match[1], int(match[2])
-    raise UserError(f"system '{name}': expected base, nearest_label or <strategy>-seed<seed>")
 
 
 def read_predictions(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -141,7 +109,7 @@ def triples(predictions: Iterable[str | Path], test: str | Path) -> Iterator[tup
 def score(
     predictions: Mapping[str, str | Path],
     test: str | Path,
-    settings: Settings,
+    settings: ScoreSettings,
     learned: Mapping[str, Mapping[str, float]] | None = None,
 ) -> tuple["Any", Scorer]:
     """Score the predictions of a (task, model)'s systems.

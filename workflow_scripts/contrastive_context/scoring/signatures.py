@@ -4,19 +4,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_context.config.base import Model
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.scoring.metrics import get_metric
-
-
-class Checkpoint(Model):
-    """A learned metric's model: a repository of the hub or a local path; the same for the encoder it was built on."""
-
-    model: str
-    sha256: str | None
-    encoder_name: str
-    encoder: str
+from contrastive_context.scoring.settings import Checkpoint
 
 
 def signature(metric: str, tokenize: str, learned: Mapping[str, Checkpoint], revisions: Mapping[str, str]) -> str:

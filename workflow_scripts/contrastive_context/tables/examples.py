@@ -6,13 +6,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from contrastive_context.config.base import Model
 from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts
 from contrastive_context.core.buckets import bucket_of
 from contrastive_context.core.columnar import read_columns
 from contrastive_context.core.errors import UserError
-from contrastive_context.scoring.scoring import parse_system, read_predictions
+from contrastive_context.core.names import parse_system
+from contrastive_context.scoring.scoring import read_predictions
+from contrastive_context.tables.settings import CollectExamplesSettings
 
 #: Grade of an example that is a paraphrase of its target; of all others it is the bucket of their similarity.
 STAND_IN = "stand-in"
@@ -61,17 +62,8 @@ SCHEMA = pa.schema(
 )
 
 
-class Settings(Model):
-    """Settings of the step: the metric whose score stands beside an answer, and the grades' lower edges."""
-
-    task: str
-    model_name: str
-    metric: str
-    buckets: dict[str, float]
-
-
 def collect(
-    settings: Settings,
+    settings: CollectExamplesSettings,
     predictions: Iterable[str | Path],
     scores: str | Path,
     contexts: str | Path,

@@ -14,7 +14,8 @@ from typing import Any
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.scoring.metrics import get_metric
 from contrastive_context.tables.bootstrap import holm, p_value
-from contrastive_context.tables.tidy import Cell, CellKey, Cells, Settings, over_seeds
+from contrastive_context.tables.settings import BuildTablesSettings
+from contrastive_context.tables.tidy import Cell, CellKey, Cells, over_seeds
 
 SHOWS, SMALL, NOT, UNSURE = "shows", "shows, but small", "does not show", "can't tell"
 VERDICTS = (SHOWS, SMALL, NOT, UNSURE)
@@ -145,7 +146,7 @@ class Pair:
     text: str = ""
 
 
-def build(scores: Cells, probes: Cells, settings: Settings) -> "Any":
+def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> "Any":
     """Return the findings table.
 
     One row per (claim, task, model, test set, composition), and one per (claim, task, test set) over the models with
@@ -164,7 +165,7 @@ def build(scores: Cells, probes: Cells, settings: Settings) -> "Any":
     )
 
 
-def _claim_rows(claim: Claim, cells: Cells, settings: Settings) -> list[dict[str, Any]]:
+def _claim_rows(claim: Claim, cells: Cells, settings: BuildTablesSettings) -> list[dict[str, Any]]:
     statistics = settings.statistics
     roles = {role: settings.role(role) for role in (*claim.higher, *claim.lower)}
     place = claim.place if claim.probe else settings.bucket(claim.place)
@@ -218,7 +219,7 @@ def _nan_last(value: float) -> float:
     return math.inf if math.isnan(value) else value
 
 
-def _metric(claim: Claim, task: str, cells: Cells, settings: Settings) -> str:
+def _metric(claim: Claim, task: str, cells: Cells, settings: BuildTablesSettings) -> str:
     """Return the headline metric; for probes generated answers, and likelihoods where a task has no such ones."""
     if not claim.probe:
         return settings.headline.get(task, cells.headline.get(task, ""))
@@ -333,7 +334,7 @@ def _finish(
     }
 
 
-def _summaries(claim: Claim, rows: list[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
+def _summaries(claim: Claim, rows: list[dict[str, Any]], settings: BuildTablesSettings) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     for row in rows:
         groups.setdefault((row["task"], row["test_set"]), {}).setdefault(row["model"], []).append(row)

@@ -6,26 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from contrastive_context.config.base import Model
 from contrastive_context.config.sources import BM25Encoder, Encoder
-from contrastive_context.config.statistics import Statistics
 from contrastive_context.contexts.evaluation_contexts import compared_cells
 from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, STAND_INS, series_of
 from contrastive_context.core.buckets import NO_BUCKET, bucket_of
 from contrastive_context.core.errors import UserError
 from contrastive_context.retrieval.encoders import Encode, load_encoder
 from contrastive_context.retrieval.similarity import Vectors, similarity_between
-
-
-class Settings(Model):
-    """Settings of ``rebucket.py``: the task, the other encoder, edges for it, and when a bucket has enough targets."""
-
-    task: str
-    name: str
-    encoder: Encoder
-    buckets: dict[str, float]
-    min_targets: int
-    statistics: Statistics
 
 
 class Resimilarity(NamedTuple):

@@ -11,15 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from contrastive_context.config.base import Model
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.contexts.series import SAME_TARGETS, SERIES
 from contrastive_context.core import artifacts
 from contrastive_context.core.buckets import NO_BUCKET
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.names import parse_system
 from contrastive_context.scoring.metrics import get_metric
-from contrastive_context.scoring.scoring import parse_system
-from contrastive_context.scoring.signatures import Checkpoint
 from contrastive_context.tables.bootstrap import Bootstrap, Runs, generator, interval
 
 SCORE_COLUMNS = (
@@ -27,35 +25,6 @@ SCORE_COLUMNS = (
     "stats",
 )  # fmt: skip
 PROBE_COLUMNS = ("step", "cluster", "probe", "measure", "value")
-
-
-class Settings(Model):
-    """Settings of the step.
-
-    ``headline`` maps a task to its headline metric (absent: the first metric in its scores file). ``strategies`` maps a
-    strategy to its kind: the paper's Zero is the strategy named "zero", else the first one of that kind. ``buckets``
-    maps a bucket to its lower edge, ``compositions`` a task to those of its contexts (absent: those that have scores),
-    ``tokenizers`` a task to BLEU's tokenizer, ``learned`` a learned metric to its model.
-    """
-
-    statistics: Statistics = Statistics()
-    headline: dict[str, str] = {}
-    strategies: dict[str, str] = {}
-    buckets: dict[str, float] = {"low": 0.0, "medium": 0.33, "high": 0.67}
-    compositions: dict[str, list[str]] = {}
-    tokenizers: dict[str, str] = {}
-    learned: dict[str, Checkpoint] = {}
-
-    def role(self, kind: str) -> str:
-        """Return the strategy that stands for one of the paper's."""
-        if kind in self.strategies or kind == "base":
-            return kind
-        return next((name for name, of_kind in self.strategies.items() if of_kind == kind), kind)
-
-    def bucket(self, name: str) -> str | None:
-        """Return the study's name of the paper's low, medium or high bucket; None where there is no such one."""
-        names = sorted(self.buckets, key=self.buckets.__getitem__)
-        return {"low": names[0], "high": names[-1], "medium": names[1] if len(names) == 3 else None}[name]
 
 
 class CellKey(NamedTuple):

@@ -11,20 +11,11 @@ from contrastive_context.config.safeguards import Safeguards
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.devices import peak_memory_mb
 from contrastive_context.core.errors import UserError
-from contrastive_context.models.settings import ModelSettings
 from contrastive_context.training.data import TrainingData
 from contrastive_context.training.interruptions import Interruptions, Stopped
+from contrastive_context.training.settings import FinetuneSettings
 from contrastive_context.training.state import LOG, RunState
 from contrastive_context.training.watchdog import Diverged, Watchdog
-
-
-class Settings(ModelSettings):
-    """What a fine-tuning job depends on, its input files apart."""
-
-    recipe: FineTuning
-    strategy_name: str
-    seed: int
-    gradient_checkpointing: bool = False
 
 
 def learning_rate(recipe: FineTuning, step: int) -> float:
@@ -44,7 +35,7 @@ def checkpoints(recipe: FineTuning) -> list[int]:
 def fine_tune(
     model: Any,
     tokenizer: Any,
-    settings: Settings,
+    settings: FinetuneSettings,
     data: TrainingData,
     state: RunState,
     safeguards: Safeguards | None = None,

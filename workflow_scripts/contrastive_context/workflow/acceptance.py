@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from contrastive_context.config.safeguards import Safeguards
-from contrastive_context.core import artifacts
+from contrastive_context.core import artifacts, paths
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.sidecars import Sidecar
+from contrastive_context.training.settings import FinetuneSettings
 from contrastive_context.workflow.snakemake_internals import Records
 
 
@@ -43,7 +44,7 @@ def _keep_state(sidecar: Sidecar, version: str) -> None:
     """Give the states of a finished training, which are named by its code too, the name under which they are found."""
     from pydantic import ValidationError
 
-    from contrastive_context.training import finetuning, lease, state
+    from contrastive_context.training import lease, state
 
     leaves = dict(sidecar.record["settings"])
     before = leaves.pop("code_version", "")
@@ -51,12 +52,13 @@ def _keep_state(sidecar: Sidecar, version: str) -> None:
     if not all(Path(path).is_file() for path in files.values()):
         return
     try:
-        settings = finetuning.Settings.model_validate(leaves).model_dump(mode="json")
+        settings = FinetuneSettings.model_validate(leaves).model_dump(mode="json")
     except ValidationError:  # other settings than the present code has: it trains again whatever is accepted
         return
-    # results/<run>/finetune/<task>/<model>/<system>, whose states are below results/<run>/.state
-    out = sidecar.path.parent
-    folder = out.parents[3] / ".state" / out.relative_to(out.parents[3])
+    # results/<run>/finetune/<task>/<model>/<system>
+    *_, task, model, system = sidecar.path.parent.parts
+    run = sidecar.path.parents[4]
+    folder = run / paths.FINETUNE_STATE.format(task=task, model=model, system=system)
     old, new = (folder / state.fingerprint(settings, code, files) for code in (before, version))
     if old.is_dir() and not new.exists() and lease.is_free(old, Safeguards().lease_timeout_s):
         old.rename(new)

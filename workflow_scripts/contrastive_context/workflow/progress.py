@@ -3,56 +3,73 @@
 A report on an unfinished grid is made from the former and names the latter (``only_finished`` in the configuration).
 """
 
-import re
+from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from contrastive_context.core import artifacts
+from contrastive_context.config.grid import Grid
+from contrastive_context.core import artifacts, paths
+from contrastive_context.core.errors import UserError
+from contrastive_context.core.names import BASE
 from contrastive_context.core.sidecars import SUFFIX, Sidecar, all_sidecars
+from contrastive_context.tables.settings import Unfinished
+from contrastive_context.workflow.steps import Steps
 
 ANSWERS, PROBES = "answers", "probes"
 NOT_TRAINED, OUT_OF_DATE = "not trained", "out of date"
 _NOT_MADE = {ANSWERS: "no answers yet", PROBES: "not probed yet"}
-#: Up to answers and probe values: step → the output beside which its sidecar lies, below the run's folder. The groups
-#: are the wildcards, as the method of ``Stages`` with the step's name takes them.
-_OUTPUTS = {
-    "fetch_package": r"packages/([^/]+)\.json",
-    "fetch_hub": r"hub/([^/]+)/([^/]+)\.json",
-    "prepare_encoder": r"encoders/([^/]+)\.json",
-    "prepare_model": r"models/([^/]+)\.json",
-    "build_corpus": r"corpus/([^/]+)/[^/]+",  # the sidecar stands beside counts.json
-    "embed_corpus": r"embeddings/([^/]+)/.+",
-    "find_neighbours": r"neighbours/([^/]+)/.+",
-    "ask_endpoint": r"paraphrases/([^/]+)/([^/]+)/answers/([^/]+)\.parquet",
-    "paraphrase": r"paraphrases/([^/]+)/([^/]+)/([^/]+)\.parquet",
-    "sample_train_contexts": r"contexts/([^/]+)/train/([^/]+)\.parquet",
-    "finetune": r"finetune/([^/]+)/([^/]+)/([^/]+)-seed(\d+)/adapters\.json",
-    "freeze_eval_contexts": r"contexts/([^/]+)/eval\.parquet",
-    "freeze_probes": r"contexts/([^/]+)/probes\.parquet",
-    "generate": r"predictions/([^/]+)/([^/]+)/[^/]+\.jsonl",
-    "run_probes": r"probes/([^/]+)/([^/]+)/[^/]+\.parquet",
-}
 
 
-class Unfinished(NamedTuple):
-    """What one system, ``base`` or ``<strategy>-seed<seed>``, lacks; ``what`` is ``ANSWERS`` or ``PROBES``."""
+class Reported:
+    """What of the grid is reported on: all of it, or with ``only_finished`` what is finished.
 
-    task: str
-    model: str
-    system: str
-    what: str
-    reason: str
+    Args:
+        steps: of the study.
+        results: the run's folder, relative to the working directory as in the rules.
+
+    Raises:
+        UserError: a report on what is finished is asked for, and nothing is.
+    """
+
+    def __init__(self, steps: Steps, results: str) -> None:
+        self._grid = Grid(steps.study)
+        #: What is left out of tables, figures and report, and why; nothing unless ``only_finished`` is set.
+        self.unfinished = list(unfinished(steps, results)) if steps.study.only_finished else []
+        self._left_out = {(gap.what, gap.task, gap.model, gap.system) for gap in self.unfinished}
+        if self.unfinished and not self.scored_pairs:
+            reasons = Counter(gap.reason for gap in self.unfinished if gap.what == ANSWERS)
+            counts = ", ".join(f"{reason}: {count}" for reason, count in reasons.items())
+            raise UserError(
+                f"only_finished: no system of the grid of {results} has current answers ({counts}); run the study first"
+            )
+
+    def answering(self, task: str, model: str) -> list[str]:
+        """Return the systems of a model on a task whose answers are reported on."""
+        return [name for name in self._grid.systems(task, model) if (ANSWERS, task, model, name) not in self._left_out]
+
+    def probed(self, task: str, model: str) -> list[str]:
+        """Return the systems of a model on a task whose probe values are reported on."""
+        return [name for name in self._grid.systems(task, model) if (PROBES, task, model, name) not in self._left_out]
+
+    @cached_property
+    def scored_pairs(self) -> list[tuple[str, str]]:
+        """(task, model) pairs with a system whose answers are reported on."""
+        return [pair for pair in self._grid.pairs if self.answering(*pair)]
+
+    @cached_property
+    def scored_tasks(self) -> list[str]:
+        """Tasks of these pairs."""
+        return list(dict.fromkeys(task for task, _ in self.scored_pairs))
 
 
-def unfinished(stages: Any, results: str | Path) -> Iterator[Unfinished]:
+def unfinished(steps: Steps, results: str | Path) -> Iterator[Unfinished]:
     """Yield what is missing, or was made with other settings or from other inputs than those of the study.
 
     So were answers if anything that they go back to was, the corpus or the training contexts for instance.
 
     Args:
-        stages: the study's :class:`~contrastive_context.workflow.stages.Stages`.
+        steps: of the study.
         results: the run's folder, relative to the working directory as in the rules.
 
     Raises:
@@ -66,7 +83,7 @@ def unfinished(stages: Any, results: str | Path) -> Iterator[Unfinished]:
     def current(path: str) -> bool:
         if path not in made:  # a user's own file, of which the content counts
             return True
-        return made[path].settings == settings_of(stages, results, made[path]) and all(
+        return made[path].settings == settings_of(steps, results, made[path]) and all(
             Path(name).is_file() and digest(name) == recorded and current(name)
             for name, recorded in made[path].inputs.items()
         )
@@ -77,24 +94,24 @@ def unfinished(stages: Any, results: str | Path) -> Iterator[Unfinished]:
             return not_made
         return "" if current(str(path)) else OUT_OF_DATE
 
-    for task, model in stages.pairs:
-        for system in stages.systems(task, model):
+    grid = Grid(steps.study)
+    for task, model in grid.pairs:
+        for system in grid.systems(task, model):
+            names = {"task": task, "model": model, "system": system}
             untrained = ""
-            if system != "base":
-                untrained = problem(results / "finetune" / task / model / system / "adapters.json", NOT_TRAINED)
-            for what, path in (
-                (ANSWERS, results / "predictions" / task / model / f"{system}.jsonl"),
-                (PROBES, results / "probes" / task / model / f"{system}.parquet"),
-            ):
-                if reason := untrained or problem(path, _NOT_MADE[what]):
-                    yield Unfinished(task, model, system, what, reason)
+            if system != BASE:
+                untrained = problem(results / paths.SYSTEM_ADAPTERS.format(**names), NOT_TRAINED)
+            for what, template in ((ANSWERS, paths.PREDICTIONS), (PROBES, paths.PROBES)):
+                if reason := untrained or problem(results / template.format(**names), _NOT_MADE[what]):
+                    yield Unfinished(**names, what=what, reason=reason)
 
 
-def settings_of(stages: Any, results: Path, sidecar: Sidecar) -> str | None:
+def settings_of(steps: Steps, results: Path, sidecar: Sidecar) -> str | None:
     """Return the settings that a step's output would have by now; None if the study has nothing of its name."""
-    output = str(sidecar.path.relative_to(results)).removesuffix(SUFFIX)
-    place = re.fullmatch(_OUTPUTS[sidecar.step], output) if sidecar.step in _OUTPUTS else None
+    made = paths.made_by(str(sidecar.path.relative_to(results)).removesuffix(SUFFIX))
+    if made is None or made.step != sidecar.step:
+        return None
     try:
-        return getattr(stages, sidecar.step)(*place.groups()) if place else None
-    except KeyError:
+        return steps.settings_of(*made)
+    except (KeyError, UserError):
         return None

@@ -6,6 +6,8 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contrastive_context.core.canonical import canonical_json
+from contrastive_context.inference.settings import GenerateSettings
+from contrastive_context.training.settings import FinetuneSettings
 
 if TYPE_CHECKING:
     from contrastive_context.config.templates import Template
@@ -51,7 +53,7 @@ def count(rule: str, settings: Mapping[str, Any], options: Mapping[str, str]) ->
         return _generation(canonical_json(leaves), model, *files, paraphrases)
     from contrastive_context.training import data, finetuning
 
-    chosen = finetuning.Settings.model_validate(leaves)
+    chosen = FinetuneSettings.model_validate(leaves)
     texts = data.read_training_data(options["corpus"], options["contexts"], paraphrases, chosen.recipe, chosen.seed)
     tokens = finetuning.count_tokens(_encoder(model, chosen.template, chosen.task), texts)
     return Reading(sum(map(len, texts.schedule)), tokens)
@@ -105,7 +107,7 @@ def _generation(settings: str, model: str, arrivals: str, test: str, contexts: s
     """Count once what all systems of a model on a task are asked."""
     from contrastive_context.inference import generation
 
-    chosen = generation.Settings.model_validate(json.loads(settings))
+    chosen = GenerateSettings.model_validate(json.loads(settings))
     encoder = _encoder(model, chosen.template, chosen.task)
     _, prompts = generation.read_prompts(encoder, arrivals, test, contexts, paraphrases)
     return Reading(len(prompts), sum(len(prompt.ids) for prompt in prompts))

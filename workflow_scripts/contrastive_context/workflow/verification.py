@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.names import ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTERS
 from contrastive_context.core.sidecars import SUFFIX, Sidecar, altered, files_of, read_sidecar
 
 State = Literal["missing", "altered", "stale", "orphaned", "damaged"]
@@ -66,13 +67,13 @@ def _weights(hashes: Path) -> Iterator[Problem]:
     if isinstance(record, dict) and isinstance(record.get("files"), dict):
         folders = [hashes.with_suffix("")]
         expected = {folders[0] / name: entry["sha256"] for name, entry in record["files"].items()}
-    elif hashes.name == "adapters.json":
+    elif hashes.name == ADAPTERS:
         folders = [path for path in sorted(hashes.parent.iterdir()) if path.is_dir()]
         for entry in record["steps"].values():
             folder = hashes.parent / entry["folder"]
-            expected[folder / "adapter_model.safetensors"] = entry["sha256"]
+            expected[folder / ADAPTER_WEIGHTS] = entry["sha256"]
             if "config_sha256" in entry:
-                expected[folder / "adapter_config.json"] = entry["config_sha256"]
+                expected[folder / ADAPTER_CONFIG] = entry["config_sha256"]
     for path, digest in expected.items():
         if not path.is_file():
             yield Problem("missing", str(path), f"named in {hashes}")
