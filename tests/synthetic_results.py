@@ -142,7 +142,7 @@ def write_figures(repository, folder, settings=None):
     settings = settings or {}
     minimal = {"seeds": [0, 1], "steps": 20, "probe_every": 10, "probe_targets": 40, "dimensions": 6, "features": 8}
     calls = {
-        "simulate_minimal_model": (minimal, "--out-dir", folder / "tables"),
+        "simulate_minimal_model": ({"minimal_model": minimal}, "--out-dir", folder / "tables"),
         "plot_summary": (settings, "--scores", "scores", "--out", "fig1_summary"),
         "plot_minimal_model": ({}, "--table", "minimal_model", "--out", "fig2_minimal_model"),
         "plot_similarity_grid": (
