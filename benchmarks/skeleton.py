@@ -49,9 +49,9 @@ def write_skeleton(plan: str, environment: Path, folder: Path) -> None:
     """
     jobs = [_fields(block) for block in re.split(r"^(?:local)?rule ", plan, flags=re.MULTILINE)[1:]]
     made_by = {
-        output: f"{job['rule']}/{number}.{place}"
+        output: f"{job['rule']}/{number}.{index}"
         for number, job in enumerate(jobs)
-        for place, output in enumerate(job.get("output", []))
+        for index, output in enumerate(job.get("output", []))
     }
     inputs: dict[str, list[str]] = {}
     shapes: dict[str, tuple[int, str]] = {}
@@ -67,7 +67,7 @@ def write_skeleton(plan: str, environment: Path, folder: Path) -> None:
     rules = [
         _RULE.format(
             name=name,
-            outputs=",\n        ".join(f'"{name}/{{job}}.{place}"' for place in range(count)),
+            outputs=",\n        ".join(f'"{name}/{{job}}.{index}"' for index in range(count)),
             environment=environment.resolve(),
             resources=resources,
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contrastive_context.contexts.probe_prompts import freeze_probes
     from contrastive_context.contexts.sampling import iter_contexts, sample_contexts
     from contrastive_context.contexts.settings import FreezeProbesSettings
-    from contrastive_context.core.buckets import EDGES as DEFAULT_BUCKETS
+    from contrastive_context.core.buckets import DEFAULT_BUCKETS
     from contrastive_context.core.errors import UserError
     from contrastive_context.corpora.rows import row_id
     from contrastive_context.inference.probing import probe_model
@@ -45,32 +45,31 @@ __all__ = [
     "similarity_between",
 ]
 
-#: Exported name → its module, and its name there.
-_HOMES = {
-    "BM25": ("retrieval.bm25", "BM25"),
-    "DEFAULT_BUCKETS": ("core.buckets", "EDGES"),
-    "Examples": ("contexts.candidates", "Examples"),
-    "FreezeProbesSettings": ("contexts.settings", "FreezeProbesSettings"),
-    "PromptEncoder": ("prompting.prompts", "PromptEncoder"),
-    "Strategy": ("config.strategies", "Strategy"),
-    "TaskProbes": ("config.tasks", "TaskProbes"),
-    "Template": ("config.templates", "Template"),
-    "UserError": ("core.errors", "UserError"),
-    "freeze_probes": ("contexts.probe_prompts", "freeze_probes"),
-    "iter_contexts": ("contexts.sampling", "iter_contexts"),
-    "probe_model": ("inference.probing", "probe_model"),
-    "row_id": ("corpora.rows", "row_id"),
-    "sample_contexts": ("contexts.sampling", "sample_contexts"),
-    "similarity_between": ("retrieval.similarity", "similarity_between"),
+#: Exported name → its module.
+_MODULES = {
+    "BM25": "retrieval.bm25",
+    "DEFAULT_BUCKETS": "core.buckets",
+    "Examples": "contexts.candidates",
+    "FreezeProbesSettings": "contexts.settings",
+    "PromptEncoder": "prompting.prompts",
+    "Strategy": "config.strategies",
+    "TaskProbes": "config.tasks",
+    "Template": "config.templates",
+    "UserError": "core.errors",
+    "freeze_probes": "contexts.probe_prompts",
+    "iter_contexts": "contexts.sampling",
+    "probe_model": "inference.probing",
+    "row_id": "corpora.rows",
+    "sample_contexts": "contexts.sampling",
+    "similarity_between": "retrieval.similarity",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Load an exported name from its module."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it exports {', '.join(__all__)}")
-    module, original = _HOMES[name]
-    return getattr(importlib.import_module(f"{__name__}.{module}"), original)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

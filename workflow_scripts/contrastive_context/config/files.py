@@ -104,8 +104,8 @@ def _in_nodes(node: yaml.Node, where: str, done: dict[int, bool]) -> Iterator[st
             "give minutes as a whole number, or put text in quotes"
         )
     elif isinstance(node, yaml.SequenceNode):
-        for place, item in enumerate(node.value):
-            yield from _in_nodes(item, f"{where}{place}.", done)
+        for index, item in enumerate(node.value):
+            yield from _in_nodes(item, f"{where}{index}.", done)
     elif isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for key, value in node.value:

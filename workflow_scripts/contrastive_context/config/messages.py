@@ -47,7 +47,7 @@ def message(error: Mapping[str, Any]) -> str:
     """Say what is wrong with one value, what was found, and what may have been meant.
 
     Args:
-        error: an item of pydantic's ``ValidationError.errors()``; its place is told by the caller.
+        error: an item of pydantic's ``ValidationError.errors()``; its position is told by the caller.
     """
     kind, found, context = error["type"], error.get("input"), error.get("ctx", {})
     own = error["msg"].removeprefix("Value error, ")

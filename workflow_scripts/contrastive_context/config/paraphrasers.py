@@ -74,7 +74,7 @@ class EndpointParaphraser(_Paraphraser):
 
     @field_validator("base_url")
     @classmethod
-    def _nobody_reads_along(cls, url: str) -> str:
+    def _is_encrypted_or_local(cls, url: str) -> str:
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port

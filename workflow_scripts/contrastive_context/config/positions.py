@@ -14,7 +14,7 @@ from contrastive_context.config.files import compose, shown
 _COMMAND_LINE = "--config"
 
 
-class Places:
+class Positions:
     """The files of a configuration, and what was given on the command line.
 
     Args:
@@ -28,7 +28,7 @@ class Places:
     def tell(self, problem: str) -> str:
         """Put the file and the line, or ``--config``, before a problem that begins with a key path.
 
-        It is the last place that has the key, or as much of its path as stands anywhere; where that is nowhere the
+        It is the last file that has the key, or as much of its path as stands anywhere; where that is nowhere the
         problem stays as it is.
         """
         furthest, found = 0, ""
@@ -60,7 +60,7 @@ def _follow(node: yaml.Node, text: str) -> tuple[int, int]:
 def _children(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
     """Yield the name, the node to point at and the node below of each entry; own keys before those merged by <<."""
     if isinstance(node, yaml.SequenceNode):
-        yield from ((str(place), item, item) for place, item in enumerate(node.value))
+        yield from ((str(index), item, item) for index, item in enumerate(node.value))
     elif isinstance(node, yaml.MappingNode):
         merged = []
         for key, value in node.value:

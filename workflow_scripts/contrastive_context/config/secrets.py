@@ -1,4 +1,4 @@
-"""Secrets have no place in a configuration: it is copied into results, logs and reports."""
+"""Secrets do not belong into a configuration: it is copied into results, logs and reports."""
 
 import re
 from typing import Any
@@ -25,7 +25,7 @@ def without_secrets(node: Any) -> tuple[Any, list[str]]:
                 name: clean(value, f"{path}.{name}" if path else str(name), str(name)) for name, value in node.items()
             }
         if isinstance(node, list):
-            return [clean(value, f"{path}.{place}") for place, value in enumerate(node)]
+            return [clean(value, f"{path}.{index}") for index, value in enumerate(node)]
         if isinstance(node, str) and ((node and _KEY.search(key)) or _VALUE.search(node)):
             found.append(path)
             return PLACEHOLDER

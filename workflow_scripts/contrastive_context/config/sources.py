@@ -136,8 +136,8 @@ class HubCorpus(Model):
 
     @property
     def splits(self) -> dict[str, Split]:
-        """All splits by key: train, dev, arrivals.<place>, test.<name>."""
-        arrivals = {f"arrivals.{place}": split for place, split in enumerate(self.arrivals)}
+        """All splits by key: train, dev, arrivals.<index>, test.<name>."""
+        arrivals = {f"arrivals.{index}": split for index, split in enumerate(self.arrivals)}
         tests = {f"test.{name}": split for name, split in self.test.items()}
         return {"train": self.train, "dev": self.dev, **arrivals, **tests}
 

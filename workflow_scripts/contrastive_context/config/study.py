@@ -17,7 +17,7 @@ from contrastive_context.config.metrics import CometModel, LearnedMetric, Metric
 from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.models import LanguageModel
 from contrastive_context.config.paraphrasers import Paraphraser
-from contrastive_context.config.positions import Places
+from contrastive_context.config.positions import Positions
 from contrastive_context.config.safeguards import Safeguards
 from contrastive_context.config.secrets import PLACEHOLDER, without_secrets
 from contrastive_context.config.sources import DataSet, Encoder, Package
@@ -25,7 +25,7 @@ from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import EXECUTED, Task
 from contrastive_context.config.text import CataloguesCorpus
-from contrastive_context.core.buckets import EDGES
+from contrastive_context.core.buckets import DEFAULT_BUCKETS
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.names import NO_TRAINING
 
@@ -61,7 +61,7 @@ class Study(Model):
     run: str = Field(description="results go to results/<run>/")
     title: str = Field("Contrastive context sampling", description="of the report")
     only_finished: bool = Field(False, description="tables, figures and report on what is there; nothing is trained")
-    buckets: dict[str, float] = Field(EDGES, description="name → lower edge")
+    buckets: dict[str, float] = Field(DEFAULT_BUCKETS, description="name → lower edge")
     packages: dict[str, Package] = Field({}, description="packages that text and weights are taken from")
     datasets: dict[str, DataSet] = Field({}, description="data sets of the hub")
     encoders: dict[str, Encoder] = Field({}, description="what similarity is computed with")
@@ -96,7 +96,7 @@ def load_study(
 
     Args:
         config: what Snakemake read from config.yaml and the overlays.
-        files: what it was read from, for messages; see :class:`~.places.Places`.
+        files: what it was read from, for messages; see :class:`~.positions.Positions`.
         options: what ``--config`` gave, for messages.
 
     Raises:
@@ -113,7 +113,7 @@ def load_study(
     if problems:
         # What is wrong with a placeholder says nothing about the secret in its place.
         told = [problem for problem in problems if not secrets or PLACEHOLDER not in problem]
-        lines = list(dict.fromkeys(map(Places(files, options).tell, told)))
+        lines = list(dict.fromkeys(map(Positions(files, options).tell, told)))
         raise UserError(f"the configuration has {len(lines)} problem(s):\n" + "\n".join(f"  {line}" for line in lines))
     return study
 

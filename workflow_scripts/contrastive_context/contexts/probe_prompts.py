@@ -117,7 +117,7 @@ def freeze_probes(test: Examples, arrivals: Examples, settings: FreezeProbesSett
     bounds = list(bounds_of(settings.buckets).values())
     pool = _Arrivals(arrivals, probes.anchors)
     bits = id_bits(test.ids)
-    luck = states(stream("probe choices", probes.seed, task), bits)
+    random_states = states(stream("probe choices", probes.seed, task), bits)
     halves = shuffled(stream("probe halves", probes.seed, task), bits, 2 * settings.k)
     irrelevant: dict[int, _Irrelevant] = {}
     icl: dict[int, _Icl] = {}
@@ -127,7 +127,7 @@ def freeze_probes(test: Examples, arrivals: Examples, settings: FreezeProbesSett
         if found is None:
             continue
         irrelevant[row] = found
-        pair = _icl(candidates, pool, found, test.sources[row], test.targets[row], bounds, probes, luck[row])
+        pair = _icl(candidates, pool, found, test.sources[row], test.targets[row], bounds, probes, random_states[row])
         if pair is not None:
             icl[row] = pair
 
@@ -180,13 +180,13 @@ def _irrelevant(
         labels: of all arrivals.
         k: examples per context.
         bounds: of the lowest bucket.
-        order: of 2k places, random: which labels come into which context.
+        order: of 2k positions, random: which labels come into which context.
     """
     distinct = candidates.take_distinct(2 * k, *bounds, labels)
     half = len(distinct) // 2
 
-    def filled(places: np.ndarray) -> list[int]:
-        rows = [distinct[place] for place in places]
+    def filled(positions: np.ndarray) -> list[int]:
+        rows = [distinct[position] for position in positions]
         own = {labels[row] for row in rows}
         return rows + candidates.take(k - half, *bounds, exclude=rows, accept=lambda row: labels[row] in own)
 
@@ -223,7 +223,7 @@ def _icl(
     if not relevant or not control:
         return None
     relevant_anchor, others = pick(shared(relevant[0]), 0), pool.anchors(control[0])
-    # At the same place if there is an anchor: a reader that copies by position must gain nothing.
+    # At the same position if there is an anchor: a reader that copies by position must gain nothing.
     control_anchor = pick([a for a in others if a.target[0] == relevant_anchor.target[0]] or others, 1)
     rows = [*relevant, *control, *fillers]
     labels = [gold, *(pool.examples.targets[row] for row in rows)]

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from contrastive_context.config.strategies import Strategy
-from contrastive_context.core.buckets import EDGES, bounds_of, bucket_of
+from contrastive_context.core.buckets import DEFAULT_BUCKETS, bounds_of, bucket_of
 from contrastive_context.core.columnar import list_column
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import below, id_bits, numbers, shuffled, states, stream, uniform
@@ -23,20 +23,20 @@ from contrastive_context.text.normalising import normalised_codes
 #: Names of grades, in the order of their codes.
 GRADES = ("none", "random", "similar", "paraphrase")
 _NONE, _RANDOM, _SIMILAR, _PARAPHRASE = range(len(GRADES))
-_OPEN = -1  # a slot that a random example will fill; also the place of a neighbour that doesn't exist
+_OPEN = -1  # a slot that a random example will fill; also the position of a neighbour that doesn't exist
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """The candidates in id order; "place" is a position in that order, the paraphrases' places come after them."""
+    """The candidates in id order; "position" is one in that order, the paraphrases' positions come after them."""
 
     bits: np.ndarray  # uint64 [n], ascending
-    rows: np.ndarray  # int64 [n], place → row of the similarity
-    names: pa.Array  # [n + paraphrases], place → id
+    rows: np.ndarray  # int64 [n], position → row of the similarity
+    names: pa.Array  # [n + paraphrases], position → id
     similarity: Similarity
     codes: np.ndarray | None  # int32 [n], equal where the normalised sources are; None if all differ
-    nearest: np.ndarray  # int64 [n, depth], places of the neighbours, −1 where there are fewer
-    first_paraphrase: np.ndarray  # int64 [n + 1], the paraphrases of place i are [first[i], first[i + 1])
+    nearest: np.ndarray  # int64 [n, depth], positions of the neighbours, −1 where there are fewer
+    first_paraphrase: np.ndarray  # int64 [n + 1], the paraphrases of position i are [first[i], first[i + 1])
     paraphrase_similarities: np.ndarray
     removed: tuple[tuple[float, float], ...]  # [from, to) of the similarities that no example may have
 
@@ -51,9 +51,9 @@ class _Pool:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What a strategy decides for a chunk of targets: places for some slots, ``_OPEN`` for random ones, and grades."""
+    """What a strategy decides for a chunk of targets: positions for some slots, ``_OPEN`` for others, and grades."""
 
-    places: np.ndarray  # int64 [m, k]
+    positions: np.ndarray  # int64 [m, k]
     intended: np.ndarray  # int8 [m]
     actual: np.ndarray  # int8 [m]
 
@@ -65,35 +65,35 @@ def _within(similarities: np.ndarray, ranges: Iterable[tuple[float, float]]) -> 
     return inside
 
 
-def _zero(pool: _Pool, targets: np.ndarray, luck: np.ndarray, strategy: Strategy, k: int) -> _Choice:
+def _zero(pool: _Pool, targets: np.ndarray, state: np.ndarray, strategy: Strategy, k: int) -> _Choice:
     grade = np.full(len(targets), _NONE, dtype=np.int8)
     return _Choice(np.empty((len(targets), 0), dtype=np.int64), grade, grade)
 
 
-def _random(pool: _Pool, targets: np.ndarray, luck: np.ndarray, strategy: Strategy, k: int) -> _Choice:
+def _random(pool: _Pool, targets: np.ndarray, state: np.ndarray, strategy: Strategy, k: int) -> _Choice:
     grade = np.full(len(targets), _RANDOM, dtype=np.int8)
     return _Choice(np.full((len(targets), k), _OPEN), grade, grade)
 
 
-def _similar(pool: _Pool, targets: np.ndarray, luck: np.ndarray, strategy: Strategy, k: int) -> _Choice:
+def _similar(pool: _Pool, targets: np.ndarray, state: np.ndarray, strategy: Strategy, k: int) -> _Choice:
     intended = np.full(len(targets), _SIMILAR, dtype=np.int8)
     return _Choice(pool.nearest[targets], intended, _if_any(pool.nearest[targets], intended))
 
 
-def _mixed(pool: _Pool, targets: np.ndarray, luck: np.ndarray, strategy: Strategy, k: int) -> _Choice:
-    similar = uniform(numbers(luck, 0)) < strategy.p
+def _mixed(pool: _Pool, targets: np.ndarray, state: np.ndarray, strategy: Strategy, k: int) -> _Choice:
+    similar = uniform(numbers(state, 0)) < strategy.p
     intended = np.where(similar, _SIMILAR, _RANDOM).astype(np.int8)
-    places = np.where(similar[:, None], pool.nearest[targets], _OPEN)
-    return _Choice(places, intended, _if_any(places, intended))
+    positions = np.where(similar[:, None], pool.nearest[targets], _OPEN)
+    return _Choice(positions, intended, _if_any(positions, intended))
 
 
-def _if_any(places: np.ndarray, intended: np.ndarray) -> np.ndarray:
+def _if_any(positions: np.ndarray, intended: np.ndarray) -> np.ndarray:
     """Where buckets are removed a target may have no neighbour left: its context is random then."""
-    return np.where((places >= 0).any(axis=1), intended, _RANDOM).astype(np.int8)
+    return np.where((positions >= 0).any(axis=1), intended, _RANDOM).astype(np.int8)
 
 
-def _contrastive(pool: _Pool, targets: np.ndarray, luck: np.ndarray, strategy: Strategy, k: int) -> _Choice:
-    grade = uniform(numbers(luck, 0))
+def _contrastive(pool: _Pool, targets: np.ndarray, state: np.ndarray, strategy: Strategy, k: int) -> _Choice:
+    grade = uniform(numbers(state, 0))
     similar = grade < strategy.p
     paraphrase = ~similar & (grade < strategy.p + strategy.epsilon)
     intended = np.select([similar, paraphrase], [_SIMILAR, _PARAPHRASE], _RANDOM).astype(np.int8)
@@ -101,10 +101,10 @@ def _contrastive(pool: _Pool, targets: np.ndarray, luck: np.ndarray, strategy: S
     available = pool.first_paraphrase[targets + 1] - first
     fallback = (paraphrase & (available == 0)) | (similar & (pool.nearest[targets, 0] < 0))
     paraphrase &= ~fallback
-    places = np.full((len(targets), k), _OPEN)
-    places[similar, 0] = pool.nearest[targets[similar], 0]
-    places[paraphrase, 0] = (first + below(numbers(luck, 1), np.maximum(available, 1)))[paraphrase]
-    return _Choice(places, intended, np.where(fallback, _RANDOM, intended).astype(np.int8))
+    positions = np.full((len(targets), k), _OPEN)
+    positions[similar, 0] = pool.nearest[targets[similar], 0]
+    positions[paraphrase, 0] = (first + below(numbers(state, 1), np.maximum(available, 1)))[paraphrase]
+    return _Choice(positions, intended, np.where(fallback, _RANDOM, intended).astype(np.int8))
 
 
 _REGISTRY: dict[str, Callable[[_Pool, np.ndarray, np.ndarray, Strategy, int], _Choice]] = {
@@ -135,7 +135,7 @@ def iter_contexts(
     seed: int = 0,
     task: str = "",
     name: str | None = None,
-    edges: Mapping[str, float] = EDGES,
+    edges: Mapping[str, float] = DEFAULT_BUCKETS,
     chunk: int = 16_384,
 ) -> Iterator[pa.Table]:
     """Yield training contexts in tables of at most ``chunk`` rows; the chunk size changes no context.
@@ -242,10 +242,10 @@ def _nearest(
     depth: int,
     removed: tuple[tuple[float, float], ...],
 ) -> np.ndarray:
-    """Return the places of the ``depth`` nearest neighbours that may be shown, in id order of the targets."""
-    place = np.empty(len(rows) + 1, dtype=np.int64)
-    place[rows], place[-1] = np.arange(len(rows)), -1  # row −1, no neighbour, is place −1
-    nearest = place[neighbours.rows[rows, : None if codes is not None or removed else depth]]
+    """Return the positions of the ``depth`` nearest neighbours that may be shown, in id order of the targets."""
+    position = np.empty(len(rows) + 1, dtype=np.int64)
+    position[rows], position[-1] = np.arange(len(rows)), -1  # row −1, no neighbour, is position −1
+    nearest = position[neighbours.rows[rows, : None if codes is not None or removed else depth]]
     if codes is not None:
         nearest = np.where((nearest >= 0) & (codes[nearest] != codes[:, None]), nearest, -1)
     if removed:
@@ -260,7 +260,7 @@ def _nearest(
 def _usable(
     paraphrases: Any, bits: np.ndarray, removed: tuple[tuple[float, float], ...]
 ) -> tuple[pa.Array, np.ndarray, np.ndarray]:
-    """Return ids, places of the parents (ascending) and similarities of the accepted paraphrases of the candidates."""
+    """Return ids, parents' positions (ascending) and similarities of the accepted paraphrases of the candidates."""
     table = paraphrases if isinstance(paraphrases, pa.Table) else pa.Table.from_pandas(paraphrases)
     table = table.select(["id", "parent_id", "similarity", "accepted"]).combine_chunks()
     similarities = table["similarity"].to_numpy()
@@ -287,19 +287,19 @@ def _contexts(
     edges: Mapping[str, float],
 ) -> pa.Table:
     bits = pool.bits[targets]
-    luck = states(stream("grade", seed, task, name, draw), bits)
-    choice = _REGISTRY[strategy.kind](pool, targets, luck, strategy, k)
-    places, width = choice.places.copy(), choice.places.shape[1]
+    state = states(stream("grade", seed, task, name, draw), bits)
+    choice = _REGISTRY[strategy.kind](pool, targets, state, strategy, k)
+    positions, width = choice.positions.copy(), choice.positions.shape[1]
     n = len(pool.bits)
-    similarities = np.empty(places.shape)
-    chosen = np.nonzero((places >= 0) & (places < n))
-    similarities[chosen] = pool.similarities(targets[chosen[0]], places[chosen])
-    similarities[places >= n] = pool.paraphrase_similarities[places[places >= n] - n]
-    _fill_random(pool, targets, places, similarities, states(stream("examples", seed, task, name, draw), bits), task)
+    similarities = np.empty(positions.shape)
+    chosen = np.nonzero((positions >= 0) & (positions < n))
+    similarities[chosen] = pool.similarities(targets[chosen[0]], positions[chosen])
+    similarities[positions >= n] = pool.paraphrase_similarities[positions[positions >= n] - n]
+    _fill_random(pool, targets, positions, similarities, states(stream("examples", seed, task, name, draw), bits), task)
 
     # Without the strategy's name: all strategies share the order of slots.
     order = shuffled(stream("slots", seed, task, draw), bits, width)
-    places = np.take_along_axis(places, order, axis=1)
+    positions = np.take_along_axis(positions, order, axis=1)
     similarities = np.take_along_axis(similarities, order, axis=1)
     largest = similarities.max(axis=1) if width else np.full(len(targets), np.nan)
     count = len(targets)
@@ -311,7 +311,7 @@ def _contexts(
             "trained_id": pool.names.take(pa.array(_trained(pool, targets, strategy, draw, seed, task))),
             "intended_grade": grades.take(pa.array(choice.intended)),
             "actual_grade": grades.take(pa.array(choice.actual)),
-            "example_ids": list_column(pool.names.take(pa.array(places.ravel())), count),
+            "example_ids": list_column(pool.names.take(pa.array(positions.ravel())), count),
             "similarities": list_column(pa.array(similarities.ravel(), pa.float64()), count),
             "max_similarity": pa.array(largest, mask=np.isnan(largest)),
             "bucket": pa.array(bucket_of(largest, edges), pa.string()),
@@ -322,32 +322,35 @@ def _contexts(
 
 
 def _trained(pool: _Pool, targets: np.ndarray, strategy: Strategy, draw: int, seed: int, task: str) -> np.ndarray:
-    """Places of what is trained on: the targets, or (augmentation) paraphrases of some, the same for all strategies."""
+    """Return the positions of what is trained on: the targets, or (augmentation) paraphrases of some.
+
+    They are the same for all strategies.
+    """
     if strategy.augmentation == 0:
         return targets
-    luck = states(stream("augmentation", seed, task, draw), pool.bits[targets])
+    state = states(stream("augmentation", seed, task, draw), pool.bits[targets])
     first = pool.first_paraphrase[targets]
     available = pool.first_paraphrase[targets + 1] - first
-    paraphrase = first + below(numbers(luck, 1), np.maximum(available, 1))
-    replaced = (uniform(numbers(luck, 0)) < strategy.augmentation) & (available > 0)
+    paraphrase = first + below(numbers(state, 1), np.maximum(available, 1))
+    replaced = (uniform(numbers(state, 0)) < strategy.augmentation) & (available > 0)
     return np.where(replaced, paraphrase, targets)
 
 
 def _fill_random(
-    pool: _Pool, targets: np.ndarray, places: np.ndarray, similarities: np.ndarray, luck: np.ndarray, task: str
+    pool: _Pool, targets: np.ndarray, positions: np.ndarray, similarities: np.ndarray, state: np.ndarray, task: str
 ) -> None:
     """Fill the open slots with candidates drawn uniformly without replacement, in place.
 
-    Skip method: with e places taken (self, the context so far), draw x from n − e and step over each taken place ≤ x,
-    in ascending order. Duplicates of the target (and removed similarities) are found once drawn; they
-    join the taken places and the slot is drawn again, which leaves the others uniform. So no search for duplicates is
-    needed beforehand.
+    Skip method: with e positions taken (self, the context so far), draw x from n − e and step over each taken position
+    ≤ x, in ascending order. Duplicates of the target (and removed similarities) are found once drawn; they join the
+    taken positions and the slot is drawn again, which leaves the others uniform. So no search for duplicates is needed
+    beforehand.
     """
-    n, k = len(pool.bits), places.shape[1]
+    n, k = len(pool.bits), positions.shape[1]
     # n stands for "nothing": no draw reaches it.
-    taken = np.sort(np.column_stack([targets, np.where((places < 0) | (places >= n), n, places)]), axis=1)
+    taken = np.sort(np.column_stack([targets, np.where((positions < 0) | (positions >= n), n, positions)]), axis=1)
     for slot in range(k):
-        rows, attempt = np.flatnonzero(places[:, slot] == _OPEN), 0
+        rows, attempt = np.flatnonzero(positions[:, slot] == _OPEN), 0
         while rows.size:
             mine = taken[rows]
             free = n - (mine < n).sum(axis=1)
@@ -356,11 +359,11 @@ def _fill_random(
                     f"tasks.{task}.k is {k}, but some training examples have fewer candidates that are neither "
                     "duplicates of them nor in a removed bucket; lower k or remove duplicates from the corpus"
                 )
-            drawn = below(numbers(luck[rows], slot + k * attempt), free)
+            drawn = below(numbers(state[rows], slot + k * attempt), free)
             for column in mine.T:
                 drawn += drawn >= column
             scores = pool.similarities(targets[rows], drawn)
-            places[rows, slot], similarities[rows, slot] = drawn, scores
+            positions[rows, slot], similarities[rows, slot] = drawn, scores
             added = np.full((len(taken), 1), n)
             added[rows, 0] = drawn
             taken = np.sort(np.hstack([taken, added]), axis=1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 from contrastive_context.config.base import Model, at_default
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import Agreement, TaskEvaluation, TaskProbes
-from contrastive_context.core.buckets import EDGES
+from contrastive_context.core.buckets import DEFAULT_BUCKETS
 
 if TYPE_CHECKING:
     from contrastive_context.config.study import Study
@@ -60,7 +60,7 @@ class SampleTrainContextsSettings(Model):
             draws=draws,
             seed=seed,
             # Other edges of the evaluation train nothing again: the table's own column keeps the paper's.
-            buckets=study.buckets if chosen.without else EDGES,
+            buckets=study.buckets if chosen.without else DEFAULT_BUCKETS,
         )
 
 

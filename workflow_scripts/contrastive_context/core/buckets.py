@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 #: The paper's buckets: name → lower edge, ascending.
-EDGES = {"low": 0.0, "medium": 0.33, "high": 0.67}
+DEFAULT_BUCKETS = {"low": 0.0, "medium": 0.33, "high": 0.67}
 #: Name of the bucket of a context without examples.
 NO_BUCKET = "none"
 

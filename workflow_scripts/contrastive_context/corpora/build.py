@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 READ = "read"
 """Key in the counts of what was read before it was divided into splits."""
 
-_SHOWN = 3  # places of malformed rows in a message
+_SHOWN = 3  # malformed rows in a message
 
 
 class Built(NamedTuple):
-    """A corpus: frames by split, counts by split, and the rows that were malformed or cleaned away, by place."""
+    """A corpus: frames by split, counts by split, and the rows that were malformed or cleaned away, by location."""
 
     frames: "dict[str, pd.DataFrame]"
     counts: dict[str, Any]
@@ -114,15 +114,15 @@ def _count_read(readings: Iterable[Reading], max_rejected: float, where: str) ->
         UserError: nothing was read, or the share of malformed rows is above ``max_rejected``.
     """
     rejected, skipped, noted = Counter[str](), Counter[str](), Counter[str]()
-    read, places = 0, []
+    read, listed = 0, []
     for reading in readings:
         rejected += reading.rejected
         skipped += reading.skipped
         noted += reading.noted
         read += reading.read
-        places += [place for place in reading.listed if not place.reason.startswith("kept: ")][:_SHOWN]
+        listed += [row for row in reading.listed if not row.reason.startswith("kept: ")][:_SHOWN]
     if rejected.total() > max_rejected * read:
-        shown = "; ".join(f"{place.file}, {place.line}: {place.reason}" for place in places[:_SHOWN])
+        shown = "; ".join(f"{row.file}, {row.line}: {row.reason}" for row in listed[:_SHOWN])
         raise UserError(
             f"{where}: {rejected.total()} of {read} rows are malformed, more than the share {max_rejected:g} allowed "
             f"by max_rejected. The first: {shown}. Mend them, or raise max_rejected"

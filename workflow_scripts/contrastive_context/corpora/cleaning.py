@@ -65,9 +65,9 @@ def _listed(frame: "pd.DataFrame", reasons: list[str | None]) -> Iterator[Listed
     columns = zip(frame["source"], frame["target"], frame["meta"], reasons, strict=True)
     for source, target, meta, reason in columns:
         if reason:
-            place = json.loads(meta)
+            known = json.loads(meta)
             yield Listed(
-                "", str(place.get("file", "")), str(place.get("line", "")), reason, excerpt(f"{source} → {target}")
+                "", str(known.get("file", "")), str(known.get("line", "")), reason, excerpt(f"{source} → {target}")
             )
 
 

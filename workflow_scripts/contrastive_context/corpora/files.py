@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 from contrastive_context.config.text import FilesCorpus
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.dividing import divide
-from contrastive_context.corpora.reading import TOO_LONG, Place, Reading
+from contrastive_context.corpora.reading import TOO_LONG, Location, Reading
 
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
@@ -22,7 +22,7 @@ BLANK = "blank line"
 
 
 class Row(NamedTuple):
-    """One row: ``values`` by column (by place while columns have no names yet), or ``fault`` and the ``text`` at fault.
+    """One row: ``values`` by column (by index while columns have no names yet), or ``fault`` and the ``text`` at fault.
 
     ``line`` is the first line, from 1, and ``lines`` how many there are.
     """
@@ -74,15 +74,15 @@ def _read(settings: FilesCorpus, path: str, split: str, reading: Reading) -> Non
                 blank.append(row)  # blank lines at the end of a file are no rows
                 continue
             for missed in blank:
-                reading.reject(Place(path, str(missed.line)), BLANK, split=split)
+                reading.reject(Location(path, str(missed.line)), BLANK, split=split)
             blank.clear()
-            place = Place(path, str(row.line))
+            location = Location(path, str(row.line))
             if row.values is None:
-                reading.reject(place, row.fault, row.text, rows=row.lines, split=split)
+                reading.reject(location, row.fault, row.text, rows=row.lines, split=split)
                 continue
             values = row.values
             reading.add(
-                place,
+                location,
                 values[columns.source],
                 values[columns.target],
                 split=split,
@@ -174,7 +174,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _records(lines: Iterator[_Line], quoted: bool, limit: int) -> Iterator[Row]:
-    """Split lines into fields; ``values`` has them under their places, from 0."""
+    """Split lines into fields; ``values`` has them under their positions, from 0."""
     if not quoted:
         for line in lines:
             if line.fault:
@@ -184,7 +184,7 @@ def _records(lines: Iterator[_Line], quoted: bool, limit: int) -> Iterator[Row]:
             else:
                 yield Row(line.number, dict(enumerate(line.text.split("\t"))))
         return
-    # The csv module reads on over line ends within quotes: what it took is remembered, for faults and for places.
+    # The csv module reads on over line ends within quotes: what it took is remembered, for faults and for locations.
     taken: list[_Line] = []
 
     def texts() -> Iterator[str]:
@@ -224,7 +224,7 @@ def _table(path: str | Path, records: Iterator[Row], columns: Sequence[str], hea
             raise UserError(f"{path}: no line of column names ({fault})")
         header = [name.strip() for name in first.values.values()]
     _require(path, columns, header)
-    places = {name: header.index(name) for name in columns}
+    positions = {name: header.index(name) for name in columns}
     for row in records:
         if row.values is None:
             yield row
@@ -232,7 +232,7 @@ def _table(path: str | Path, records: Iterator[Row], columns: Sequence[str], hea
             text = "\t".join(row.values.values())
             yield Row(row.line, None, f"not {len(header)} columns", text, row.lines)
         else:
-            yield Row(row.line, {name: row.values[place] for name, place in places.items()})
+            yield Row(row.line, {name: row.values[position] for name, position in positions.items()})
 
 
 def _require(path: str | Path, columns: Sequence[str], known: Sequence[str]) -> None:
@@ -303,7 +303,7 @@ def _as_bytes(batch: Any) -> Any:
 
 
 def _in_bytes(kind: Any) -> Any:
-    """Return an Arrow type with bytes in the place of texts."""
+    """Return an Arrow type with bytes instead of texts."""
     import pyarrow as pa
 
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):

@@ -127,11 +127,11 @@ def build(settings: GeneratedSqlCorpus) -> "dict[str, pd.DataFrame]":
             path = database_file(settings, name, Path(folder))
             schema = databases.schema_text(databases.read_tables(path), settings.schema_text.characters)
             for template in TEMPLATES:
-                for place, (question, query) in enumerate(_questions(settings, theme, template)):
+                for index, (question, query) in enumerate(_questions(settings, theme, template)):
                     outcome = sandbox.run(path, query)
                     if outcome.status != "rows":
                         raise UserError(f"generated_sql: {query!r} fails on {name}: {outcome.message}")
-                    split = _split(settings, number, f"{name}/{template}", place)
+                    split = _split(settings, number, f"{name}/{template}", index)
                     meta = meta_text({"database": name, "tables_left_out": schema.left_out})
                     rows[split].append((f"{question}{SEPARATOR}{schema.text}", query, f"{name}/{template}", "in", meta))
     return {split: pd.DataFrame(values, columns=list(RAW_COLUMNS)) for split, values in rows.items()}
@@ -192,9 +192,9 @@ def _questions(settings: GeneratedSqlCorpus, theme: Theme, template: str) -> lis
     return list(found.items())
 
 
-def _split(settings: GeneratedSqlCorpus, number: int, cluster: str, place: int) -> str:
-    """Return the split of the question at a place of its cluster; of few questions the first are arrivals."""
+def _split(settings: GeneratedSqlCorpus, number: int, cluster: str, index: int) -> str:
+    """Return the split of the question with an index in its cluster; of few questions the first are arrivals."""
     if number % 3 == 2:
-        is_test = math.floor((place + 1) * _TEST_SHARE) > math.floor(place * _TEST_SHARE)
+        is_test = math.floor((index + 1) * _TEST_SHARE) > math.floor(index * _TEST_SHARE)
         return "test.in_domain" if is_test else "arrivals"
     return "dev" if uniform(f"{settings.seed}/dev/{cluster}") < _DEV_SHARE else "train"

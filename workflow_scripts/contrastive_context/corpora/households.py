@@ -21,5 +21,5 @@ def households() -> dict[str, Household]:
     """Return the households by language, as the grammars call it."""
     text = (resources.files(__package__) / "households.yaml").read_text(encoding="utf-8")
     # This loader makes nothing but text, lists and mappings: others read "no" and "on" as false and true.
-    content = yaml.load(text, Loader=yaml.BaseLoader)
+    content = yaml.BaseLoader(text).get_single_data()
     return {language: Household(**household) for language, household in content.items()}

@@ -24,7 +24,7 @@ from contrastive_context.config.sources import HubCorpus
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.files import BLANK, rows
-from contrastive_context.corpora.reading import Place, Reading
+from contrastive_context.corpora.reading import Location, Reading
 from contrastive_context.corpora.rows import RAW_COLUMNS
 from contrastive_context.downloads.hub import DATA_FORMATS, stored
 
@@ -69,7 +69,7 @@ def build(settings: HubCorpus, records: Mapping[str, Path]) -> "tuple[dict[str, 
             split, settings.seed, key, name, records, reading, files_read, dropped.setdefault(name, Counter())
         ):
             reading.add(
-                Place(pair.file, str(pair.line)),
+                Location(pair.file, str(pair.line)),
                 pair.source,
                 pair.target,
                 split=name,
@@ -131,7 +131,7 @@ def _pairs(
         for row in rows(path, DATA_FORMATS[path.suffix], list(dict.fromkeys(columns)), None, _MAX_LINE):
             if row.values is None:
                 if first_time and row.fault != BLANK:
-                    reading.reject(Place(shown, str(row.line)), row.fault, row.text, rows=row.lines, split=name)
+                    reading.reject(Location(shown, str(row.line)), row.fault, row.text, rows=row.lines, split=name)
                 continue
             document = row.values[split.document] if split.document else f"{file}:{row.line}"
             cluster = f"{split.data}/{document}"

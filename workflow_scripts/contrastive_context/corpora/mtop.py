@@ -18,7 +18,7 @@ from contrastive_context.config.parses import MtopCorpus
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.files import Row, text_rows
-from contrastive_context.corpora.reading import Place, Reading
+from contrastive_context.corpora.reading import Location, Reading
 from contrastive_context.corpora.rows import RAW_COLUMNS
 from contrastive_context.downloads.packages import read_member, zip_errors
 from contrastive_context.text.parses import Node, ParseError, parse
@@ -44,9 +44,9 @@ def build(settings: MtopCorpus) -> "tuple[dict[str, pd.DataFrame], list[Reading]
 
     reading = Reading(settings.max_line_bytes)
     for name, split in _SPLITS.items():
-        with _opened(settings, name) as (place, file):
-            for row in text_rows(file, place, "tsv", _USED, _COLUMNS, settings.max_line_bytes):
-                _add(reading, Place(place, str(row.line)), row, split)
+        with _opened(settings, name) as (path, file):
+            for row in text_rows(file, path, "tsv", _USED, _COLUMNS, settings.max_line_bytes):
+                _add(reading, Location(path, str(row.line)), row, split)
     frames = reading.frames()
     frames = {split: frames.get(split, pd.DataFrame(columns=list(RAW_COLUMNS))) for split in _SPLITS.values()}
     train = frames["train"]
@@ -72,9 +72,9 @@ def _opened(settings: MtopCorpus, name: str) -> Iterator[tuple[str, BinaryIO]]:
         raise UserError(f"{path}: {member} can't be read ({error})") from error
 
 
-def _add(reading: Reading, place: Place, row: Row, split: str) -> None:
+def _add(reading: Reading, location: Location, row: Row, split: str) -> None:
     if row.values is None:
-        reading.reject(place, row.fault, row.text, split=split)
+        reading.reject(location, row.fault, row.text, split=split)
         return
     id_, intent, utterance, domain, form = (row.values[name] for name in _USED)
     try:
@@ -82,13 +82,13 @@ def _add(reading: Reading, place: Place, row: Row, split: str) -> None:
         if not form.lstrip().startswith("["):
             raise ParseError("not in decoupled form")
     except ParseError as error:
-        reading.reject(place, f"malformed tree: {error}", form, split=split)
+        reading.reject(location, f"malformed tree: {error}", form, split=split)
         return
     if tree.label != intent:
-        reading.reject(place, "intent is not the tree's", f"{intent}: {form}", split=split)
+        reading.reject(location, "intent is not the tree's", f"{intent}: {form}", split=split)
         return
     meta = {"id": id_, "intent": intent}
-    reading.add(place, utterance, form, split=split, cluster=_skeleton(tree), domain=domain or "in", meta=meta)
+    reading.add(location, utterance, form, split=split, cluster=_skeleton(tree), domain=domain or "in", meta=meta)
 
 
 def _skeleton(node: Node) -> str:

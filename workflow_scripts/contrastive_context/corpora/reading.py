@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_LISTED = 10_000
-"""Rows listed by place; beyond it they are only counted."""
+"""Rows listed by location; beyond it they are only counted."""
 
 MAX_BYTES = 100_000
 """Bytes of a text above which no sentence, command or query is meant, where a corpus has no limit of its own."""
@@ -25,7 +25,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _FAULT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffd]")
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a row stands: its file, and the line (from 1) or key in it."""
 
     file: str
@@ -53,7 +53,7 @@ class Reading:
         rejected: malformed rows by reason.
         skipped: rows left out on purpose, by reason.
         noted: rows that are kept, but not quite as they were, by reason.
-        listed: the malformed and the noted rows by place, at most ``MAX_LISTED``.
+        listed: the malformed and the noted rows by location, at most ``MAX_LISTED``.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
@@ -67,7 +67,7 @@ class Reading:
 
     def add(
         self,
-        place: Place,
+        location: Location,
         source: Any,
         target: Any,
         *,
@@ -83,31 +83,31 @@ class Reading:
         texts = []
         for side, value in (("source", source), ("target", target)):
             if reason := fault(value):
-                self.reject(place, f"{reason} {side}", value, split=split)
+                self.reject(location, f"{reason} {side}", value, split=split)
                 return
             if len(value.encode()) > self._max_bytes:
-                self.reject(place, TOO_LONG, value, split=split)
+                self.reject(location, TOO_LONG, value, split=split)
                 return
             texts.append(tidy(value))
-        known = meta_text({"file": place.file, "line": place.line, **(meta or {})})
+        known = meta_text({"file": location.file, "line": location.line, **(meta or {})})
         if _SURROGATE.search(f"{cluster}{domain}{known}"):
-            self.reject(place, "lone surrogate in a name", split=split)
+            self.reject(location, "lone surrogate in a name", split=split)
             return
         self.read += 1
-        self._rows[split].append((*texts, cluster or f"{place.file}:{place.line}", domain, known))
+        self._rows[split].append((*texts, cluster or f"{location.file}:{location.line}", domain, known))
 
-    def reject(self, place: Place, reason: str, text: Any = "", *, rows: int = 1, split: str = "") -> None:
-        """Count a malformed row, or several at one place, and list it."""
+    def reject(self, location: Location, reason: str, text: Any = "", *, rows: int = 1, split: str = "") -> None:
+        """Count a malformed row, or several at one location, and list it."""
         self.read += rows
         self.rejected[reason] += rows
         if len(self.listed) < MAX_LISTED:
-            self.listed.append(Listed(split, place.file, _printable(place.line), reason, excerpt(text)))
+            self.listed.append(Listed(split, location.file, _printable(location.line), reason, excerpt(text)))
 
-    def note(self, place: Place, reason: str, text: Any = "", *, split: str = "") -> None:
+    def note(self, location: Location, reason: str, text: Any = "", *, split: str = "") -> None:
         """Count a row that is kept, but not quite as it was, and list it."""
         self.noted[reason] += 1
         if len(self.listed) < MAX_LISTED:
-            self.listed.append(Listed(split, place.file, place.line, f"kept: {reason}", excerpt(text)))
+            self.listed.append(Listed(split, location.file, location.line, f"kept: {reason}", excerpt(text)))
 
     def skip(self, reason: str, rows: int = 1) -> None:
         """Count rows that are sound but no pairs of text, such as strings without a translation."""

@@ -20,7 +20,7 @@ from contrastive_context.config.sql import EVIDENCE, SEPARATOR, Questions, TextT
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import databases
 from contrastive_context.corpora.dividing import divide, halve, uniform
-from contrastive_context.corpora.reading import TOO_LONG, Place, Reading, fault, tidy
+from contrastive_context.corpora.reading import TOO_LONG, Location, Reading, fault, tidy
 from contrastive_context.sql.sandbox import Sandbox, same_rows
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Readi
 
     for path in part.files:
         for record in records(Path(path), settings.max_line_bytes):
-            place = Place(path, str(record.line))
+            location = Location(path, str(record.line))
 
-            def reject(reason: str, text: Any, place: Place = place) -> None:
-                reading.reject(place, reason, text, split=split)
+            def reject(reason: str, text: Any, location: Location = location) -> None:
+                reading.reject(location, reason, text, split=split)
 
             if record.fault:
                 reject(record.fault, record.value)
@@ -151,10 +151,10 @@ def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Readi
             evidence = row[columns.evidence] if columns.evidence else None
             asked = f"{question}{EVIDENCE}{evidence})" if evidence else question
             if found.left_out:
-                reading.note(place, TRUNCATED, f"{name}: {found.left_out} tables", split=split)
+                reading.note(location, TRUNCATED, f"{name}: {found.left_out} tables", split=split)
             if mended:
-                reading.note(place, MENDED, query, split=split)
-            reading.add(place, f"{asked}{SEPARATOR}{found.text}", query, split=split, cluster=name, meta=known)
+                reading.note(location, MENDED, query, split=split)
+            reading.add(location, f"{asked}{SEPARATOR}{found.text}", query, split=split, cluster=name, meta=known)
 
 
 def records(path: Path, limit: int) -> Iterator[Record]:

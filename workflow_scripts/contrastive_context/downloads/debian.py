@@ -104,5 +104,5 @@ def _data(file: BinaryIO, name: str) -> BinaryIO:
             return _OPENERS[member](_Section(file, size))
         if member.startswith("data.tar"):
             raise UserError(f"{name}: {member} is compressed in a way that this version can't read")
-        file.seek(size + size % 2, 1)  # members begin at even places
+        file.seek(size + size % 2, 1)  # members begin at even offsets
     raise UserError(f"{name} is cut off or no Debian package: it has no data.tar")

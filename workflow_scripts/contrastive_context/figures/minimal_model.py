@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from contrastive_context.core.buckets import EDGES
+from contrastive_context.core.buckets import DEFAULT_BUCKETS
 from contrastive_context.figures.page import handle
 from contrastive_context.figures.panels import draw_points
 from contrastive_context.figures.settings import MinimalModelFigureSettings
@@ -24,7 +24,7 @@ _PROBES = {
     "icl": "ICL: weight on one\nexample at s = .95",
     "copy": "Copy: weight on an\nirrelevant context",
 }
-_ERRORS = tuple(f"mse_{bucket}" for bucket in EDGES)
+_ERRORS = tuple(f"mse_{bucket}" for bucket in DEFAULT_BUCKETS)
 _OPTIMUM = LineStyle("optimum a*(s)", "#444444", ".", (0, (1, 1)))
 
 
@@ -152,7 +152,7 @@ def _errors(ax: Axes, rows: pd.DataFrame, styles: dict[str, LineStyle]) -> None:
         draw_points(ax, [x + offset for x in range(3)], ends, style)
     ax.set_xlim(-0.5, 2.5)
     ax.set_ylim(bottom=0)
-    ax.set_xticks(range(3), bucket_labels(EDGES))
+    ax.set_xticks(range(3), bucket_labels(DEFAULT_BUCKETS))
     ax.set_title("Test MSE by the context's\nmaximum similarity", fontsize=points(6.5), pad=2.5)
 
 

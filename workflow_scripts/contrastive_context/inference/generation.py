@@ -50,7 +50,7 @@ def generate(
         temperature: of the distribution that tokens are drawn from, 0 for greedy decoding.
         seed: of the draws, which also depend on the batches and on which of their rows have ended.
         label: shown beside the progress bar.
-        on_batch: called with the results of each batch, by the prompts' places.
+        on_batch: called with the results of each batch, by the prompts' indices.
 
     Returns:
         One result per prompt, in the given order.
@@ -120,8 +120,8 @@ def _continued(
             **({"past_key_values": cache} if cache is not None else {}),
         )
         results |= {row: result for row, result in zip(pending, rows.ended, strict=True) if result is not None}
-        left = [place for place, result in enumerate(rows.ended) if result is None]
-        pending = [pending[place] for place in left]
+        left = [index for index, result in enumerate(rows.ended) if result is None]
+        pending = [pending[index] for index in left]
         if pending:
             kept, cache = torch.tensor(left, device=device), output.past_key_values  # a model may have wrapped it
             ids = output.sequences[kept]

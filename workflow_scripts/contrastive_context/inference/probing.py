@@ -207,7 +207,7 @@ def label_tokens(tokenizer: Any, text: str, label: str, before: str = "") -> np.
     Raises:
         UserError: the tokenizer doesn't say which characters its tokens stand for, or has none for the label.
     """
-    start, end = (len(before) + place for place in label_span(text, label))
+    start, end = (len(before) + offset for offset in label_span(text, label))
     options = {"add_special_tokens": False, "split_special_tokens": True, "return_offsets_mapping": True}
     try:
         offsets = tokenizer(before + text, **options)["offset_mapping"]

@@ -65,10 +65,10 @@ def _rows(
     from scipy.stats import t
 
     nan, n, count = float("nan"), settings.probe_targets, len(values)
-    place = (step, probe, nan if similarity is None else similarity)
+    key = (step, probe, nan if similarity is None else similarity)
     for seed, value in zip(settings.seeds, values, strict=True):
-        yield (variant, condition, seed, 1, *place, float(value), nan, nan, n)
+        yield (variant, condition, seed, 1, *key, float(value), nan, nan, n)
     if count > 1:
         mean = float(values.mean())
         half = float(t.ppf(0.5 + CONFIDENCE / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
-        yield (variant, condition, None, count, *place, mean, mean - half, mean + half, n)
+        yield (variant, condition, None, count, *key, mean, mean - half, mean + half, n)

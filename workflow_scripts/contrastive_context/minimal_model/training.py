@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contrastive_context.config.minimal_model import Condition, MinimalModel, Variant
-from contrastive_context.core.buckets import EDGES, bounds_of
+from contrastive_context.core.buckets import DEFAULT_BUCKETS, bounds_of
 from contrastive_context.minimal_model.model import best_weight, in_weights, mix
 from contrastive_context.minimal_model.task import (
     CONTEXTS,
@@ -21,7 +21,7 @@ from contrastive_context.minimal_model.task import (
 
 #: Similarities at which the weight on one relevant example is measured at the last step.
 WEIGHT_GRID = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
-_BUCKETS = bounds_of(EDGES, top=1.0)
+_BUCKETS = bounds_of(DEFAULT_BUCKETS, top=1.0)
 #: The similarity at which the ICL probe asks for the weight on the relevant example.
 ICL_SIMILARITY = 0.95
 _CHUNK = 200  # steps whose samples are drawn at once
@@ -117,7 +117,7 @@ class Probes:
             "copy": mixed.on_context.sum(-1).mean(1),
         }
         result |= {f"mse_{name}": error(samples) for name, samples in self._buckets.items()}
-        return result | {f"theta{place + 1}": learner.theta[:, place].copy() for place in range(3)}
+        return result | {f"theta{index + 1}": learner.theta[:, index].copy() for index in range(3)}
 
     def weight(self, learner: Learner, similarity: float) -> np.ndarray:
         """Return ∂ŷ/∂y of one example at a similarity of ``WEIGHT_GRID`` among irrelevant ones, mean per seed."""

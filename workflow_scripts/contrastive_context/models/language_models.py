@@ -106,14 +106,14 @@ def load_tokenizer(folder: str | Path) -> Any:
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Hide transformers' weight-loading bars and advice for a while; errors still raise."""
-    from transformers.utils import logging as chatter
+    from transformers.utils import logging as transformers_logging
 
-    bars, level = chatter.is_progress_bar_enabled(), chatter.get_verbosity()
-    chatter.disable_progress_bar()
-    chatter.set_verbosity_error()
+    bars, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
-        chatter.set_verbosity(level)
+        transformers_logging.set_verbosity(level)
         if bars:
-            chatter.enable_progress_bar()
+            transformers_logging.enable_progress_bar()

@@ -53,7 +53,7 @@ def prepare(
         FolderModel: _from_folder,
         PretrainedTinyModel: _pretrained,
     }
-    record.unlink(missing_ok=True)  # while the folder is being replaced the hash file must not vouch for it
+    record.unlink(missing_ok=True)  # an old hash file must not say that a folder is whole while it is replaced
     with artifacts.atomic_folder(folder) as temporary:
         extra = makers[type(settings.model)](settings, temporary, package, hub)
         check_safe(temporary)

@@ -61,15 +61,15 @@ def _translate(
         **sampling(entry.temperature),
     )
     model.generation_config = GenerationConfig()
-    said = [row for row, text in enumerate(texts) if text]
-    inputs = [translator.prefix + texts[row] for row in said]
+    nonempty = [row for row, text in enumerate(texts) if text]
+    inputs = [translator.prefix + texts[row] for row in nonempty]
     lengths = [len(ids) for ids in tokenizer(inputs)["input_ids"]] if inputs else []
     positions = getattr(model.config, "max_position_embeddings", None)
     result = [""] * len(texts)
     with (
         seeded(entry.seed),
         torch.inference_mode(),
-        cli.progress(label=f"translating {direction}", total=len(said), unit="text") as bar,
+        cli.progress(label=f"translating {direction}", total=len(nonempty), unit="text") as bar,
     ):
         for group in length_batches(lengths, entry.batch_tokens):
             fits = [i for i in group if positions is None or lengths[i] <= positions]
@@ -81,7 +81,7 @@ def _translate(
                 ends = torch.tensor(own.eos_token_id, device=output.device).reshape(-1)
                 for i, ids in zip(fits, output, strict=True):
                     if torch.isin(ids, ends)[1:].any():  # the first token starts the decoder, with Marian's padding
-                        result[said[i]] = " ".join(tokenizer.decode(ids, skip_special_tokens=True).split())
+                        result[nonempty[i]] = " ".join(tokenizer.decode(ids, skip_special_tokens=True).split())
             bar.update(len(group))
     return result
 

@@ -171,7 +171,7 @@ def _retry_after(value: str | None) -> float | None:
         return max(0.0, float(value)) if math.isfinite(float(value)) else None
     with contextlib.suppress(ValueError, OverflowError):
         date = email.utils.parsedate_to_datetime(value)
-        # -0000 says UTC without a place, which Python takes for no time zone.
+        # -0000 says UTC without a region, which Python takes for no time zone.
         return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
     return None
 

@@ -1,4 +1,4 @@
-"""Prompts as token ids: every segment is tokenized on its own and ids are joined, so the answer's place is known."""
+"""Prompts as token ids: segments are tokenized one by one and joined, so it is known where the answer begins."""
 
 import itertools
 from collections.abc import Iterable, Sequence

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from contrastive_context.core import artifacts, paths
-from contrastive_context.core.buckets import EDGES
+from contrastive_context.core.buckets import DEFAULT_BUCKETS
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.sidecars import read_sidecar
 from contrastive_context.core.version import __version__
@@ -197,7 +197,7 @@ def _presentation(settings: BuildReportSettings) -> PresentationSettings:
         models=named(settings.models, settings.model_titles),
         strategies=named(STRATEGIES, settings.strategy_titles | _strategy_titles(settings)),
         headline=settings.headline,
-        buckets=settings.config.get("buckets") or EDGES,
+        buckets=settings.config.get("buckets") or DEFAULT_BUCKETS,
         confidence=settings.config.get("statistics", {}).get("confidence", 0.95),
     )
 

@@ -1,9 +1,9 @@
 """BM25 as vectors: what a word weighs in a query, what it weighs in a document, with frequencies of the training split.
 
 The weights are those of Lucene's variant, whose inverse document frequency is never negative (Kamphuis et al., "Which
-BM25 Do You Mean?", 2020). A text has a row in both roles: as a query, how often it says each word, divided by its score
-for itself; as a document, the words' scores. The dot product of the two is BM25 as a share of the query's score for
-itself.
+BM25 Do You Mean?", 2020). A text has a row in both roles: as a query, how often each word occurs in it, divided by its
+score for itself; as a document, the words' scores. The dot product of the two is BM25 as a share of the query's score
+for itself.
 """
 
 import functools
@@ -29,8 +29,8 @@ class Statistics:
     Attributes:
         documents: its texts.
         mean_length: words per text.
-        frequencies: word → texts that say it. A word's place is its term in the vectors; words of the other splits
-            stand among them with 0, so that they can be matched.
+        frequencies: word → texts that have it. A word's index here is its term in the vectors; words of the other
+            splits stand among them with 0, so that they can be matched.
     """
 
     documents: int
@@ -46,9 +46,9 @@ class Statistics:
         """
         documents, length, counts = 0, 0, Counter()
         for text in train:
-            said = words(text)
-            documents, length = documents + 1, length + len(said)
-            counts.update(set(said))
+            found = words(text)
+            documents, length = documents + 1, length + len(found)
+            counts.update(set(found))
         if not documents:
             raise UserError("nothing to embed: the corpus has no rows")
         for text in others:
@@ -118,12 +118,12 @@ class BM25:
         unknown = len(self._terms)
         rows, terms, counts, lengths = [], [], [], []
         for row, text in enumerate(texts):
-            said = words(text)
-            for word, count in Counter(said).items():
+            found = words(text)
+            for word, count in Counter(found).items():
                 rows.append(row)
                 terms.append(self._terms.get(word, unknown))
                 counts.append(count)
-                lengths.append(len(said))
+                lengths.append(len(found))
         row, term = np.array(rows, dtype=np.int32), np.array(terms, dtype=np.int32)
         count, length = np.array(counts, dtype=np.float64), np.array(lengths, dtype=np.float64)
         mean = self._statistics.mean_length or 1.0
@@ -133,9 +133,9 @@ class BM25:
         order = np.lexsort((weight, term, row))
         own = np.bincount(row[order], weights=(count * weight)[order], minlength=len(texts))
         order = order[term[order] < unknown]
-        silent = np.setdiff1d(np.arange(len(texts)), row[order])
-        stored = np.zeros(len(order) + len(silent), dtype=LEXICAL)
-        stored["row"] = np.concatenate([row[order], silent])
+        wordless = np.setdiff1d(np.arange(len(texts)), row[order])
+        stored = np.zeros(len(order) + len(wordless), dtype=LEXICAL)
+        stored["row"] = np.concatenate([row[order], wordless])
         stored["term"][: len(order)] = term[order]
         stored["query"][: len(order)] = count[order] / own[row[order]]
         stored["document"][: len(order)] = weight[order]

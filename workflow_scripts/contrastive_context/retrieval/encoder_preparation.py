@@ -42,7 +42,7 @@ def prepare(
         return result
     if sum(source is not None for source in (encoder.package, encoder.folder, encoder.hub)) != 1:
         raise UserError(f"encoders.{settings.name}: give exactly one of package, folder and hub")
-    record.unlink(missing_ok=True)  # while the folder is being replaced the hash file must not vouch for it
+    record.unlink(missing_ok=True)  # an old hash file must not say that a folder is whole while it is replaced
     extra: dict[str, Any] = {}
     with artifacts.atomic_folder(folder) as temporary:
         if encoder.package is not None:

@@ -79,10 +79,10 @@ def _load_sentence_transformer(folder: Path, settings: SentenceTransformerEncode
     import numpy as np
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as chatter
+    from transformers.utils import logging as transformers_logging
 
     _check_safe(folder)
-    chatter.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     try:
         model = SentenceTransformer(
             str(folder),
@@ -212,11 +212,11 @@ def embed_to_file(
             bar.reset()
             for section in range(0, len(texts), _SECTION):
                 held = texts.slice(section, _SECTION).combine_chunks()
-                for places in _chunks(held, batch_size):
-                    chunk = places + section
+                for rows_of_section in _chunks(held, batch_size):
+                    chunk = rows_of_section + section
                     step = str(chunk[0])
                     if rows is None or digests.get(step) != _digest(rows[chunk]):
-                        chosen = held.take(places).to_pylist()
+                        chosen = held.take(rows_of_section).to_pylist()
                         vectors = _unit(encode(chosen), chosen)
                         if rows is None:
                             rows = _begin(path, partial, (len(texts), vectors.shape[1]))
@@ -262,7 +262,7 @@ def _begin(path: Path, partial: Path, shape: tuple[int, int]) -> "np.ndarray":
         _reserve(new)
         while True:
             try:
-                os.link(new, partial)  # unlike a renaming it never takes another file's place
+                os.link(new, partial)  # unlike a renaming it never replaces another file
             except FileExistsError:
                 if (rows := _resume(partial, shape[0])) is not None and rows.shape == shape:
                     return rows
@@ -285,7 +285,7 @@ def _digest(vectors: "np.ndarray") -> str:
 
 
 def _chunks(texts: "pa.Array", batch_size: int) -> "list[np.ndarray]":
-    """Return the places of texts in order of their characters' number, then of the text, some batches at a time."""
+    """Return the rows of texts in order of their characters' number, then of the text, some batches at a time."""
     import numpy as np
     import pyarrow as pa
     from pyarrow import compute

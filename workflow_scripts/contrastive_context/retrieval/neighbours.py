@@ -174,10 +174,10 @@ def read_neighbours(path: str | Path, ids: Sequence[str], depth: int) -> Neighbo
 
     def rows_of(column: pa.Array) -> np.ndarray:
         wanted = id_bits(column)
-        places = np.minimum(np.searchsorted(bits, wanted), len(bits) - 1)
-        if np.any(bits[places] != wanted):
+        positions = np.minimum(np.searchsorted(bits, wanted), len(bits) - 1)
+        if np.any(bits[positions] != wanted):
             raise UserError(f"{path}: holds ids that are not in the corpus; delete it and run again")
-        return order[places]
+        return order[positions]
 
     try:
         for batch in pq.ParquetFile(path).iter_batches(batch_size=1 << 18):

@@ -17,7 +17,7 @@ def positional_words(texts: Sequence[str]) -> "np.ndarray":
     """Word per position, for the task "lexicon": the cosine of two sentences is the share of equal positions.
 
     Returns:
-        float32 [texts, 6 · 160], rows of unit norm; the column of a word is position · 160 + its place in
+        float32 [texts, 6 · 160], rows of unit norm; the column of a word is position · 160 + its index in
         ``lexicon.SOURCE_WORDS``.
 
     Raises:
@@ -38,7 +38,7 @@ def word_set(texts: Sequence[str]) -> "np.ndarray":
     """Set of words, for the task "idiom": the cosine of two sentences of n different words is the share in common.
 
     Returns:
-        float32 [texts, 120], rows of unit norm; the column of a word is its place in ``idiom.SOURCE_WORDS``.
+        float32 [texts, 120], rows of unit norm; the column of a word is its index in ``idiom.SOURCE_WORDS``.
 
     Raises:
         UserError: a text isn't one to six words of the task.
@@ -62,13 +62,13 @@ ENCODERS: dict[str, Callable[[Sequence[str]], "np.ndarray"]] = {
 
 
 def _numbers(texts: Sequence[str], vocabulary: Sequence[str], most: int, kind: str, task: str) -> list[list[int]]:
-    place = {word: index for index, word in enumerate(vocabulary)}
+    columns = {word: index for index, word in enumerate(vocabulary)}
     result = []
     for text in texts:
         words = text.split()
-        unknown = [word for word in words if word not in place]
+        unknown = [word for word in words if word not in columns]
         if unknown or not 0 < len(words) <= most:
             problem = f"unknown word {unknown[0]!r}" if unknown else f"{len(words)} words"
             raise UserError(f"encoder {kind}: {problem} in {text!r}; it is for {task} corpora only")
-        result.append([place[word] for word in words])
+        result.append([columns[word] for word in words])
     return result

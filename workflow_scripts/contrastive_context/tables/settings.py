@@ -13,7 +13,7 @@ from contrastive_context.config.sources import Encoder
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Ablation
 from contrastive_context.config.tasks import Task
-from contrastive_context.core.buckets import EDGES, ascending
+from contrastive_context.core.buckets import DEFAULT_BUCKETS, ascending
 from contrastive_context.core.names import BASE, parse_system
 from contrastive_context.retrieval.settings import encoder_of
 from contrastive_context.scoring.settings import Checkpoint, checkpoint_of
@@ -39,7 +39,7 @@ class BuildTablesSettings(Model):
     statistics: Statistics = Statistics()
     headline: dict[str, str] = {}
     strategies: dict[str, str] = {}
-    buckets: dict[str, float] = EDGES
+    buckets: dict[str, float] = DEFAULT_BUCKETS
     compositions: dict[str, list[str]] = {}
     tokenizers: dict[str, str] = {}
     learned: dict[str, Checkpoint] = {}
@@ -163,7 +163,7 @@ class PresentationSettings(Model):
     defaults: dict[str, dict[str, str | float | bool]] = {}
     compositions: list[str] = ["one_graded", "top_k"]
     headline: dict[str, str] = {}
-    buckets: dict[str, float] = EDGES
+    buckets: dict[str, float] = DEFAULT_BUCKETS
     confidence: float = 0.95
 
     @field_validator("tasks", "models", "strategies", "test_sets", mode="before")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contrastive_context.config.text import ChromiumCatalogue
 from contrastive_context.core.errors import UserError
-from contrastive_context.corpora.reading import Place, Reading
+from contrastive_context.corpora.reading import Location, Reading
 from contrastive_context.downloads.debian import read_files
 
 ENGLISH = "en-GB"
@@ -41,18 +41,18 @@ def read(
         if number not in translated:
             reading.skip("no translation")
             continue
-        place = Place(name, str(number))
+        location = Location(name, str(number))
         texts = []
         for side, content in (("source", source), ("target", translated[number])):
             try:
                 texts.append(content.decode("utf-8"))
             except UnicodeDecodeError:
-                reading.reject(place, f"broken UTF-8 in {side}", content)
+                reading.reject(location, f"broken UTF-8 in {side}", content)
                 break
         else:
             known = {"name": names[number]} if number in names else {}
             cluster = "_".join(names.get(number, str(number)).removeprefix("IDS_").split("_")[:2])
-            reading.add(place, *texts, cluster=cluster, domain=domain, meta=known)
+            reading.add(location, *texts, cluster=cluster, domain=domain, meta=known)
 
 
 def unpack(content: bytes, name: str) -> dict[int, bytes]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from contrastive_context.config.text import GettextCatalogue
 from contrastive_context.core.errors import UserError
-from contrastive_context.corpora.reading import Place, Reading
+from contrastive_context.corpora.reading import Location, Reading
 from contrastive_context.downloads.debian import read_files
 
 _MAGIC = 0x950412DE
@@ -37,10 +37,10 @@ def read(settings: GettextCatalogue, language: str, records: Mapping[str, Path],
             raise UserError(f"packages.{package}: no catalogue {language}/LC_MESSAGES/*.mo in it")
         for name, content in sorted(files.items()):
             for number, message, translation in messages(content, name):
-                _add(Place(name, str(number)), message, translation, domain, reading)
+                _add(Location(name, str(number)), message, translation, domain, reading)
 
 
-def _add(place: Place, message: bytes, translation: bytes, domain: str, reading: Reading) -> None:
+def _add(location: Location, message: bytes, translation: bytes, domain: str, reading: Reading) -> None:
     _, _, text = message.rpartition(b"\x04")
     if not message:
         return  # the header
@@ -50,14 +50,14 @@ def _add(place: Place, message: bytes, translation: bytes, domain: str, reading:
     try:
         source = text.decode("utf-8")
     except UnicodeDecodeError:
-        reading.reject(place, "broken UTF-8 in source", text)
+        reading.reject(location, "broken UTF-8 in source", text)
         return
     try:
         target = translation.decode("utf-8")
     except UnicodeDecodeError:
-        reading.reject(place, "broken UTF-8 in target", translation)
+        reading.reject(location, "broken UTF-8 in target", translation)
         return
-    reading.add(place, _NOTE.sub("", source), target, domain=domain)
+    reading.add(location, _NOTE.sub("", source), target, domain=domain)
 
 
 def messages(content: bytes, name: str) -> Iterator[tuple[int, bytes, bytes]]:

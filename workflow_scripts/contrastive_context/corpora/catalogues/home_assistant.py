@@ -15,7 +15,7 @@ from typing import Any
 
 from contrastive_context.config.text import HomeAssistantCatalogue
 from contrastive_context.core.errors import UserError
-from contrastive_context.corpora.reading import Place, Reading
+from contrastive_context.corpora.reading import Location, Reading
 from contrastive_context.downloads.packages import open_wheel, read_member
 
 _ENGLISH = re.compile(r"homeassistant/components/([^/]+)/translations/en\.json")
@@ -43,8 +43,8 @@ def read(
             translated = dict(_strings(_tree(wheel, path(component, language), reading)))
             for key, source in english.items():
                 if key in translated:
-                    place = Place(path(component, language), key)
-                    reading.add(place, source, translated[key], cluster=component, domain=domain)
+                    location = Location(path(component, language), key)
+                    reading.add(location, source, translated[key], cluster=component, domain=domain)
                 else:
                     reading.skip("no translation")
 
@@ -55,11 +55,11 @@ def _tree(wheel: zipfile.ZipFile, name: str, reading: Reading) -> Any:
         return json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        reading.reject(Place(name, str(line)), "file that is not UTF-8", content[error.start :])
+        reading.reject(Location(name, str(line)), "file that is not UTF-8", content[error.start :])
     except json.JSONDecodeError as error:
-        reading.reject(Place(name, str(error.lineno)), "file that is not JSON", error.msg)
+        reading.reject(Location(name, str(error.lineno)), "file that is not JSON", error.msg)
     except RecursionError:
-        reading.reject(Place(name, "1"), "file that is not JSON", "nested too deeply")
+        reading.reject(Location(name, "1"), "file that is not JSON", "nested too deeply")
     return {}
 
 

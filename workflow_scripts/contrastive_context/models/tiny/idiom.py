@@ -95,7 +95,7 @@ def _render(source: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def guidance(attentions: "tuple[Tensor, ...]", batch: Documents) -> "Tensor":
-    """Mean −log of the attention mass that lies where it should, summed over four kinds of places.
+    """Mean −log of the attention mass that lies where it should, summed over four kinds of positions.
 
     Lower layer: heads 0 and 1 look from ``=>`` and the labels to the example's own words. Upper layer: heads 0 and 1
     look from the position that predicts a label to the same slot's equal labels in earlier examples of the cluster.
@@ -111,9 +111,9 @@ def guidance(attentions: "tuple[Tensor, ...]", batch: Documents) -> "Tensor":
     result = -2 * prediction.log_mass(own * WORDS).mean()
     shown = torch.from_numpy(batch.shown)
     for slot in range(SLOTS):
-        place = label[:, slot]
+        position = label[:, slot]
         here = shown[:, None, :, :, slot]
-        mass = (upper[:, :, place[:, None] - 1, place[None, :]] * here).sum(-1)
+        mass = (upper[:, :, position[:, None] - 1, position[None, :]] * here).sum(-1)
         known = here.any(-1).expand_as(mass)
         if bool(known.any()):
             result = result - prediction.log_mass(mass[known]).mean() / SLOTS

@@ -102,7 +102,7 @@ def earlier(examples: int) -> np.ndarray:
 
 
 def guidance(attentions: "tuple[Tensor, ...]", batch: Documents) -> "Tensor":
-    """Mean −log of the attention mass that lies where it should, summed over three kinds of places.
+    """Mean −log of the attention mass that lies where it should, summed over three kinds of positions.
 
     Lower layer: head 0 looks from the position that predicts a label to its word, head 1 from a label to its word.
     Upper layer: heads 0 and 1 look from the predicting position to the labels of the same word in earlier examples.

@@ -64,6 +64,6 @@ def log_mass(mass: "Tensor") -> "Tensor":
     return (mass + 1e-6).log()
 
 
-def _at(model: "PreTrainedModel", place: np.ndarray, hidden: "Tensor", tokens: "Tensor") -> "tuple[Tensor, Tensor]":
-    """Return the logits that predict the tokens at ``place``, and these tokens."""
-    return model.get_output_embeddings()(hidden[:, place - 1]), tokens[:, place]
+def _at(model: "PreTrainedModel", position: np.ndarray, hidden: "Tensor", tokens: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Return the logits that predict the tokens at ``position``, and these tokens."""
+    return model.get_output_embeddings()(hidden[:, position - 1]), tokens[:, position]

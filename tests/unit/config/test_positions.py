@@ -1,8 +1,8 @@
-"""Where a problem of a merged configuration stands: the last place that has its key."""
+"""Where a problem of a merged configuration stands: the last position that has its key."""
 
 import pytest
 
-from contrastive_context.config.positions import Places
+from contrastive_context.config.positions import Positions
 
 BASE = """
 tasks:
@@ -26,15 +26,15 @@ tasks:
 
 
 @pytest.fixture
-def places(tmp_path, monkeypatch):
+def positions(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "base.yaml").write_text(BASE)
     (tmp_path / "mine.yaml").write_text(MINE)
-    return Places(["base.yaml", tmp_path / "mine.yaml"], {"grid": [{"task": "own"}], "title": "x"})
+    return Positions(["base.yaml", tmp_path / "mine.yaml"], {"grid": [{"task": "own"}], "title": "x"})
 
 
 @pytest.mark.parametrize(
-    ("problem", "place"),
+    ("problem", "position"),
     [
         ("tasks.own.k: too many", "mine.yaml:3: "),
         ("tasks.own.index.neighbours: too few", "base.yaml:5: "),
@@ -50,9 +50,9 @@ def places(tmp_path, monkeypatch):
         ("run: this key is required", ""),
     ],
 )
-def test_problems_are_told_with_their_place(places, problem, place):
-    assert places.tell(problem) == place + problem
+def test_problems_are_told_with_their_place(positions, problem, position):
+    assert positions.tell(problem) == position + problem
 
 
 def test_without_files_problems_stay_as_they_are():
-    assert Places().tell("tasks.own.k: too many") == "tasks.own.k: too many"
+    assert Positions().tell("tasks.own.k: too many") == "tasks.own.k: too many"
