@@ -24,7 +24,7 @@ def sentences(folder: Path, rows: int) -> Any:
     return pa.chunked_array([[f"{texts[i % len(texts)]}{'' if i < len(texts) else i}" for i in range(rows)]])
 
 
-def ours(turn: Any, folder: Path, rows: int, threads: int) -> None:
+def ours(next_round: Any, folder: Path, rows: int, threads: int) -> None:
     """Embed as the step does, to a file."""
     import torch
 
@@ -35,11 +35,11 @@ def ours(turn: Any, folder: Path, rows: int, threads: int) -> None:
     encode, texts = load_encoder(settings, folder / "encoders" / ENCODER), sentences(folder, rows)
     with tempfile.TemporaryDirectory() as scratch:
         while True:
-            turn()
+            next_round()
             embed_to_file(Path(scratch) / "vectors.npy", texts, encode, batch_size(settings), "key")
 
 
-def sentence_transformers(turn: Any, folder: Path, rows: int, threads: int) -> None:
+def sentence_transformers(next_round: Any, folder: Path, rows: int, threads: int) -> None:
     """Embed with encode() and save the array."""
     import numpy as np
     import torch
@@ -50,7 +50,7 @@ def sentence_transformers(turn: Any, folder: Path, rows: int, threads: int) -> N
     texts = sentences(folder, rows).to_pylist()
     with tempfile.TemporaryDirectory() as scratch:
         while True:
-            turn()
+            next_round()
             np.save(Path(scratch) / "vectors.npy", model.encode(texts, normalize_embeddings=True))
 
 
@@ -67,7 +67,7 @@ def write_sentences(file: Path, rows: int) -> Path:
     return file
 
 
-def holding(turn: Any, file: Path) -> None:
+def holding(next_round: Any, file: Path) -> None:
     """Embed with an encoder that costs nothing; report the MiB that embedding holds, sentences aside."""
     import numpy as np
     import pyarrow as pa
@@ -85,9 +85,9 @@ def holding(turn: Any, file: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         embed_to_file(Path(scratch) / "imports.npy", texts.slice(0, 1), encode, 32, "key")
         before = private_mb()
-        turn()
+        next_round()
         embed_to_file(Path(scratch) / "vectors.npy", texts, encode, 32, "key")
-        turn(max(held) - before)
+        next_round(max(held) - before)
 
 
 def private_mb() -> float:
@@ -107,13 +107,13 @@ def main() -> None:
     args = measuring.parse(parser)
     folder = make(f"encoders/{ENCODER}.json", "corpus/home-assistant/train.parquet")
     arguments = (folder, args.rows, args.threads)
-    contestants = {"ours": (ours, arguments), "encode": (sentence_transformers, arguments)}
-    courses = measuring.compare(contestants, args.rounds)
-    mine, other = courses["ours"], courses["encode"]
+    implementations = {"ours": (ours, arguments), "encode": (sentence_transformers, arguments)}
+    timings = measuring.compare(implementations, args.rounds)
+    mine, other = timings["ours"], timings["encode"]
     curve: dict[str, list[float]] = {"rows": [], "seconds": [], "peak_mb": []}
     for size in sorted(args.growth):
-        course = measuring.compare({"ours": (ours, (folder, size, args.threads))}, 3)["ours"]
-        for column, value in zip(curve.values(), (size, course.median, course.peak_mb), strict=True):
+        timing = measuring.compare({"ours": (ours, (folder, size, args.threads))}, 3)["ours"]
+        for column, value in zip(curve.values(), (size, timing.median, timing.peak_mb), strict=True):
             column.append(value)
     held = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -133,7 +133,7 @@ def main() -> None:
         ),
         measuring.Row("held for a further sentence, its own text aside", 2**20 * (held[1] - held[0]) / more, "bytes"),
     ]
-    details = {name: vars(course) for name, course in courses.items()}
+    details = {name: vars(timing) for name, timing in timings.items()}
     measuring.record(args, rows, {"embedding against sentences": curve}, details)
 
 

@@ -1,6 +1,6 @@
 """Fine-tuning against TRL's SFTTrainer and transformers' Trainer: the same base, adapter, examples and steps, float32.
 
-Pairs of processes take steps in turn. The rivals get their sensible settings for a CPU: no checkpointing of
+Pairs of processes take steps in turn. The baselines get their sensible settings for a CPU: no checkpointing of
 activations, padding to the longest of a micro-batch, loss on completions only, no logging but the loss. Then a few
 steps of each under torch's profiler tell what bounds them.
 """
@@ -15,7 +15,7 @@ import profiling
 from inputs import MODEL, TASK, make
 
 
-def ours(turn: Any, folder: Path, recipe: Any, threads: int) -> None:
+def ours(next_round: Any, folder: Path, recipe: Any, threads: int) -> None:
     """Train with the product's own loop, all of it: prompts, log and watchdog included."""
     from contrastive_context.models.language_models import load_tokenizer
     from contrastive_context.training.finetuning import checkpoints, fine_tune
@@ -29,7 +29,7 @@ def ours(turn: Any, folder: Path, recipe: Any, threads: int) -> None:
         def check(self, needed_s: float | None = None) -> None:
             if needed_s is not None:  # it also asks between micro-batches
                 lines = state.log_file.read_text().splitlines()
-                turn(json.loads(lines[-1])["loss"] if lines else None)
+                next_round(json.loads(lines[-1])["loss"] if lines else None)
 
     model = load(folder, threads)
     settings = FinetuneSettings(
@@ -40,7 +40,7 @@ def ours(turn: Any, folder: Path, recipe: Any, threads: int) -> None:
         fine_tune(model, load_tokenizer(base(folder)), settings, data(folder, recipe), state, interruptions=Paced())
 
 
-def trainer(turn: Any, folder: Path, recipe: Any, threads: int, micro_batch: int) -> None:
+def trainer(next_round: Any, folder: Path, recipe: Any, threads: int, micro_batch: int) -> None:
     """Train with transformers' Trainer and its padding collator."""
     from datasets import Dataset
     from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
@@ -53,11 +53,11 @@ def trainer(turn: Any, folder: Path, recipe: Any, threads: int, micro_batch: int
             TrainingArguments(scratch, **options(recipe, micro_batch)),
             train_dataset=Dataset.from_list(rows),
             data_collator=DataCollatorForSeq2Seq(tokenizer, padding=True),
-            callbacks=[pacing(turn)],
+            callbacks=[pacing(next_round)],
         ).train()
 
 
-def trl(turn: Any, folder: Path, recipe: Any, threads: int, micro_batch: int) -> None:
+def trl(next_round: Any, folder: Path, recipe: Any, threads: int, micro_batch: int) -> None:
     """Train with TRL's SFTTrainer, loss on completions only."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
@@ -73,7 +73,7 @@ def trl(turn: Any, folder: Path, recipe: Any, threads: int, micro_batch: int) ->
             SFTConfig(scratch, completion_only_loss=True, max_length=None, **options(recipe, micro_batch)),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
-            callbacks=[pacing(turn)],
+            callbacks=[pacing(next_round)],
         ).train()
 
 
@@ -101,13 +101,13 @@ def options(recipe: Any, micro_batch: int) -> dict[str, Any]:
     }
 
 
-def pacing(turn: Any) -> Any:
+def pacing(next_round: Any) -> Any:
     """Return a callback that waits before every step and reports the loss of the step before."""
     from transformers import TrainerCallback
 
     class Pacing(TrainerCallback):
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            turn(state.log_history[-1]["loss"] if state.log_history else None)
+            next_round(state.log_history[-1]["loss"] if state.log_history else None)
 
     return Pacing()
 
@@ -134,7 +134,7 @@ def load(folder: Path, threads: int) -> Any:
 
 
 def adapted(folder: Path, recipe: Any, threads: int) -> tuple[Any, Any]:
-    """Return base with a fresh adapter, the same for all contestants, and tokenizer; nothing of ours slows them."""
+    """Return base with a fresh adapter, the same for all implementations, and tokenizer; nothing of ours slows them."""
     import torch
 
     from contrastive_context.models.adapters import attach
@@ -175,9 +175,9 @@ def main() -> None:
     parser = measuring.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="pairs of steps that count, after one to warm up")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of each")
-    parser.add_argument("--rival-micro-batch", type=int, default=8, help="examples per forward pass of the rivals")
+    parser.add_argument("--baseline-micro-batch", type=int, default=8, help="examples per forward pass of theirs")
     parser.add_argument("--micro-batch-tokens", type=int, default=384, help="ours; as in the quickstart")
-    parser.add_argument("--rivals", nargs="+", choices=["trl", "trainer"], default=["trl", "trainer"])
+    parser.add_argument("--baselines", nargs="+", choices=["trl", "trainer"], default=["trl", "trainer"])
     args = measuring.parse(parser)
     folder = make(f"models/{MODEL}.json", f"corpus/{TASK}/train.parquet", f"contexts/{TASK}/train/random.parquet")
 
@@ -189,42 +189,42 @@ def main() -> None:
     )  # fmt: skip
     targets = {"trl": "≥ 1.5", "trainer": "≥ 1.2"}
     rows, details = [], {}
-    for rival in args.rivals:
+    for baseline in args.baselines:
         arguments = {
             "ours": (folder, recipe, args.threads),
-            rival: (folder, recipe, args.threads, args.rival_micro_batch),
+            baseline: (folder, recipe, args.threads, args.baseline_micro_batch),
         }
-        courses = measuring.compare({name: (globals()[name], each) for name, each in arguments.items()}, args.rounds)
-        mine, other = courses["ours"], courses[rival]
-        contestants = {name: (profiling.profiled, (globals()[name], each)) for name, each in arguments.items()}
-        profiles = measuring.compare(contestants, 2)
+        timings = measuring.compare({name: (globals()[name], each) for name, each in arguments.items()}, args.rounds)
+        mine, other = timings["ours"], timings[baseline]
+        implementations = {name: (profiling.profiled, (globals()[name], each)) for name, each in arguments.items()}
+        profiles = measuring.compare(implementations, 2)
         apart = max(abs(a - b) / abs(b) for a, b in zip(mine.values, other.values, strict=True))
         rows += [
             measuring.Row(
-                f"examples/s, ours / {rival}", measuring.ratio(other.seconds, mine.seconds), "×", targets[rival]
+                f"examples/s, ours / {baseline}", measuring.ratio(other.seconds, mine.seconds), "×", targets[baseline]
             ),
-            measuring.Row(f"peak memory, ours / {rival}", mine.peak_mb / other.peak_mb, "×", "≤ 0.5"),
-            measuring.Row(f"largest relative difference of losses to {rival}", apart, "", "≤ 1e-5"),
-            measuring.Row(f"ours beside {rival}", recipe.examples_per_step / mine.median, "examples/s"),
-            measuring.Row(f"{rival}", recipe.examples_per_step / other.median, "examples/s"),
-            measuring.Row(f"ours beside {rival}, peak", mine.peak_mb, "MiB"),
-            measuring.Row(f"{rival}, peak", other.peak_mb, "MiB"),
+            measuring.Row(f"peak memory, ours / {baseline}", mine.peak_mb / other.peak_mb, "×", "≤ 0.5"),
+            measuring.Row(f"largest relative difference of losses to {baseline}", apart, "", "≤ 1e-5"),
+            measuring.Row(f"ours beside {baseline}", recipe.examples_per_step / mine.median, "examples/s"),
+            measuring.Row(f"{baseline}", recipe.examples_per_step / other.median, "examples/s"),
+            measuring.Row(f"ours beside {baseline}, peak", mine.peak_mb, "MiB"),
+            measuring.Row(f"{baseline}, peak", other.peak_mb, "MiB"),
         ]
         busy = {}
-        for name, course in profiles.items():
-            label = f"ours beside {rival}" if name == "ours" else rival
-            shares = profiling.shares(course, courses[name].median)
+        for name, timing in profiles.items():
+            label = f"ours beside {baseline}" if name == "ours" else baseline
+            shares = profiling.shares(timing, timings[name].median)
             busy[name] = sum(shares.values())
             rows += [measuring.Row(f"{label}: {kind}", 100 * share, "% of a step") for kind, share in shares.items()]
         # What is left of our step if all but matrix products and attention were free.
         limit = measuring.ratio(other.seconds, mine.seconds) / busy["ours"]
-        rows.append(measuring.Row(f"limit of examples/s, ours / {rival}, with no other work", limit, "×"))
-        details[rival] = {name: vars(course) for name, course in courses.items()}
-        details[f"{rival}, profiles"] = {name: vars(course) for name, course in profiles.items()}
-    if len(args.rivals) == 2:
-        one, other = (details[rival][rival]["values"] for rival in args.rivals)
+        rows.append(measuring.Row(f"limit of examples/s, ours / {baseline}, with no other work", limit, "×"))
+        details[baseline] = {name: vars(timing) for name, timing in timings.items()}
+        details[f"{baseline}, profiles"] = {name: vars(timing) for name, timing in profiles.items()}
+    if len(args.baselines) == 2:
+        one, other = (details[baseline][baseline]["values"] for baseline in args.baselines)
         apart = max(abs(a - b) / abs(b) for a, b in zip(one, other, strict=True))
-        rows.append(measuring.Row(f"largest relative difference of losses, {' to '.join(args.rivals)}", apart))
+        rows.append(measuring.Row(f"largest relative difference of losses, {' to '.join(args.baselines)}", apart))
     measuring.record(args, rows, details=details)
 
 

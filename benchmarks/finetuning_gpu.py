@@ -46,7 +46,7 @@ def steps(recipe: Any) -> list[list[tuple[Any, Any]]]:
     ]
 
 
-def ours(turn: Any, shape: str, recipe: Any) -> None:
+def ours(next_round: Any, shape: str, recipe: Any) -> None:
     """Train with the product's optimizer steps; report loss, operations and peak memory."""
     import torch
 
@@ -57,7 +57,7 @@ def ours(turn: Any, shape: str, recipe: Any) -> None:
     result = None
     for pairs in steps(recipe):
         torch.cuda.empty_cache()  # the other one is on the same GPU
-        turn(result)
+        next_round(result)
         loss, _ = optimization.accumulate(pairs)
         optimization.update(recipe.learning_rate)
         torch.cuda.synchronize()
@@ -67,7 +67,7 @@ def ours(turn: Any, shape: str, recipe: Any) -> None:
         result = {"loss": loss, "flops": flops, "gpu": name, "peak_mb": peak_memory_mb("cuda")}
 
 
-def trl(turn: Any, shape: str, recipe: Any, micro_batch: int) -> None:
+def trl(next_round: Any, shape: str, recipe: Any, micro_batch: int) -> None:
     """Train with TRL."""
     import torch
     from datasets import Dataset
@@ -88,7 +88,7 @@ def trl(turn: Any, shape: str, recipe: Any, micro_batch: int) -> None:
     def report(loss: float | None = None) -> None:
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
-        turn({"loss": loss, "peak_mb": torch.cuda.max_memory_allocated() / 2**20, "padding_free": is_flat})
+        next_round({"loss": loss, "peak_mb": torch.cuda.max_memory_allocated() / 2**20, "padding_free": is_flat})
 
     settings = options(recipe, micro_batch) | {"use_cpu": False, "bf16": True, "dataloader_pin_memory": True}
     with tempfile.TemporaryDirectory() as scratch:
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8, help="pairs of steps that count, after three to warm up")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--micro-batch-tokens", type=int, default=4096)
-    parser.add_argument("--rival-micro-batch", type=int, default=8, help="examples per forward pass of TRL")
+    parser.add_argument("--baseline-micro-batch", type=int, default=8, help="examples per forward pass of TRL")
     args = measuring.parse(parser)
     if importlib.util.find_spec("trl") is None:
         measuring.skip("finetuning_gpu", "TRL is not installed (make bench-env)")
@@ -130,9 +130,9 @@ def main() -> None:
     )  # fmt: skip
     rows, details = [], {}
     for shape in args.shapes:
-        contestants = {"ours": (ours, (shape, recipe)), "trl": (trl, (shape, recipe, args.rival_micro_batch))}
-        courses = measuring.compare(contestants, args.rounds, warmup=3)
-        mine, other = courses["ours"], courses["trl"]
+        implementations = {"ours": (ours, (shape, recipe)), "trl": (trl, (shape, recipe, args.baseline_micro_batch))}
+        timings = measuring.compare(implementations, args.rounds, warmup=3)
+        mine, other = timings["ours"], timings["trl"]
         speeds = [value["flops"] / seconds for value, seconds in zip(mine.values, mine.seconds, strict=True)]
         share = model_flops_utilisation(sorted(speeds)[len(speeds) // 2], mine.values[0]["gpu"])
         rows.append(
@@ -143,10 +143,10 @@ def main() -> None:
         if share is not None:
             rows.append(measuring.Row(f"{shape}: model FLOPs utilisation", share, "", UTILISATION[shape]))
         rows.append(measuring.Row(f"{shape}: TRL without padding (1: yes)", float(other.values[0]["padding_free"])))
-        for name, course in (("ours", mine), ("trl", other)):
-            rows.append(measuring.Row(f"{shape}: {name}", recipe.examples_per_step / course.median, "examples/s"))
-            rows.append(measuring.Row(f"{shape}: {name}, peak", course.values[-1]["peak_mb"], "MiB"))
-        details[shape] = {name: vars(course) for name, course in courses.items()}
+        for name, timing in (("ours", mine), ("trl", other)):
+            rows.append(measuring.Row(f"{shape}: {name}", recipe.examples_per_step / timing.median, "examples/s"))
+            rows.append(measuring.Row(f"{shape}: {name}, peak", timing.values[-1]["peak_mb"], "MiB"))
+        details[shape] = {name: vars(timing) for name, timing in timings.items()}
     measuring.record(args, rows, details=details)
 
 

@@ -45,23 +45,23 @@ def prepared(folder: Path, threads: int, count: int) -> tuple[Any, Any, list[Any
     return load_model(base), encoder, prompts, checkpoints[max(checkpoints)]
 
 
-def ours(turn: Any, folder: Path, threads: int, count: int) -> None:
+def ours(next_round: Any, folder: Path, threads: int, count: int) -> None:
     """Answer as the step does."""
     from contrastive_context.inference.generation import generate
-    from contrastive_context.models.adapters import AdapterWalker
+    from contrastive_context.models.adapters import AdapterSwitcher
 
     model, encoder, prompts, adapter = prepared(folder, threads, count)
-    AdapterWalker(model).apply(adapter)
+    AdapterSwitcher(model).apply(adapter)
     settings, answers = steps().study.generation, None
     while True:
-        turn(answers)
+        next_round(answers)
         found = generate(
             model, encoder, prompts, max_new_tokens=encoder.template.max_new_tokens, batch_tokens=settings.batch_tokens
         )
         answers = [list(answer.ids) for answer in found]
 
 
-def plain(turn: Any, folder: Path, threads: int, count: int) -> None:
+def plain(next_round: Any, folder: Path, threads: int, count: int) -> None:
     """Answer as a user's script would."""
     import torch
 
@@ -75,7 +75,7 @@ def plain(turn: Any, folder: Path, threads: int, count: int) -> None:
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     answers = None
     while True:
-        turn(answers)
+        next_round(answers)
         answers = []
         for start in range(0, len(prompts), 16):
             batch = [torch.from_numpy(ids).long() for ids in prompts[start : start + 16]]
@@ -99,12 +99,12 @@ def main() -> None:
     args = measuring.parse(parser)
     folder = make(f"contexts/{TASK}/eval.parquet", f"finetune/{TASK}/{MODEL}/random-seed0/adapters.json")
     arguments = (folder, args.threads, args.prompts)
-    contestants = {"ours": ours, "plain generate": plain}
-    courses = measuring.compare({name: (each, arguments) for name, each in contestants.items()}, args.rounds)
+    implementations = {"ours": ours, "plain generate": plain}
+    timings = measuring.compare({name: (each, arguments) for name, each in implementations.items()}, args.rounds)
     profiles = measuring.compare(
-        {name: (profiling.profiled, (each, arguments)) for name, each in contestants.items()}, 2
+        {name: (profiling.profiled, (each, arguments)) for name, each in implementations.items()}, 2
     )
-    mine, other = courses["ours"], courses["plain generate"]
+    mine, other = timings["ours"], timings["plain generate"]
     answered = len(mine.values[-1])
     # Ours ends with the stop, the other one with what fills the batch up.
     same = sum(a == b[: len(a)] for a, b in zip(mine.values[-1], other.values[-1], strict=True)) / answered
@@ -117,7 +117,7 @@ def main() -> None:
         measuring.Row("ours, peak", mine.peak_mb, "MiB"),
         measuring.Row("plain generate, peak", other.peak_mb, "MiB"),
     ]
-    busy = {name: profiling.shares(profile, courses[name].median) for name, profile in profiles.items()}
+    busy = {name: profiling.shares(profile, timings[name].median) for name, profile in profiles.items()}
     for name, shares in busy.items():
         rows += [measuring.Row(f"{name}: {kind}", 100 * share, "% of a round") for kind, share in shares.items()]
     # What is left of ours if all but matrix products and attention were free.
@@ -126,7 +126,7 @@ def main() -> None:
             "limit of prompts/s, ours / plain generate, with no other work", faster / sum(busy["ours"].values()), "×"
         )
     )
-    details = {name: {"seconds": course.seconds, "peak_mb": course.peak_mb} for name, course in courses.items()}
+    details = {name: {"seconds": timing.seconds, "peak_mb": timing.peak_mb} for name, timing in timings.items()}
     measuring.record(args, rows, details=details)
 
 

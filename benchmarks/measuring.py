@@ -36,12 +36,12 @@ def now() -> float:
     return time.process_time() if os.environ.get(_CLOCK) == "cpu" else time.perf_counter()
 
 
-class Over(BaseException):
-    """Raised inside a contestant when no round is left."""
+class NoRoundLeft(BaseException):
+    """Raised inside an implementation when no round is left."""
 
 
-class Turn:
-    """Lets a contestant wait for its next round; what happens between two calls is the round that is timed."""
+class RoundTimer:
+    """Lets an implementation wait for its next round; what happens between two calls is the round that is timed."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -51,19 +51,19 @@ class Turn:
         """Report the round that ends here with its result, and wait for the next one.
 
         Raises:
-            Over: there is none.
+            NoRoundLeft: there is none.
         """
         seconds = now() - self._started if self._started is not None else None
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         self._connection.send({"seconds": seconds, "value": value, "peak_mb": peak})
         if not self._connection.recv():
-            raise Over
+            raise NoRoundLeft
         self._started = now()
 
 
 @dataclass
-class Course:
-    """A contestant's rounds after warm-up."""
+class Timings:
+    """An implementation's rounds after warm-up."""
 
     seconds: list[float] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
@@ -76,41 +76,41 @@ class Course:
 
 
 def compare(
-    contestants: Mapping[str, tuple[Callable[..., None], tuple]], rounds: int, warmup: int = 1
-) -> dict[str, Course]:
-    """Let contestants take turns, each in a fresh process, one at a time and in alternating order.
+    implementations: Mapping[str, tuple[Callable[..., None], tuple]], rounds: int, warmup: int = 1
+) -> dict[str, Timings]:
+    """Let implementations take turns, each in a fresh process, one at a time and in alternating order.
 
     Args:
-        contestants: name → (function of a module, its arguments); it is called with a :class:`Turn` before these.
+        implementations: name → (function of a module, its arguments); called with a :class:`RoundTimer` before these.
         rounds: rounds that count.
         warmup: rounds before them.
 
     Raises:
-        RuntimeError: a contestant failed; its traceback is on standard error.
+        RuntimeError: an implementation failed; its traceback is on standard error.
     """
     context = multiprocessing.get_context("spawn")
     processes, connections = [], {}
-    for name, (function, arguments) in contestants.items():
+    for name, (function, arguments) in implementations.items():
         connections[name], theirs = context.Pipe()
-        processes.append(context.Process(target=_contest, args=(theirs, function, arguments), daemon=True))
+        processes.append(context.Process(target=_run_rounds, args=(theirs, function, arguments), daemon=True))
         processes[-1].start()
         theirs.close()
         _receive(name, connections[name])  # ready before the next one starts to load
-    courses = {name: Course() for name in contestants}
+    timings = {name: Timings() for name in implementations}
     for number in range(warmup + rounds):
-        for name in list(contestants)[:: 1 if number % 2 == 0 else -1]:
+        for name in list(implementations)[:: 1 if number % 2 == 0 else -1]:
             connections[name].send(True)
             message = _receive(name, connections[name])
             if number >= warmup:
-                courses[name].seconds.append(message["seconds"])
-                courses[name].values.append(message["value"])
-            courses[name].peak_mb = message["peak_mb"]
+                timings[name].seconds.append(message["seconds"])
+                timings[name].values.append(message["value"])
+            timings[name].peak_mb = message["peak_mb"]
     for connection in connections.values():
         connection.send(False)
     for process in processes:
         process.join(timeout=60)
         process.kill()
-    return courses
+    return timings
 
 
 def _receive(name: str, connection: Connection) -> dict[str, Any]:
@@ -120,10 +120,10 @@ def _receive(name: str, connection: Connection) -> dict[str, Any]:
         raise RuntimeError(f"{name} failed; see its traceback above") from None
 
 
-def _contest(connection: Connection, function: Callable[..., None], arguments: tuple) -> None:
-    os.dup2(2, 1)  # the libraries' chatter doesn't belong among the results
-    with contextlib.suppress(Over):
-        function(Turn(connection), *arguments)
+def _run_rounds(connection: Connection, function: Callable[..., None], arguments: tuple) -> None:
+    os.dup2(2, 1)  # what libraries print doesn't belong among the results
+    with contextlib.suppress(NoRoundLeft):
+        function(RoundTimer(connection), *arguments)
     os._exit(0)
 
 
@@ -227,7 +227,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     result.add_argument("--results", type=Path, default=RESULTS, help="folder for <benchmark>.json and history.csv")
     result.add_argument(
         "--clock", choices=["wall", "cpu"], default="wall",
-        help="cpu: processor time, for a machine that others use too; with one thread per contestant",
+        help="cpu: processor time, for a machine that others use too; with one thread per implementation",
     )  # fmt: skip
     return result
 

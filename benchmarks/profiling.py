@@ -1,4 +1,4 @@
-"""What a round is spent on, by torch's profiler: how far from its bound a contestant is."""
+"""What a round is spent on, by torch's profiler: how far from its bound an implementation is."""
 
 import statistics
 from collections.abc import Callable
@@ -13,8 +13,8 @@ KINDS = {
 }
 
 
-def profiled(turn: Any, contestant: Callable[..., None], arguments: tuple) -> None:
-    """Let a contestant take its rounds under torch's profiler; report the seconds of each by kind of work."""
+def profiled(next_round: Any, implementation: Callable[..., None], arguments: tuple) -> None:
+    """Let an implementation take its rounds under torch's profiler; report the seconds of each by kind of work."""
     from torch.profiler import ProfilerActivity, profile
 
     running = None
@@ -26,14 +26,14 @@ def profiled(turn: Any, contestant: Callable[..., None], arguments: tuple) -> No
             running.stop()
             events = running.key_averages()
             found = {kind: _spent(events, starts) for kind, starts in KINDS.items()}
-        turn(found)
+        next_round(found)
         running = profile(activities=[ProfilerActivity.CPU])
         running.start()
 
-    contestant(paced, *arguments)
+    implementation(paced, *arguments)
 
 
-def shares(profile: measuring.Course, seconds: float) -> dict[str, float]:
+def shares(profile: measuring.Timings, seconds: float) -> dict[str, float]:
     """Return what part of a round each kind of work takes.
 
     Args:

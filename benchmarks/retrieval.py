@@ -35,7 +35,7 @@ def enlarged(real: Any, rows: int) -> Any:
     return result
 
 
-def both(turn: Any, kind: str, folder: Path, task: str, rows: int, sample: int) -> None:
+def both(next_round: Any, kind: str, folder: Path, task: str, rows: int, sample: int) -> None:
     """Search all rows of a corpus with one kind of index; report the seconds that all of them take, and recall."""
     import numpy as np
     from threadpoolctl import threadpool_limits
@@ -50,7 +50,7 @@ def both(turn: Any, kind: str, folder: Path, task: str, rows: int, sample: int) 
     result = None
     with threadpool_limits(1):
         while True:
-            turn(result)
+            next_round(result)
             started = measuring.now()
             if kind == "exact":
                 chosen = np.arange(min(rows, sample))
@@ -81,14 +81,14 @@ def measure(args: argparse.Namespace, folder: Path, task: str, rows: int) -> dic
     rounds, warmup = (args.rounds, 1) if rows <= args.repeat_up_to else (1, 0)
     arguments = (folder, task, rows, args.sample)
     kinds = {kind: (both, (kind, *arguments)) for kind in ("exact", "hnswlib")}
-    courses = measuring.compare(kinds, rounds, warmup)
+    timings = measuring.compare(kinds, rounds, warmup)
     return {
         kind: {
-            "seconds": statistics.median(value["seconds"] for value in course.values),
-            "recall": min(value["recall"] for value in course.values),
-            "peak_mb": course.peak_mb,
+            "seconds": statistics.median(value["seconds"] for value in timing.values),
+            "recall": min(value["recall"] for value in timing.values),
+            "peak_mb": timing.peak_mb,
         }
-        for kind, course in courses.items()
+        for kind, timing in timings.items()
     }
 
 

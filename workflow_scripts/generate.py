@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     if args.adapters:
         checkpoints = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
         step = max(checkpoints)
-        adapters.AdapterWalker(model).apply(checkpoints[step])
+        adapters.AdapterSwitcher(model).apply(checkpoints[step])
     code = code_of(args.settings, "generate", args.state_dir) if args.state_dir else ""
     inputs = {
         name: getattr(args, name) for name in ("model", "adapters", "contexts", "arrivals", "paraphrases", "test")

@@ -42,11 +42,11 @@ def main(args: argparse.Namespace) -> None:
         checkpoints = {step: folder for step, folder in found.items() if step > 0}
     code = code_of(args.settings, "run_probes", args.state_dir) if args.state_dir else ""
     inputs = {"model": args.model, "adapters": args.adapters, "probes": args.probes}
-    walker = adapters.AdapterWalker(model)
+    switcher = adapters.AdapterSwitcher(model)
     frames = []
     for number, (step, folder) in enumerate(checkpoints.items(), start=1):
         if folder is not None:
-            walker.apply(folder)
+            switcher.apply(folder)
         frame = probing.probe_model(
             model,
             tokenizer,

@@ -182,8 +182,8 @@ def test_in_a_fresh_clone_what_was_altered_is_refused_by_name(cloned):
     output, _ = process.communicate(timeout=120)
     assert process.returncode != 0 and "scores/lexicon/tiny-llama.parquet" in output and "Traceback" not in output
     altered.unlink()
-    stranger = cloned / "results/tiny/scores/lexicon/mine.parquet"
-    stranger.write_text("x")
+    undescribed = cloned / "results/tiny/scores/lexicon/mine.parquet"
+    undescribed.write_text("x")
     process = start(cloned, "--dry-run")
     output, _ = process.communicate(timeout=120)
     assert process.returncode != 0 and "without a sidecar" in output and "mine.parquet" in output

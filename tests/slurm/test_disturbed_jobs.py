@@ -1,7 +1,7 @@
 """Whatever happens to the jobs of a grid, its tables are those of an undisturbed run.
 
 One run of the workflow has a fine-tuning for each kind of disturbance. All train for a while, are suspended there, and
-meet their fate; each is then looked at by itself.
+are disturbed; each is then looked at by itself.
 """
 
 import shutil
@@ -12,7 +12,7 @@ from submission import FineTuning, FineTuningGrid
 
 pytestmark = pytest.mark.slurm
 
-FATES = {
+FAULTS = {
     "its limit hits it": ("zero", 0),
     "it stops before its limit": ("zero", 1),
     "scancel": ("zero", 2),
@@ -41,10 +41,10 @@ def disturbed(cluster, repository, undisturbed, tmp_path_factory) -> FineTuningG
 
 def _disturb(grid: FineTuningGrid) -> None:
     cluster, early = grid.cluster, "it stops before its limit"
-    tunings = {fate: grid.fine_tuning(*which) for fate, which in FATES.items()}
+    tunings = {fault: grid.fine_tuning(*which) for fault, which in FAULTS.items()}
 
-    def job(fate: str) -> dict[str, str]:
-        return tunings[fate].jobs[0]
+    def job(fault: str) -> dict[str, str]:
+        return tunings[fault].jobs[0]
 
     def wait_for(condition, what: str) -> None:
         def look() -> bool:
@@ -61,8 +61,8 @@ def _disturb(grid: FineTuningGrid) -> None:
     def done(tuning: FineTuning) -> bool:
         return {job["JobState"] for job in tuning.jobs} <= ENDS and tuning.jobs[-1]["JobState"] == "COMPLETED"
 
-    def set_limit(fate: str, minutes: int) -> None:
-        cluster.run("scontrol", "update", f"JobId={job(fate)['JobId']}", f"TimeLimit={minutes}")
+    def set_limit(fault: str, minutes: int) -> None:
+        cluster.run("scontrol", "update", f"JobId={job(fault)['JobId']}", f"TimeLimit={minutes}")
 
     controller = grid.submit("--until", "finetune")
     wait_for(lambda: tunings[early].jobs, "submission")
@@ -102,9 +102,9 @@ def _seconds(time: str) -> int:
     return (hours * 60 + minutes) * 60 + seconds
 
 
-@pytest.mark.parametrize("fate", FATES)
-def test_losses_and_adapters_are_as_undisturbed(undisturbed, disturbed, fate):
-    assert disturbed.fine_tuning(*FATES[fate]).outcome == undisturbed.fine_tuning(*FATES[fate]).outcome
+@pytest.mark.parametrize("fault", FAULTS)
+def test_losses_and_adapters_are_as_undisturbed(undisturbed, disturbed, fault):
+    assert disturbed.fine_tuning(*FAULTS[fault]).outcome == undisturbed.fine_tuning(*FAULTS[fault]).outcome
 
 
 @pytest.mark.parametrize("table", ["scores", "probes", "findings"])
@@ -114,7 +114,7 @@ def test_tables_are_as_undisturbed(undisturbed, disturbed, table):
 
 
 @pytest.mark.parametrize(
-    ("fate", "jobs", "resumed"),
+    ("fault", "jobs", "resumed"),
     [
         ("its limit hits it", [("TIMEOUT", 0), ("COMPLETED", 0)], True),
         ("it stops before its limit", [("COMPLETED", 1)], True),
@@ -126,17 +126,17 @@ def test_tables_are_as_undisturbed(undisturbed, disturbed, table):
         ("its Snakemake is killed", [("COMPLETED", 0), ("COMPLETED", 0)], False),
     ],
 )
-def test_it_really_happened(disturbed, fate, jobs, resumed):
+def test_it_really_happened(disturbed, fault, jobs, resumed):
     """What SLURM says of each job and how often it started again; training went on, or another job's was waited for."""
-    tuning = disturbed.fine_tuning(*FATES[fate])
+    tuning = disturbed.fine_tuning(*FAULTS[fault])
     assert [(job["JobState"], int(job["Restarts"])) for job in tuning.jobs] == jobs
     assert ("going on after step" if resumed else WAITS) in tuning.log
 
 
 def test_a_job_that_is_tried_again_gets_its_time_once_more_up_to_the_limit(disturbed):
-    first, second = disturbed.fine_tuning(*FATES["scancel"]).jobs
+    first, second = disturbed.fine_tuning(*FAULTS["scancel"]).jobs
     assert (first["TimeLimit"], second["TimeLimit"]) == ("00:25:00", "00:40:00")
-    _, second = disturbed.fine_tuning(*FATES["its limit hits it"]).jobs
+    _, second = disturbed.fine_tuning(*FAULTS["its limit hits it"]).jobs
     assert second["TimeLimit"] == "00:40:00"
 
 

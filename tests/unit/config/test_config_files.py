@@ -39,7 +39,7 @@ def test_what_a_run_leaves_is_the_same_configuration_again(repository, tmp_path,
 
 
 @pytest.mark.parametrize("name", ["config", "config.only_finished"])
-def test_the_record_is_neither_an_orphan_nor_a_stranger(study_config, tmp_path, monkeypatch, name):
+def test_the_record_is_neither_orphaned_nor_undescribed(study_config, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     write_effective(load_study(study_config), f"results/mine/{name}.yaml")
     assert list(verify("results/mine")) == []

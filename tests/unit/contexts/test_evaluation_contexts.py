@@ -107,15 +107,15 @@ def test_frozen_files_are_identical_and_independent_of_row_order(tmp_path):
 
 def test_duplicates_of_the_target_are_no_examples():
     test, arrivals = corpora(2)
-    twins = [source.replace(" ", "  ") for source in test.sources]
-    labels = ["t00"] * len(twins)
-    more = examples([*arrivals.sources, *twins], [*arrivals.targets, *labels])
-    # An encoder that sees the spaces: the twins are duplicates by their text alone.
+    respaced = [source.replace(" ", "  ") for source in test.sources]
+    labels = ["t00"] * len(respaced)
+    more = examples([*arrivals.sources, *respaced], [*arrivals.targets, *labels])
+    # An encoder that sees the spaces: these texts are duplicates by their text alone.
     spaced = np.array(["  " in source for source in more.sources])
     more.embeddings[spaced, -VOCABULARY:] = np.roll(more.embeddings[spaced, -VOCABULARY:], 1, axis=1)
     frame = freeze_contexts(test, more, arrivals.embeddings, config())[0].to_pandas()
-    twin = {text.replace("  ", " "): i for i, text in zip(more.ids, more.sources, strict=True) if "  " in text}
-    own = dict(zip(test.ids, (twin[source] for source in test.sources), strict=True))
+    respaced_id = {text.replace("  ", " "): i for i, text in zip(more.ids, more.sources, strict=True) if "  " in text}
+    own = dict(zip(test.ids, (respaced_id[source] for source in test.sources), strict=True))
     assert len(frame) and not any(own[row.target_id] in row.example_ids for row in frame.itertuples())
 
 

@@ -181,7 +181,7 @@ class TestMemory:
 class TestDivergence:
     recipe = RECIPE.model_copy(update={"learning_rate": 1e30, "warmup_steps": 0})
 
-    def test_the_verdict_stays_until_something_changes(self, tmp_path):
+    def test_the_failure_stays_until_something_changes(self, tmp_path):
         with pytest.raises(Diverged) as first:
             resume(tmp_path, self.recipe)
         assert RunState(tmp_path, [0]).has(0)
@@ -190,7 +190,7 @@ class TestDivergence:
         assert str(first.value) in str(again.value)
         with pytest.raises(Diverged):
             resume(tmp_path, self.recipe, safeguards=Safeguards(max_loss_factor=7))
-        RunState(tmp_path, [0]).verdict_file.unlink()
+        RunState(tmp_path, [0]).failure_file.unlink()
         with pytest.raises(Diverged):
             resume(tmp_path, self.recipe)
 

@@ -13,7 +13,7 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.models.adapters import (
     CONFIG,
     WEIGHTS,
-    AdapterWalker,
+    AdapterSwitcher,
     attach,
     load_adapter,
     read_checkpoints,
@@ -48,14 +48,14 @@ def test_merged_and_loaded_adapters_equal_the_trained_model(family, tmp_path):
     expected, base = logits(adapted), logits(model(family))
     assert (expected - base).abs().max() > 0.01
     torch.testing.assert_close(logits(load_adapter(model(family), tmp_path).eval()), expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(logits(AdapterWalker(model(family)).apply(tmp_path)), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(logits(AdapterSwitcher(model(family)).apply(tmp_path)), expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_untrained_adapter_is_the_base(family, tmp_path):
     save_adapter(attach(model(family), LORA, 0), tmp_path, "base")
     torch.testing.assert_close(
-        logits(AdapterWalker(model(family)).apply(tmp_path)), logits(model(family)), atol=1e-5, rtol=0
+        logits(AdapterSwitcher(model(family)).apply(tmp_path)), logits(model(family)), atol=1e-5, rtol=0
     )
 
 
@@ -64,14 +64,14 @@ def test_walking_does_not_add_up_errors(tmp_path):
     for step, folder in enumerate(folders):
         save_adapter(trained("llama", seed=step, size=3.0), folder, "base")
     base = model("llama")
-    walker = AdapterWalker(base)
-    fresh = logits(AdapterWalker(copy.deepcopy(base)).apply(folders[2]))
+    switcher = AdapterSwitcher(base)
+    fresh = logits(AdapterSwitcher(copy.deepcopy(base)).apply(folders[2]))
     original = logits(base)
     for _ in range(5):
         for folder in folders:
-            walker.apply(folder)
+            switcher.apply(folder)
     assert torch.equal(logits(base), fresh)
-    assert torch.equal(logits(walker.restore()), original)
+    assert torch.equal(logits(switcher.restore()), original)
 
 
 def change(family, before, after):
@@ -96,13 +96,13 @@ def test_small_updates_survive_on_a_bfloat16_base(family, device, tmp_path):
                 weight.copy_(3e-4 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
     save_adapter(adapted, tmp_path, "base")
     expected = change(family, exact, adapted)
-    walked = change(family, base, AdapterWalker(copy.deepcopy(base)).apply(tmp_path))
-    merging = AdapterWalker(copy.deepcopy(base))
+    switched = change(family, base, AdapterSwitcher(copy.deepcopy(base)).apply(tmp_path))
+    merging = AdapterSwitcher(copy.deepcopy(base))
     with torch.no_grad():
         merged = change(family, base, merging._merge(tmp_path))
     size = expected @ expected
     # Rounding of activations hides a single logit's change; what counts is that it is right on average.
-    assert walked @ expected / size == pytest.approx(1, abs=0.2)
+    assert switched @ expected / size == pytest.approx(1, abs=0.2)
     assert merged @ expected / size < 0.6  # what this is for
 
 
@@ -112,15 +112,15 @@ def test_walking_on_a_bfloat16_base_leaves_nothing_behind(tmp_path):
         save_adapter(trained("llama", seed=step, size=1.0), folder, "base")
     base = model("llama").to(torch.bfloat16)
     original = logits(base)
-    fresh = logits(AdapterWalker(copy.deepcopy(base)).apply(folders[1]))
-    walker = AdapterWalker(base)
+    fresh = logits(AdapterSwitcher(copy.deepcopy(base)).apply(folders[1]))
+    switcher = AdapterSwitcher(base)
     for folder in [*folders, *folders]:
-        assert walker.apply(folder) is base
+        assert switcher.apply(folder) is base
     assert torch.equal(logits(base), fresh)
     assert base.dtype == torch.bfloat16 and not any(module.training for module in base.modules())
-    exact = logits(AdapterWalker(model("llama").to(torch.bfloat16).float()).apply(folders[1]))
+    exact = logits(AdapterSwitcher(model("llama").to(torch.bfloat16).float()).apply(folders[1]))
     assert (fresh.float() - exact).norm() < 0.05 * exact.norm()
-    assert torch.equal(logits(walker.restore()), original)
+    assert torch.equal(logits(switcher.restore()), original)
 
 
 def test_initial_weights_depend_on_the_seed_alone(tmp_path):
@@ -154,8 +154,8 @@ class TestStrictness:
         if request.param == "load":
             return lambda folder: load_adapter(model("llama"), folder)
         if request.param == "bfloat16":
-            return lambda folder: AdapterWalker(model("llama").to(torch.bfloat16)).apply(folder)
-        return lambda folder: AdapterWalker(model("llama")).apply(folder)
+            return lambda folder: AdapterSwitcher(model("llama").to(torch.bfloat16)).apply(folder)
+        return lambda folder: AdapterSwitcher(model("llama")).apply(folder)
 
     def test_missing_tensor(self, folder, load):
         self.change(folder, lambda tensors, names: tensors.pop(names[0]))
@@ -183,7 +183,7 @@ class TestStrictness:
             config = json.loads((folder / CONFIG).read_text())
             (folder / CONFIG).write_text(json.dumps(config | {"target_modules": ["q_proj"]}))
             with pytest.raises(UserError, match="belongs to another"):
-                AdapterWalker(base).apply(folder)
+                AdapterSwitcher(base).apply(folder)
 
     def test_options_that_change_the_meaning(self, folder, load):
         config = json.loads((folder / CONFIG).read_text())
@@ -202,7 +202,7 @@ def test_chosen_modules_only(targets, tmp_path):
     adapted = trained("llama", lora=Lora(r=2, alpha=4, target_modules=targets))
     save_adapter(adapted, tmp_path, "base")
     torch.testing.assert_close(
-        logits(AdapterWalker(model("llama")).apply(tmp_path)), logits(adapted), atol=1e-4, rtol=0
+        logits(AdapterSwitcher(model("llama")).apply(tmp_path)), logits(adapted), atol=1e-4, rtol=0
     )
 
 

@@ -260,15 +260,15 @@ def test_a_redirect_within_the_host_is_followed_another_never(server, tmp_path):
 
     server.bad = moved
     assert good(ask(settings(server), ROWS, tmp_path, KEY)[0])
-    with Server() as thief:
-        threading.Thread(target=thief.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    with Server() as other_server:
+        threading.Thread(target=other_server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         for status in (301, 302, 307, 308):
-            target = f"{thief.url}/chat/completions"
+            target = f"{other_server.url}/chat/completions"
             server.bad = lambda handler, times, status=status, to=target: handler.reply(status, b"", Location=to)
             with pytest.raises(UserError, match="redirects to another host, which is refused"):
                 ask(settings(server), ROWS[:1], tmp_path / str(status), KEY)
-        thief.shutdown()
-    assert not thief.requests
+        other_server.shutdown()
+    assert not other_server.requests
     server.bad = lambda handler, times: handler.reply(307, b"", Location=handler.path)
     with pytest.raises(UserError, match="redirects in a circle"):
         ask(settings(server), ROWS[:1], tmp_path / "circle", KEY)

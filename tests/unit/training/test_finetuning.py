@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from contrastive_context.config.finetuning import FineTuning, Lora
 from contrastive_context.core.devices import require_gpu
 from contrastive_context.core.errors import UserError
-from contrastive_context.models.adapters import AdapterWalker, attach, read_checkpoints
+from contrastive_context.models.adapters import AdapterSwitcher, attach, read_checkpoints
 from contrastive_context.models.fast_lora import SummedLora
 from contrastive_context.prompting.batches import collate, completion_logits, length_batches
 from contrastive_context.training.data import make_schedule, read_training_data
@@ -164,9 +164,9 @@ class TestTraining:
         base = model(family)
         with torch.inference_mode():
             expected = base(ids).logits
-            walker = AdapterWalker(base)
-            first = walker.apply(tmp_path / "step-000000")(ids).logits
-            last = walker.apply(tmp_path / "step-000004")(ids).logits
+            switcher = AdapterSwitcher(base)
+            first = switcher.apply(tmp_path / "step-000000")(ids).logits
+            last = switcher.apply(tmp_path / "step-000004")(ids).logits
         torch.testing.assert_close(first, expected, atol=1e-5, rtol=0)
         assert (last - expected).abs().max() > 1e-3
 

@@ -127,7 +127,7 @@ def test_one_who_lost_the_folder_changes_nothing(folder):
     fill(again(folder), 0)
     fill(again(folder), 3)
     state = again(folder, guard=lost)
-    for change in (lambda: fill(state, 6), state.tidy, lambda: state.write_verdict({})):
+    for change in (lambda: fill(state, 6), state.tidy, lambda: state.write_failure({})):
         with pytest.raises(UserError, match="taken over"):
             change()
     assert sorted(path.name for path in folder.iterdir()) == ["step-000000", "step-000003"]
@@ -168,19 +168,19 @@ def test_publishing(state, folder, tmp_path, monkeypatch, links):
     assert again(folder).is_finished
 
 
-def test_a_verdict_is_kept(state, folder):
-    assert state.read_verdict() is None
-    verdict = {"message": "no", "max_loss_factor": 3.0}
-    state.write_verdict(verdict)
-    assert again(folder).read_verdict() == verdict
+def test_a_failure_is_noted(state, folder):
+    assert state.read_failure() is None
+    failure = {"message": "no", "max_loss_factor": 3.0}
+    state.write_failure(failure)
+    assert again(folder).read_failure() == failure
     for damaged in ("{", "[1]", '{"message": "no"}', "[" * 100_000):
-        state.verdict_file.write_text(damaged)
-        assert again(folder).read_verdict() is None
+        state.failure_file.write_text(damaged)
+        assert again(folder).read_failure() is None
 
 
-@pytest.mark.parametrize("seal", ["[1]", '"x"', "[" * 100_000, '{"adapter_model.safetensors": 1}'])
-def test_a_seal_of_another_shape_seals_nothing(state, folder, seal):
-    (folder / "step-000006/checksums.json").write_text(seal)
+@pytest.mark.parametrize("checksums", ["[1]", '"x"', "[" * 100_000, '{"adapter_model.safetensors": 1}'])
+def test_checksums_of_another_shape_count_for_nothing(state, folder, checksums):
+    (folder / "step-000006/checksums.json").write_text(checksums)
     assert again(folder).newest(99) == 3
 
 

@@ -10,10 +10,10 @@ from contrastive_context.training.watchdog import Diverged, Watchdog
 
 
 def watch(losses, factor=5.0):
-    dog = Watchdog(factor)
+    watchdog = Watchdog(factor)
     for step, loss in enumerate(losses, 1):
-        dog.check(step, loss, 1.0)
-    return dog
+        watchdog.check(step, loss, 1.0)
+    return watchdog
 
 
 @pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan), (1.0, math.inf)])

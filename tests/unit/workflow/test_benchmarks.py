@@ -60,24 +60,24 @@ def test_rows_are_recorded_with_machine_and_date(module, tmp_path, monkeypatch, 
     assert "(≤ 0.5: NO)" in capsys.readouterr().out
 
 
-def counting(turn, start):
-    """A contestant whose result is how many rounds it has made."""
+def counting(next_round, start):
+    """An implementation whose result is how many rounds it has made."""
     while True:
-        turn(start)
+        next_round(start)
         start += 1
 
 
-def failing(turn):
-    turn()
+def failing(next_round):
+    next_round()
     raise SystemExit("no")
 
 
 def test_contestants_take_turns(module):
     measuring = module("measuring")
-    courses = measuring.compare({"a": (counting, (0,)), "b": (counting, (10,))}, rounds=3, warmup=2)
+    timings = measuring.compare({"a": (counting, (0,)), "b": (counting, (10,))}, rounds=3, warmup=2)
     # The first two of five rounds warm up.
-    assert courses["a"].values == [3, 4, 5] and courses["b"].values == [13, 14, 15]
-    assert len(courses["a"].seconds) == 3 and courses["a"].peak_mb > 1
+    assert timings["a"].values == [3, 4, 5] and timings["b"].values == [13, 14, 15]
+    assert len(timings["a"].seconds) == 3 and timings["a"].peak_mb > 1
 
 
 def test_a_contestant_that_fails_is_named(module, capfd):

@@ -53,7 +53,7 @@ def test_tokens(tmp_path):
     adapters.save_adapter(trained, tmp_path, "base")
     encoder = PromptEncoder(tokenizer("llama"), TEMPLATE)
     prompts = [prompt.astype(np.int32) for prompt, _ in PAIRS]
-    merged = adapters.AdapterWalker(model("llama")).apply(tmp_path)
+    merged = adapters.AdapterSwitcher(model("llama")).apply(tmp_path)
     together = generate(merged, encoder, prompts, max_new_tokens=8, batch_tokens=400)
     beside = adapters.load_adapter(model("llama"), tmp_path).eval()
     alone = [generate(beside, encoder, [prompt], max_new_tokens=8)[0] for prompt in prompts]

@@ -77,7 +77,7 @@ def run(
     # A disk too full for the log is told by what the step can't write; nobody needs the logging module's traceback.
     logging.raiseExceptions = False
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    # The libraries' own chatter (weight-loading bars, HTTP requests) would bury ours.
+    # What libraries report (weight-loading bars, HTTP requests) would bury our messages.
     for name in ("httpx", "httpx2", "huggingface_hub", "sentence_transformers", "transformers", "datasets"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # peft calls names that transformers is about to rename; nobody who runs a step can act on it.

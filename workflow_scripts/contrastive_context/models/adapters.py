@@ -1,4 +1,4 @@
-"""LoRA adapters: attach, save, load strictly, and walk along the checkpoints of a run."""
+"""LoRA adapters: attach, save, load strictly, and switch between the checkpoints of a run."""
 
 import json
 import re
@@ -91,7 +91,7 @@ def load_adapter(model: Any, folder: str | Path) -> Any:
     return adapted
 
 
-class AdapterWalker:
+class AdapterSwitcher:
     """Gives one loaded base the adapters of a run, one after the other.
 
     Into a float32 base adapters are merged: that costs nothing at run time, and every merge starts from the base's own

@@ -65,7 +65,7 @@ def fine_tune(
 
     recipe = settings.recipe
     safeguards, interruptions = safeguards or Safeguards(), interruptions or Interruptions()
-    _refuse_a_known_end(state, safeguards)
+    _refuse_after_failure(state, safeguards)
     encoder = PromptEncoder(tokenizer, settings.template, max_positions(model.config), settings.task)
     _add_texts(encoder, data)
     for name in sorted({data.contexts[pair].trained_id for rows in data.schedule for pair in rows}):
@@ -93,7 +93,7 @@ def fine_tune(
         except Stopped as stop:
             run.stop(stop)
         except Diverged as error:
-            state.write_verdict({"message": str(error), "max_loss_factor": safeguards.max_loss_factor})
+            state.write_failure({"message": str(error), "max_loss_factor": safeguards.max_loss_factor})
             raise
 
 
@@ -208,13 +208,13 @@ class _Run:
             self._log.close()
 
 
-def _refuse_a_known_end(state: RunState, safeguards: Safeguards) -> None:
+def _refuse_after_failure(state: RunState, safeguards: Safeguards) -> None:
     """Fail at once where the same training has failed for good before; nothing but chance could change that."""
-    verdict = state.read_verdict()
-    if verdict and verdict["max_loss_factor"] == safeguards.max_loss_factor:
+    failure = state.read_failure()
+    if failure and failure["max_loss_factor"] == safeguards.max_loss_factor:
         raise UserError(
-            f"{verdict['message']}. This is what an earlier try ended with, and the same training would again; to try "
-            f"nevertheless delete {state.verdict_file}"
+            f"{failure['message']}. This is what an earlier try ended with, and the same training would again; to try "
+            f"nevertheless delete {state.failure_file}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a fine-tuning run leaves for its successor: the whole state of training at some steps, sealed by checksums.
+"""What a fine-tuning run leaves for its successor: the whole state of training at some steps, with checksums.
 
 A state is a folder ``step-000100``: the adapter as it is published, what else training needs to go on exactly, and the
 log so far. It is written under another name, synced and renamed; the list of its checksums comes last. So a state is
@@ -22,8 +22,8 @@ log = logging.getLogger("contrastive_context")
 
 LOG = "trainer_log.jsonl"
 _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"  # as peft names them
-_SEAL = "checksums.json"
-_VERDICT = "stopped.json"
+_CHECKSUMS = "checksums.json"
+_FAILURE = "stopped.json"
 
 
 class RunState:
@@ -82,7 +82,7 @@ class RunState:
 
     @contextlib.contextmanager
     def save(self, step: int) -> Iterator[Path]:
-        """Yield an empty folder for the state of ``step``; seal it at the end, and remove states no longer needed.
+        """Yield an empty folder for the state of ``step``; at the end add checksums and remove states no longer needed.
 
         Raises:
             UserError: the disk is full, the folder can't be written, or another job has taken over. What was saved
@@ -92,7 +92,7 @@ class RunState:
         with artifacts.atomic_folder(path) as folder:
             yield folder
             checksums = {file.name: artifacts.sha256_file(file) for file in sorted(folder.iterdir())}
-            (folder / _SEAL).write_text(json.dumps(checksums, indent=2) + "\n", encoding="utf-8")
+            (folder / _CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n", encoding="utf-8")
             self._guard()
         with contextlib.suppress(OSError):  # not every file system syncs folders
             _sync_folder(self.folder)
@@ -117,8 +117,8 @@ class RunState:
             target.mkdir(parents=True, exist_ok=True)
             for name in (_WEIGHTS, _CONFIG):
                 _link(source / name, target / name)
-            seal = _read_seal(source)
-            steps[str(step)] = {"folder": target.name, "sha256": seal[_WEIGHTS], "config_sha256": seal[_CONFIG]}
+            known = _read_checksums(source)
+            steps[str(step)] = {"folder": target.name, "sha256": known[_WEIGHTS], "config_sha256": known[_CONFIG]}
         shutil.copyfile(self.path(self.checkpoints[-1]) / LOG, folder / LOG)
         record = {"base_sha256": base_sha256, "steps": steps}
         artifacts.write_json(folder / "adapters.json", record)
@@ -137,23 +137,23 @@ class RunState:
         for path in self.folder.glob(".tmp-step-*"):
             shutil.rmtree(path, ignore_errors=True)
 
-    def write_verdict(self, verdict: dict[str, Any]) -> None:
+    def write_failure(self, failure: dict[str, Any]) -> None:
         """Keep why training stopped for good; a rerun of the same training would stop there again."""
         self._guard()
-        artifacts.write_json(self.verdict_file, verdict)
+        artifacts.write_json(self.failure_file, failure)
 
-    def read_verdict(self) -> dict[str, Any] | None:
-        """Return what :meth:`write_verdict` kept; None without it, or if it is damaged."""
+    def read_failure(self) -> dict[str, Any] | None:
+        """Return what :meth:`write_failure` kept; None without it, or if it is damaged."""
         with contextlib.suppress(FileNotFoundError, ValueError, RecursionError):
-            verdict = json.loads(self.verdict_file.read_text(encoding="utf-8"))
-            if isinstance(verdict, dict) and verdict.keys() >= {"message", "max_loss_factor"}:
-                return verdict
+            failure = json.loads(self.failure_file.read_text(encoding="utf-8"))
+            if isinstance(failure, dict) and failure.keys() >= {"message", "max_loss_factor"}:
+                return failure
         return None
 
     @property
-    def verdict_file(self) -> Path:
-        """Where the verdict is kept; without it training is tried again."""
-        return self.folder / _VERDICT
+    def failure_file(self) -> Path:
+        """Where the failure is noted; without it training is tried again."""
+        return self.folder / _FAILURE
 
     def _steps(self) -> list[int]:
         return sorted(int(path.name[5:]) for path in self.folder.glob("step-*") if path.name[5:].isdigit())
@@ -188,8 +188,8 @@ def remove_superseded(folder: str | Path, current: str, timeout_s: float) -> Non
 def _find_damage(folder: Path) -> str | None:
     """Return what is wrong with a state, or None."""
     try:
-        checksums = _read_seal(folder)
-        present = {file.name for file in folder.iterdir()} - {_SEAL}
+        checksums = _read_checksums(folder)
+        present = {file.name for file in folder.iterdir()} - {_CHECKSUMS}
         if lost := checksums.keys() ^ present:
             return f"{min(lost)} is missing or doesn't belong to it"
         altered = [name for name, digest in checksums.items() if artifacts.sha256_file(folder / name) != digest]
@@ -198,8 +198,8 @@ def _find_damage(folder: Path) -> str | None:
     return f"{altered[0]} has changed since it was written" if altered else None
 
 
-def _read_seal(folder: Path) -> dict[str, str]:
-    return json.loads((folder / _SEAL).read_text(encoding="utf-8"))
+def _read_checksums(folder: Path) -> dict[str, str]:
+    return json.loads((folder / _CHECKSUMS).read_text(encoding="utf-8"))
 
 
 def _link(source: Path, target: Path) -> None:
