@@ -1,6 +1,5 @@
 """From a corpus's raw rows to its files: cleaning, ids, removal of duplicates within and across splits, counts."""
 
-import importlib
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.loading import load
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.reading import MAX_LISTED, Listed, Reading
 from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, row_id
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 
 READ = "read"
 """Key in the counts of what was read before it was divided into splits."""
+
+#: Kind of corpus → its module.
+KINDS = {
+    "catalogues": "contrastive_context.corpora.catalogues",
+    "files": "contrastive_context.corpora.files",
+    "generated_sql": "contrastive_context.corpora.generated_sql",
+    "home_assistant_intents": "contrastive_context.corpora.home_assistant_intents",
+    "hub": "contrastive_context.corpora.hub_datasets",
+    "idiom": "contrastive_context.corpora.idiom",
+    "lexicon": "contrastive_context.corpora.lexicon",
+    "mtop": "contrastive_context.corpora.mtop",
+    "text_to_sql": "contrastive_context.corpora.text_to_sql",
+}
 
 _SHOWN = 3  # malformed rows in a message
 
@@ -96,15 +109,13 @@ def _read(
 
 
 def corpus_module(kind: str) -> ModuleType:
-    """Return the module of a corpus kind, which has the kind's name.
+    """Return the module of a corpus kind.
 
-    It is loaded by name, so that what a corpus doesn't need isn't loaded and a change in it concerns nobody else
-    (see :mod:`contrastive_context.workflow.code_versions`). It has ``build(settings)`` or, where the kind needs
-    downloads, ``build(settings, record)``; for kinds ``hub`` and ``catalogues`` the second argument is a mapping of
-    records. It returns frames by split, with what it left out on purpose in ``frame.attrs["dropped"]``; kinds whose
-    rows may be malformed return the frames and a list of readings.
+    It has ``build(settings)`` or, where the kind needs downloads, ``build(settings, record)``; for kinds ``hub`` and
+    ``catalogues`` the second argument is a mapping of records. It returns frames by split, with what it left out on
+    purpose in ``frame.attrs["dropped"]``; kinds whose rows may be malformed return the frames and a list of readings.
     """
-    return importlib.import_module(f"{__package__}.{'hub_datasets' if kind == 'hub' else kind}")
+    return load(KINDS[kind])
 
 
 def _count_read(readings: Iterable[Reading], max_rejected: float, where: str) -> dict[str, Any]:

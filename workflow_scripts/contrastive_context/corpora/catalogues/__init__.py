@@ -1,16 +1,19 @@
-"""Corpora of translated software: English strings and their translations, from message catalogues.
-
-A catalogue's format is the name of a module of this package, which is loaded by name: a change in one format concerns
-only the corpora that use it.
-"""
+"""Corpora of translated software: English strings and their translations, from message catalogues."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 
 from contrastive_context.config.text import CataloguesCorpus
+from contrastive_context.core.loading import load
 from contrastive_context.corpora.dividing import divide, halve
 from contrastive_context.corpora.reading import Reading
+
+#: Format of a catalogue → its module.
+FORMATS = {
+    "chromium": "contrastive_context.corpora.catalogues.chromium",
+    "gettext": "contrastive_context.corpora.catalogues.gettext",
+    "home_assistant": "contrastive_context.corpora.catalogues.home_assistant",
+}
 
 
 def build(settings: CataloguesCorpus, records: Mapping[str, Path]) -> tuple[dict, list[Reading]]:
@@ -33,8 +36,7 @@ def build(settings: CataloguesCorpus, records: Mapping[str, Path]) -> tuple[dict
     readings = []
     for domain, catalogue in settings.catalogues.items():
         reading = Reading()
-        module = import_module(f"{__name__}.{catalogue.format}")
-        module.read(catalogue, settings.language, records, domain, reading)
+        load(FORMATS[catalogue.format]).read(catalogue, settings.language, records, domain, reading)
         readings.append(reading)
         rows = reading.frames()[""]
         if domain == "in":

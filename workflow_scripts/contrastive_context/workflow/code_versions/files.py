@@ -1,0 +1,150 @@
+"""The source files of a folder, and what is known of them, kept between runs."""
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from contrastive_context.core.errors import UserError
+from contrastive_context.workflow.code_versions.declared import PACKAGE
+from contrastive_context.workflow.code_versions.definitions import describe
+
+
+class Files:
+    """The entry points and the package in a folder, each module described once.
+
+    Two things are kept, without which everything is found out again: the versions, as long as no file changes, and what
+    each module defines, as long as that file doesn't. Every SLURM job parses the workflow, and describing the whole
+    package takes more than a second.
+
+    Args:
+        scripts: the folder that holds the entry points and the package.
+        cache: JSON file for the versions; the definitions are kept beside it.
+    """
+
+    def __init__(self, scripts: Path, cache: Path) -> None:
+        self.scripts = scripts
+        self._cache = cache
+        self._definitions = cache.with_name("code_definitions.tsv")
+        self.find = functools.cache(self._find)
+        self.describe = functools.cache(self._describe)
+        self._learned = False
+
+    @functools.cached_property
+    def hashes(self) -> dict[str, str]:
+        """Path below the folder → SHA-256 of every source file, and of other files in the package."""
+        paths = [*self.scripts.glob("*.py")]
+        for folder, names, files in os.walk(self.scripts / PACKAGE):
+            names[:] = [name for name in names if not name.startswith((".", "__pycache__"))]
+            paths += [Path(folder, name) for name in files if not name.startswith(".")]
+        prefix = len(f"{self.scripts}/")
+        return {str(path)[prefix:]: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
+
+    @functools.cached_property
+    def _state(self) -> str:
+        """A hash of all files and of the analysis, whose findings another version of it can't use."""
+        return hashlib.sha256(f"{_analysis()}{self.hashes}".encode()).hexdigest()
+
+    @functools.cached_property
+    def roots(self) -> frozenset[str]:
+        """Names of the entry points and of the package."""
+        return frozenset((PACKAGE, *(path.removesuffix(".py") for path in self.hashes if "/" not in path)))
+
+    @functools.cached_property
+    def modules(self) -> list[str]:
+        """Names of the package's modules."""
+        paths = [path.removesuffix(".py") for path in self.hashes if "/" in path and path.endswith(".py")]
+        return [path.removesuffix("/__init__").replace("/", ".") for path in paths]
+
+    def _find(self, module: str) -> str | None:
+        """Return the path of a module below the folder; None if there is none."""
+        base = module.replace(".", "/")
+        return next((path for path in (f"{base}.py", f"{base}/__init__.py") if path in self.hashes), None)
+
+    def _describe(self, module: str) -> dict[str, Any]:
+        """Return what a module defines, as :func:`~contrastive_context.workflow.code_versions.definitions.describe`.
+
+        Raises:
+            UserError: it isn't Python, or not UTF-8.
+        """
+        path, key = self.find(module), self._key(module)
+        if (text := self._described.get(key)) is not None:
+            with contextlib.suppress(ValueError):
+                return json.loads(text)
+        try:
+            source = (self.scripts / path).read_text(encoding="utf-8")
+            found = describe(source, module, path.endswith("__init__.py"), self.roots)
+        except (SyntaxError, ValueError) as error:
+            raise UserError(f"{self.scripts / path}: can't be read as Python ({error}); mend it") from error
+        self._described[key] = json.dumps(found)
+        self._learned = True
+        return found
+
+    def _key(self, module: str) -> str:
+        return f"{_analysis()} {module} {self.hashes[self.find(module)]}"
+
+    @functools.cached_property
+    def _keys(self) -> set[str]:
+        """Keys of what is up to date."""
+        return {self._key(module) for module in (*self.modules, *self.roots) if self.find(module)}
+
+    @functools.cached_property
+    def _described(self) -> dict[str, str]:
+        """Analysis, module and hash of its file → what it defines, as JSON."""
+        lines = (line.split("\t") for line in _read(self._definitions).splitlines())
+        return {line[0]: line[1] for line in lines if len(line) == 2}
+
+    @functools.cached_property
+    def _versions(self) -> dict[str, str]:
+        found = None
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(_read(self._cache))
+        versions = found.get(self._state) if isinstance(found, dict) else None
+        return versions if isinstance(versions, dict) else {}
+
+    def version(self, key: str) -> str | None:
+        """Return a version that was kept for the files as they are."""
+        found = self._versions.get(key)
+        return found if isinstance(found, str) else None
+
+    def keep(self, key: str, version: str) -> None:
+        """Keep a version, and what was learned on the way; where that can't be written it is found out again."""
+        self._versions[key] = version
+        _write(self._cache, json.dumps({self._state: self._versions}))
+        if self._learned:
+            present = self._described.keys() & self._keys
+            _write(self._definitions, "".join(f"{key}\t{self._described[key]}\n" for key in present))
+            self._learned = False
+
+
+def _read(path: Path) -> str:
+    """Return a file's text; an empty one if it can't be read."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.read_text(encoding="utf-8")
+    return ""
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file at once, if possible; without waiting for the disk, since what is lost costs a second."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).replace(path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+
+
+@functools.cache
+def _analysis() -> str:
+    """Return a hash of the analysis itself."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
