@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context.config.sources import BM25Encoder
+from contrastive_context.config.sources import BM25Encoder, Encoder
 from contrastive_context.core import artifacts, cli, provenance
 from contrastive_context.core.errors import UserError
 
@@ -20,30 +20,13 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.core.columnar import read_columns
-    from contrastive_context.retrieval.encoders import batch_size, embed_to_file, load_encoder
     from contrastive_context.retrieval.settings import EmbedCorpusSettings
 
     settings = cli.load_settings(args.settings, EmbedCorpusSettings)
     if len(args.corpus) != len(args.out):
         raise UserError(f"--out: {len(args.out)} files for {len(args.corpus)} corpora")
-    folder = args.encoder.removesuffix(".json")
-    artifacts.check_folder(folder, args.encoder)
-    if settings.encoder.kind == "bm25":
-        _weigh_words(settings.encoder, args)
-    else:
-        encode = load_encoder(settings.encoder, folder)
-        for corpus, out in zip(args.corpus, args.out, strict=True):
-            shape = embed_to_file(
-                out,
-                read_columns(corpus, ["source"])["source"],
-                encode,
-                batch_size(settings.encoder),
-                key=_key(args, corpus),
-                label=f"embedding {Path(corpus).stem}",
-            )
-            cli.log.info("%s: %d rows of %d dimensions", corpus, *shape)
-        artifacts.write_json(args.statistics, {"kind": settings.encoder.kind})
+    artifacts.check_folder(args.encoder.removesuffix(".json"), args.encoder)
+    WRITERS[settings.encoder.kind](settings.encoder, args)
     provenance.write_provenance(
         *args.out,
         args.statistics,
@@ -51,6 +34,24 @@ def main(args: argparse.Namespace) -> None:
         settings=args.settings,
         started=args.started,
     )
+
+
+def _embed(encoder: Encoder, args: argparse.Namespace) -> None:
+    from contrastive_context.core.columnar import read_columns
+    from contrastive_context.retrieval.encoders import batch_size, embed_to_file, load_encoder
+
+    encode = load_encoder(encoder, args.encoder.removesuffix(".json"))
+    for corpus, out in zip(args.corpus, args.out, strict=True):
+        shape = embed_to_file(
+            out,
+            read_columns(corpus, ["source"])["source"],
+            encode,
+            batch_size(encoder),
+            key=_key(args, corpus),
+            label=f"embedding {Path(corpus).stem}",
+        )
+        cli.log.info("%s: %d rows of %d dimensions", corpus, *shape)
+    artifacts.write_json(args.statistics, {"kind": encoder.kind})
 
 
 def _weigh_words(encoder: BM25Encoder, args: argparse.Namespace) -> None:
@@ -77,6 +78,10 @@ def _key(args: argparse.Namespace, corpus: str) -> str:
     return fingerprint(
         canonical_json(provenance.read_settings(args.settings)), files={"corpus": corpus, "encoder": args.encoder}
     )
+
+
+#: Kind of encoder → what writes the embeddings and the statistics.
+WRITERS = {"positional_words": _embed, "word_set": _embed, "sentence_transformer": _embed, "bm25": _weigh_words}
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ MISTAKES = {
     ),
     "a setting of another strategy": (
         "strategies: {random: {epsilon: 0.1}}",
-        "strategies.random: epsilon belongs to kind contrastive, not to random",
+        "strategies.random: kind random has no epsilon; leave it out, or take another kind",
     ),
     "two sources": ("encoders: {minilm: {folder: x}}", "encoders.minilm: give exactly one of package, folder and hub"),
     "a blank in a name": ("run: my run", "run: 'my run' can't be used as a name"),

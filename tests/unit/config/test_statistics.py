@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.study import load_study
 from contrastive_context.core.errors import UserError
-from contrastive_context.scoring.metrics import _REGISTRY
+from contrastive_context.scoring.metrics import METRICS
 
 
 def test_some_min_effects_leave_the_other_defaults():
@@ -14,7 +14,7 @@ def test_some_min_effects_leave_the_other_defaults():
 
 
 def test_every_metric_and_probe_has_a_minimum():
-    assert {*_REGISTRY, "iwl", "icl", "icl_valid", "copy", "likelihood"} == set(Statistics().min_effects)
+    assert {*METRICS, "iwl", "icl", "icl_valid", "copy", "likelihood"} == set(Statistics().min_effects)
 
 
 @pytest.mark.parametrize(

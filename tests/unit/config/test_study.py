@@ -56,7 +56,7 @@ def test_shipped_configurations_are_valid(repository, study_config):
         ("finetuning/tiny/learning_rate", 100, "finetuning.tiny.learning_rate: must be at most 1"),
         ("finetuning/tiny/betas", [1.5, 2], "finetuning.tiny.betas.0: must be below 1"),
         ("strategies/p0.9", {"kind": "zero", "ablation": {"of": "zero", "factor": "p", "value": float("inf")}}, "p0.9"),
-        ("strategies/zero/p", 0.3, "strategies.zero: p belongs to kinds contrastive and mixed, not to zero"),
+        ("strategies/zero/p", 0.3, "strategies.zero: kind zero has no p; leave it out, or take another kind"),
         ("tasks/lexicon/probes/label_nonces", ["a", "a"], "tasks.lexicon.probes.label_nonces: 'a' is listed twice"),
         ("tasks/lexicon/probes/source_nonces", ["a", "b", "a"], "probes.source_nonces: 'a' is listed twice"),
         ("tasks/lexicon/metrics", ["chrf++", "chrf++"], "tasks.lexicon.metrics: 'chrf++' is listed twice"),

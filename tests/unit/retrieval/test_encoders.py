@@ -361,6 +361,6 @@ def test_only_what_stands_before_a_mark_is_compared(monkeypatch):
     from contrastive_context.retrieval import encoders
 
     settings = SentenceTransformerEncoder(kind="sentence_transformer", folder="x", until=" | ")
-    monkeypatch.setattr(encoders, "_load_sentence_transformer", lambda folder, settings: list)
+    monkeypatch.setitem(encoders.LOADERS, "sentence_transformer", lambda *_: list)
     encode = encoders.load_encoder(settings, "x")
     assert encode(["how many? | item(id)", "how many?", "a | b | c"]) == ["how many?", "how many?", "a"]

@@ -65,7 +65,7 @@ T = typing.Any
 EDITS = [
     # comments, docstrings, layout
     ("x = 1", "x = 1  # one", False),
-    ('def f():\n    """Say."""\n    return 1', 'def f():\n    """Say more."""\n\n    return (\n        1\n    )', False),
+    ('def f():\n    """Say."""\n    return 1', 'def f():\n    """More."""\n\n    return (\n        1\n    )', False),
     ("def f():\n    return 1", 'def f():\n    """Say."""\n    return 1', False),
     ("x = 1_000", "x = 1000", False),
     ("x = 'a'", 'x = "a"', False),
@@ -127,7 +127,8 @@ EDITS = [
     ("def f(a): return 1", "def f(a): return True", True),
     ("def f(a): return [b for b in a]", "def f(a): return {b for b in a}", True),
     ("def f(a):\n    return find(a)", "def f(a):\n    return suggest(a)", True),
-    ("def f(a):\n    return find(a)", "def f(a):\n    from contrastive_context.other import find as g\n    return g(a)", False),
+    ("def f(a):\n    return find(a)",
+     "def f(a):\n    from contrastive_context.other import find as g\n    return g(a)", False),
     ("def f(a):\n    return find(a)", "def f(a, find):\n    return find(a)", True),
     ("def f(a):\n    return a", "def f(a):\n    import torch\n    return a", True),
     ("def f(a):\n    global x\n    x = 1", "def f(a):\n    x = 1", True),
@@ -320,13 +321,16 @@ def test_what_is_reached(tmp_path, step, modules, expected):
 
 # Registries.
 
-KINDS = {"a": "from contrastive_context.c import x\nKINDS = {'one': f, 'two': 'contrastive_context.b', 'three': 3}\n"
+KINDS = {"a": "from contrastive_context.c import x\n"
+         "KINDS = {'one': f, 'two': 'contrastive_context.b', 'three': 3}\n"
          "def f(): return x\ndef get(kind): return KINDS[kind]\ndef known(kind): return kind in KINDS",
          "b": "y = 1", "c": "x = 1"}  # fmt: skip
-UNION = {"a": "from typing import Annotated, Literal\nfrom pydantic import Field\nfrom contrastive_context.b import B, C, b\n"
-         "class A:\n    kind: Literal['one', 'two']\nAny = Annotated[A | B | C, b, Field(discriminator='kind')]\n"
+UNION = {"a": "from typing import Annotated, Literal\nfrom pydantic import Field\n"
+         "from contrastive_context.b import B, C, b\n"
+         "class A:\n    kind: Literal['one', 'two']\n"
+         "Any = Annotated[A | B | C, b, Field(discriminator='kind')]\n"
          "class S:\n    x: Any",
-         "b": "from typing import Literal\nclass B:\n    kind: Literal['three']\nclass C:\n    x: int\nb = 1"}  # fmt: skip
+         "b": "import typing\nb = 1\nclass B:\n    kind: typing.Literal['three']\nclass C:\n    x: int"}  # fmt: skip
 
 
 @pytest.fixture
@@ -407,7 +411,8 @@ def test_what_a_registry_was_asked_for_is_told(tmp_path, registries):
 )
 def test_files_beside_a_module_count_where_they_are_read(tmp_path, text, expected):
     made = Code(tmp_path, "from contrastive_context.d.a import f\nf()",
-                {"d/a": f"import importlib.resources\nfrom pathlib import Path\ndef f(name, language): return {text}"})  # fmt: skip
+                {"d/a": "import importlib.resources\nfrom pathlib import Path\n"
+                 f"def f(name, language): return {text}"})  # fmt: skip
     folder = tmp_path / PACKAGE / "d"
     (folder / "more").mkdir()
     files = [folder / name for name in ("words.json", "de.txt", "en.txt", "more/a.csv")]
@@ -520,7 +525,8 @@ def test_another_value_in_what_is_reached_always_changes_the_version(tmp_path, o
 
 def test_the_hash_of_a_text_is_the_same_in_every_version_of_python():
     source = (
-        "import math as m\nfrom contrastive_context.b import c\n@m.d(1, *c, x=2, **c)\nasync def f(a, /, b=1, *d, e=-2, **g):\n"
+        "import math as m\nfrom contrastive_context.b import c\n@m.d(1, *c, x=2, **c)\n"
+        "async def f(a, /, b=1, *d, e=-2, **g):\n"
         "    with open(a) as h, b: yield [i async for i in h if i < 1_0 <= 2.5e3 != 1j]\n    try: x = a if b else d\n"
         "    except* (A, B) as n: raise\n    else: del x\n    finally: await g\n    while not x: break\n"
         "    for y, *z in {**a}: continue\n    match x:\n        case {'k': [1, *_], **r} | C(p=None): pass\n"
@@ -528,4 +534,4 @@ def test_the_hash_of_a_text_is_the_same_in_every_version_of_python():
         "    return f'a{b!r:>{c}}' 'd' f'{e=}' u'f', f'{\"x\"}{{}}', '\\N{BULLET}', {1, 2}, {3: 4}, 5 @ 6\n"
     )
     described = describe(source, "contrastive_context.a", False, {"contrastive_context"})
-    assert described["definitions"]["f"]["hash"] == "?"
+    assert described["definitions"]["f"]["hash"] == "55901f4cb3fc38ad"

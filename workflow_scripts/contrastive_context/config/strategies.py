@@ -1,13 +1,36 @@
 """Strategies: how training contexts are chosen."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from contrastive_context.config.base import Model
 
 _P = 0.5
+
+
+class Kind(NamedTuple):
+    """What contexts of a kind of strategy hold.
+
+    Attributes:
+        examples: whether they hold any.
+        neighbours: how many nearest neighbours of the target at most; None for as many as there are examples.
+        settings: which of p, epsilon and token_matched it has.
+    """
+
+    examples: bool = True
+    neighbours: int | None = 0
+    settings: tuple[str, ...] = ()
+
+
+KINDS = {
+    "zero": Kind(examples=False, settings=("token_matched",)),
+    "random": Kind(),
+    "similar": Kind(neighbours=None),
+    "contrastive": Kind(neighbours=1, settings=("p", "epsilon")),
+    "mixed": Kind(neighbours=None, settings=("p",)),
+}
 
 
 class Ablation(Model):
@@ -42,28 +65,36 @@ class Strategy(Model):
     ablation: Ablation | None = Field(None, description="for a strategy that isn't a main one")
 
     @property
+    def shows_examples(self) -> bool:
+        """Whether contexts hold examples."""
+        return KINDS[self.kind].examples
+
+    def neighbours(self, k: int) -> int:
+        """Return how many nearest neighbours a context of ``k`` examples may hold."""
+        most = KINDS[self.kind].neighbours
+        return k if most is None else most
+
+    @property
     def needs_neighbours(self) -> bool:
         """Whether nearest neighbours are shown."""
-        return self.kind in ("similar", "contrastive", "mixed")
+        return self.neighbours(1) > 0
 
     @property
     def needs_paraphrases(self) -> bool:
         """Whether paraphrases are shown or trained on."""
-        return (self.kind == "contrastive" and self.epsilon > 0) or self.augmentation > 0
+        return ("epsilon" in KINDS[self.kind].settings and self.epsilon > 0) or self.augmentation > 0
 
     def problems(self, buckets: list[str]) -> Iterator[str]:
         """Yield what contradicts itself, as ``key: message``; ``buckets`` are the study's, lowest first."""
-        if self.kind == "contrastive" and self.p + self.epsilon > 1 + 1e-9:
+        if {"p", "epsilon"} <= {*KINDS[self.kind].settings} and self.p + self.epsilon > 1 + 1e-9:
             yield f"p + epsilon is {self.p + self.epsilon:g}, more than 1"
-        if self.epsilon > 0 and self.kind != "contrastive":
-            yield f"epsilon belongs to kind contrastive, not to {self.kind}"
-        # Its default can't be told from a p that was given, and stands in every record of a run.
-        if self.p != _P and self.kind not in ("contrastive", "mixed"):
-            yield f"p belongs to kinds contrastive and mixed, not to {self.kind}"
-        if self.token_matched and self.kind != "zero":
-            yield f"token_matched belongs to kind zero, not to {self.kind}"
-        if self.k is not None and self.kind == "zero":
-            yield "kind zero shows no examples; leave k out"
+        # The default of p can't be told from one that was given, and stands in every record of a run.
+        given = {"epsilon": self.epsilon > 0, "p": self.p != _P, "token_matched": self.token_matched}
+        for name in (name for name, is_given in given.items() if is_given):
+            if name not in KINDS[self.kind].settings:
+                yield f"kind {self.kind} has no {name}; leave it out, or take another kind"
+        if self.k is not None and not self.shows_examples:
+            yield f"kind {self.kind} shows no examples; leave k out"
         for bucket in self.without:
             if bucket not in buckets[1:]:
                 yield f"without: {bucket!r} can't be removed; known: {', '.join(buckets[1:])} (the lowest one stays)"

@@ -85,7 +85,7 @@ def shared_words(source: str, target: str) -> Iterator[Anchor]:
             yield Anchor(match.span(), targets[word].span(), word, word, slot)
 
 
-_REGISTRY: dict[str, Callable[[str, str], Iterator[Anchor]]] = {
+KINDS: dict[str, Callable[[str, str], Iterator[Anchor]]] = {
     "positional_words": positional_words,
     "sentence_label": sentence_label,
     "quoted_values": quoted_values,
@@ -95,7 +95,7 @@ _REGISTRY: dict[str, Callable[[str, str], Iterator[Anchor]]] = {
 
 def find_anchors(kind: str, source: str, target: str) -> list[Anchor]:
     """Return the anchors of a pair under the rule registered as ``kind``, in the order of the text."""
-    return list(_REGISTRY[kind](source, target))
+    return list(KINDS[kind](source, target))
 
 
 def replace(text: str, span: Span, new: str) -> str:

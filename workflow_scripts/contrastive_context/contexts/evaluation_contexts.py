@@ -44,7 +44,7 @@ def _top_k(candidates: Candidates, k: int, low: float, high: float, lowest: bool
     return rows if len(rows) == k and candidates.similarities[rows[0]] >= low else None
 
 
-_REGISTRY = {"one_graded": _one_graded, "top_k": _top_k}
+COMPOSITIONS = {"one_graded": _one_graded, "top_k": _top_k}
 
 
 def _beside_one_graded(candidates: Candidates, k: int, low: float, high: float) -> list[int]:
@@ -56,7 +56,7 @@ def _beside_top_k(candidates: Candidates, k: int, low: float, high: float) -> li
 
 
 #: What stands beside a stand-in.
-_BESIDE = {"one_graded": _beside_one_graded, "top_k": _beside_top_k}
+BESIDE_STAND_INS = {"one_graded": _beside_one_graded, "top_k": _beside_top_k}
 
 
 class _Context(NamedTuple):
@@ -104,7 +104,7 @@ def freeze_contexts(
         iter_candidates(test, arrivals, key, settings.agreement, evaluation.max_agreement)
     ):
         chosen = [
-            _REGISTRY[composition](candidates, settings.k, *bounds[bucket], bucket == lowest)
+            COMPOSITIONS[composition](candidates, settings.k, *bounds[bucket], bucket == lowest)
             for composition, bucket in cells
         ]
         filled[row] = [rows is not None for rows in chosen]
@@ -219,7 +219,7 @@ def _replacements(
         return []
     contexts = []
     for composition in settings.evaluation.compositions:
-        rows = _BESIDE[composition](candidates, settings.k, *bounds)
+        rows = BESIDE_STAND_INS[composition](candidates, settings.k, *bounds)
         if len(rows) < settings.k - 1:
             return []
         ids, similarities = _real(arrivals, candidates, rows)

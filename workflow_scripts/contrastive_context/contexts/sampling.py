@@ -107,7 +107,7 @@ def _contrastive(pool: _Pool, targets: np.ndarray, state: np.ndarray, strategy: 
     return _Choice(positions, intended, np.where(fallback, _RANDOM, intended).astype(np.int8))
 
 
-_REGISTRY: dict[str, Callable[[_Pool, np.ndarray, np.ndarray, Strategy, int], _Choice]] = {
+CHOICES: dict[str, Callable[[_Pool, np.ndarray, np.ndarray, Strategy, int], _Choice]] = {
     "zero": _zero,
     "random": _random,
     "similar": _similar,
@@ -187,7 +187,7 @@ def _check(
     paraphrases: Any,
     edges: Mapping[str, float],
 ) -> None:
-    if strategy.kind != "zero" and k >= n:
+    if strategy.shows_examples and k >= n:
         raise UserError(f"tasks.{task}.k is {k}, but there are only {n} training examples; lower k or add examples")
     if problem := next(strategy.problems(list(edges)), None):
         raise UserError(f"strategies.{name}: {problem}")
@@ -213,12 +213,12 @@ def _pool(
     bits = id_bits(ids)
     rows = np.argsort(bits, kind="stable")
     bits, n = bits[rows], len(bits)
-    codes = None if sources is None or strategy.kind == "zero" else normalised_codes(sources)[0][rows]
+    codes = None if sources is None or not strategy.shows_examples else normalised_codes(sources)[0][rows]
     if codes is not None and codes.max(initial=-1) == n - 1:
         codes = None
     nearest = np.empty((n, 0), dtype=np.int64)
     if strategy.needs_neighbours:
-        nearest = _nearest(neighbours, rows, codes, 1 if strategy.kind == "contrastive" else k, removed)
+        nearest = _nearest(neighbours, rows, codes, strategy.neighbours(k), removed)
         short = int(np.sum(nearest[:, -1] < 0))
         if short and not removed:
             raise UserError(
@@ -288,7 +288,7 @@ def _contexts(
 ) -> pa.Table:
     bits = pool.bits[targets]
     state = states(stream("grade", seed, task, name, draw), bits)
-    choice = _REGISTRY[strategy.kind](pool, targets, state, strategy, k)
+    choice = CHOICES[strategy.kind](pool, targets, state, strategy, k)
     positions, width = choice.positions.copy(), choice.positions.shape[1]
     n = len(pool.bits)
     similarities = np.empty(positions.shape)

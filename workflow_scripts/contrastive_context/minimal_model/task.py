@@ -4,7 +4,8 @@ Everything is vectorised over seeds: the first axis of each array is the seed. W
 on which other seeds are simulated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from scipy.special import betainc, betaincinv, gammaln, jv
@@ -123,33 +124,50 @@ def _derivative(norm: np.ndarray, d: int) -> np.ndarray:
     return -np.exp(gammaln(d / 2) + (d / 2 - 1) * np.log(2 / norm)) * jv(d / 2, norm)
 
 
-def sample_contexts(x: np.ndarray, condition: Condition, k: int, draws: Generators) -> np.ndarray:
+def sample_contexts(x: np.ndarray, condition: Condition, k: int, draws: Generators) -> np.ndarray | None:
     """Draw a training context for each target.
 
     Args:
         x: targets [seeds, n, d].
-        condition: any kind but zero.
+        condition: what contexts look like.
         k: examples per context.
         draws: where randomness comes from.
 
     Returns:
-        Examples [seeds, n, k, d].
+        Examples [seeds, n, k, d]; None where there are none.
     """
-    n, d = x.shape[1:]
-    if condition.kind == "similar":
-        grades = _between(condition.grade_range(), draws.uniform(n, k))
-        return draws.neighbours(_repeat(x, k), grades)
-    examples = draws.sphere(n, k, d)
-    if condition.kind == "random":
-        return examples
+    return KINDS[condition.kind](x, condition, k, draws)
+
+
+def _similar(x: np.ndarray, condition: Condition, k: int, draws: Generators) -> np.ndarray:
+    return draws.neighbours(_repeat(x, k), _between(condition.grade_range(), draws.uniform(x.shape[1], k)))
+
+
+def _random(x: np.ndarray, condition: Condition, k: int, draws: Generators) -> np.ndarray:
+    return draws.sphere(x.shape[1], k, x.shape[2])
+
+
+def _mixed(x: np.ndarray, condition: Condition, k: int, draws: Generators, slots: int | None = None) -> np.ndarray:
+    """In some contexts the first ``slots`` examples, all if None, are neighbours of one similarity."""
+    n, slots = x.shape[1], slots or k
+    examples = _random(x, condition, k, draws)
     real = _between(condition.grade_range(), draws.uniform(n))
     paraphrase = _between(condition.paraphrase_grades, draws.uniform(n))
     grade = np.where(draws.uniform(n) < 0.5, real, paraphrase)
-    slots = k if condition.kind == "mixed" else 1
     near = draws.neighbours(_repeat(x, slots), np.repeat(grade[:, :, None], slots, axis=2))
     chosen = (draws.uniform(n) < condition.p)[:, :, None, None]
     examples[:, :, :slots] = np.where(chosen, near, examples[:, :, :slots])
     return examples
+
+
+#: Kind of condition → what draws its contexts.
+KINDS: dict[str, Callable[[np.ndarray, Condition, int, Generators], np.ndarray | None]] = {
+    "zero": lambda *_: None,
+    "random": _random,
+    "similar": _similar,
+    "contrastive": partial(_mixed, slots=1),
+    "mixed": _mixed,
+}
 
 
 def _between(ends: tuple[float, float], uniform: np.ndarray) -> np.ndarray:

@@ -188,8 +188,8 @@ def _batches(settings: MinimalModel, task: Task, condition: Condition, k: int) -
         x = targets.sphere(_CHUNK * size, d)
         y = task.labels(x, targets)
         similarity = label = None
-        if condition.kind != "zero":
-            samples = Samples.of(task, x, y, sample_contexts(x, condition, k, contexts), contexts)
+        if (examples := sample_contexts(x, condition, k, contexts)) is not None:
+            samples = Samples.of(task, x, y, examples, contexts)
             similarity = samples.similarity.reshape(seeds, _CHUNK, size, k)
             label = samples.label.reshape(seeds, _CHUNK, size, k)
         x, y = x.reshape(seeds, _CHUNK, size, d), y.reshape(seeds, _CHUNK, size)

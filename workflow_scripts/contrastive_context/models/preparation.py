@@ -6,12 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from contrastive_context.config.models import (
-    FolderModel,
-    HubModel,
-    PackagedGgufModel,
-    PretrainedTinyModel,
-)
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.weights import PICKLES
@@ -47,15 +41,9 @@ def prepare(
     Raises:
         UserError: the source is missing or holds no safetensors, or the disk is too small.
     """
-    makers: dict[type, Callable[..., dict[str, Any]]] = {
-        PackagedGgufModel: _from_gguf,
-        HubModel: _from_hub,
-        FolderModel: _from_folder,
-        PretrainedTinyModel: _pretrained,
-    }
     record.unlink(missing_ok=True)  # an old hash file must not say that a folder is whole while it is replaced
     with artifacts.atomic_folder(folder) as temporary:
-        extra = makers[type(settings.model)](settings, temporary, package, hub)
+        extra = MAKERS[settings.model.kind](settings, temporary, package, hub)
         check_safe(temporary)
         extra["parameters"] = count_parameters(temporary)
     return artifacts.write_folder_hashes(folder, record, kind=settings.model.kind, **extra)
@@ -160,3 +148,12 @@ def _pretrained(settings: PrepareModelSettings, folder: Path, package: Path | No
     from contrastive_context.models.tiny.pretraining import pretrain
 
     return dict(pretrain(settings.model, folder, threads=settings.threads))
+
+
+#: Kind → what fills the folder and returns what the hash file says beside the hashes.
+MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
+    "folder": _from_folder,
+    "gguf_package": _from_gguf,
+    "hub": _from_hub,
+    "pretrain": _pretrained,
+}

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.corpora.build import corpus_module
 from contrastive_context.paraphrasing import kept
 from contrastive_context.paraphrasing.settings import ParaphraseSettings
 
@@ -47,57 +48,63 @@ def propose(
     """
     parts = [kept.split(source, getattr(settings.corpus, "question_ends", ())) for source in rows["source"]]
     asked = rows.assign(source=[question for question, _ in parts])
+    proposals = PROPOSERS[settings.paraphraser.kind](settings, asked, folders, answers)
     return [
         proposal._replace(source=proposal.source and f"{proposal.source}{fixed}")
-        for proposal, (_, fixed) in zip(_propose(settings, asked, folders, answers), parts, strict=True)
+        for proposal, (_, fixed) in zip(proposals, parts, strict=True)
     ]
 
 
-def _propose(
-    settings: ParaphraseSettings, rows: "pd.DataFrame", folders: Mapping[str, Path], answers: str | Path | None
+def _by_rules(settings: ParaphraseSettings, rows: "pd.DataFrame", *_: Any) -> list[Proposal]:
+    from contrastive_context.paraphrasing.rules import reword
+
+    seed = settings.paraphraser.seed
+    return [
+        Proposal(reword(source, target, key=f"{seed}/{identity}"), target)
+        for identity, source, target in zip(rows["id"], rows["source"], rows["target"], strict=True)
+    ]
+
+
+def _by_language_model(
+    settings: ParaphraseSettings, rows: "pd.DataFrame", folders: Mapping[str, Path], _: Any
 ) -> list[Proposal]:
-    kind = settings.paraphraser.kind
-    if kind == "endpoint":
-        return _answered(settings, rows, answers)
-    if kind in ("language_model", "back_translation"):
-        if missing := [name for name in settings.paraphraser.models if name not in folders]:
-            raise UserError(f"paraphrasers.{settings.paraphraser_name}: --models RECORD of {missing[0]} is missing")
-        texts = _by_model(settings)(settings, rows["source"].tolist(), folders)
-        return [Proposal(text, target) for text, target in zip(texts, rows["target"], strict=True)]
-    if kind == "rules":
-        from contrastive_context.paraphrasing.rules import reword
+    from contrastive_context.paraphrasing.language_model import reword
 
-        seed = settings.paraphraser.seed
-        return [
-            Proposal(reword(source, target, key=f"{seed}/{identity}"), target)
-            for identity, source, target in zip(rows["id"], rows["source"], rows["target"], strict=True)
-        ]
-    return _synthetic(settings, rows)
+    return _by_models(reword, settings, rows, folders)
 
 
-def _by_model(settings: ParaphraseSettings) -> Callable[[ParaphraseSettings, list[str], Mapping[str, Path]], list[str]]:
-    if settings.paraphraser.kind == "language_model":
-        from contrastive_context.paraphrasing.language_model import reword
-    else:
-        from contrastive_context.paraphrasing.back_translation import reword
-    return reword
+def _by_back_translation(
+    settings: ParaphraseSettings, rows: "pd.DataFrame", folders: Mapping[str, Path], _: Any
+) -> list[Proposal]:
+    from contrastive_context.paraphrasing.back_translation import reword
+
+    return _by_models(reword, settings, rows, folders)
 
 
-def _synthetic(settings: ParaphraseSettings, rows: "pd.DataFrame") -> list[Proposal]:
+def _by_models(
+    reword: Callable[[ParaphraseSettings, list[str], Mapping[str, Path]], list[str]],
+    settings: ParaphraseSettings,
+    rows: "pd.DataFrame",
+    folders: Mapping[str, Path],
+) -> list[Proposal]:
+    if missing := [name for name in settings.paraphraser.models if name not in folders]:
+        raise UserError(f"paraphrasers.{settings.paraphraser_name}: --models RECORD of {missing[0]} is missing")
+    texts = reword(settings, rows["source"].tolist(), folders)
+    return [Proposal(text, target) for text, target in zip(texts, rows["target"], strict=True)]
+
+
+def _synthetic(settings: ParaphraseSettings, rows: "pd.DataFrame", *_: Any) -> list[Proposal]:
     if settings.corpus.kind != settings.paraphraser.kind:
         raise UserError(
             f"paraphrasers.{settings.paraphraser_name}: kind {settings.paraphraser.kind} can't paraphrase "
             f"tasks.{settings.task}, whose corpus is of kind {settings.corpus.kind}"
         )
-    if settings.corpus.kind == "lexicon":
-        from contrastive_context.corpora import lexicon as language
-    else:
-        from contrastive_context.corpora import idiom as language
+    language = corpus_module(settings.corpus.kind)
     pairs = language.paraphrase(rows, settings.corpus, settings.paraphraser.seed)
     return [Proposal(source, target, target_paraphrased=True) for source, target in pairs]
 
 
-def _answered(settings: ParaphraseSettings, rows: "pd.DataFrame", answers: str | Path | None) -> list[Proposal]:
+def _answered(settings: ParaphraseSettings, rows: "pd.DataFrame", _: Any, answers: str | Path | None) -> list[Proposal]:
     if answers is None:
         raise UserError(f"paraphrasers.{settings.paraphraser_name}: --answers of ask_endpoint.py is missing")
     frame = artifacts.read_parquet(answers, columns=["id", "source", "target", "problem"])
@@ -109,3 +116,14 @@ def _answered(settings: ParaphraseSettings, rows: "pd.DataFrame", answers: str |
             frame["source"], frame["target"], frame["problem"], rows["target"], strict=True
         )
     ]
+
+
+#: Kind → what proposes other wordings, given the settings, the rows, the models' folders and an endpoint's answers.
+PROPOSERS: dict[str, Callable[..., list[Proposal]]] = {
+    "back_translation": _by_back_translation,
+    "endpoint": _answered,
+    "idiom": _synthetic,
+    "language_model": _by_language_model,
+    "lexicon": _synthetic,
+    "rules": _by_rules,
+}

@@ -1,5 +1,6 @@
 """Making the folder of an encoder: from a package, the hub or a local folder."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from contrastive_context.downloads.hub import ENCODER_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel
 from contrastive_context.retrieval.encoders import load_encoder
 from contrastive_context.retrieval.settings import PrepareEncoderSettings
-from contrastive_context.retrieval.word_vectors import ENCODERS
 
 
 def prepare(
@@ -33,13 +33,27 @@ def prepare(
         UserError: the entry names no source or several, the source can't be read, or the encoder doesn't tell two
             different sentences apart (a tokenizer that knows no word does that).
     """
+    return MAKERS[settings.encoder.kind](settings, folder, record, package, hub)
+
+
+def _of_words(settings: PrepareEncoderSettings, folder: Path, record: Path, *_: Path | None) -> dict[str, Any]:
+    return _without_files(settings, record, dimensions=load_encoder(settings.encoder, None)([]).shape[1])
+
+
+def _bm25(settings: PrepareEncoderSettings, folder: Path, record: Path, *_: Path | None) -> dict[str, Any]:
+    return _without_files(settings, record)
+
+
+def _without_files(settings: PrepareEncoderSettings, record: Path, **extra: int) -> dict[str, Any]:
+    result = {"files": {}, "kind": settings.encoder.kind, **extra}
+    artifacts.write_json(record, result)
+    return result
+
+
+def _sentence_transformer(
+    settings: PrepareEncoderSettings, folder: Path, record: Path, package: Path | None, hub: Path | None
+) -> dict[str, Any]:
     encoder = settings.encoder
-    if not isinstance(encoder, SentenceTransformerEncoder):
-        result = {"files": {}, "kind": encoder.kind}
-        if encoder.kind in ENCODERS:
-            result["dimensions"] = ENCODERS[encoder.kind]([]).shape[1]
-        artifacts.write_json(record, result)
-        return result
     if sum(source is not None for source in (encoder.package, encoder.folder, encoder.hub)) != 1:
         raise UserError(f"encoders.{settings.name}: give exactly one of package, folder and hub")
     record.unlink(missing_ok=True)  # an old hash file must not say that a folder is whole while it is replaced
@@ -60,6 +74,15 @@ def prepare(
             _link(settings.name, Path(str(encoder.folder)), temporary)
         extra["dimensions"] = _try_out(settings.name, encoder, temporary)
     return artifacts.write_folder_hashes(folder, record, kind=encoder.kind, **extra)
+
+
+#: Kind → what makes the folder and writes the record.
+MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
+    "positional_words": _of_words,
+    "word_set": _of_words,
+    "sentence_transformer": _sentence_transformer,
+    "bm25": _bm25,
+}
 
 
 def _link(name: str, source: Path, folder: Path) -> None:

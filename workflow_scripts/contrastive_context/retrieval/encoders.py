@@ -17,7 +17,7 @@ from contrastive_context.core.devices import require_gpu
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
 from contrastive_context.core.weights import PICKLES
-from contrastive_context.retrieval.word_vectors import ENCODERS
+from contrastive_context.retrieval.word_vectors import positional_words, word_set
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ def load_encoder(settings: Encoder, folder: str | Path | None, statistics: str |
 
     Args:
         settings: the encoder's entry under ``encoders``.
-        folder: the prepared folder; ignored for kinds without files (``word_vectors.ENCODERS``, ``bm25``).
+        folder: the prepared folder; ignored for kinds without files (of words, ``bm25``).
         statistics: for ``bm25``: what ``embed_corpus.py`` counted in the training split; else ignored.
 
     Returns:
@@ -53,27 +53,26 @@ def load_encoder(settings: Encoder, folder: str | Path | None, statistics: str |
         UserError: no GPU is visible for ``cuda``; the folder is missing, is not a sentence-transformers model, or holds
             a file that could run code.
     """
-    encode = _load(settings, folder, statistics)
+    encode = LOADERS[settings.kind](settings, folder, statistics)
     if (until := getattr(settings, "until", None)) is None:
         return encode
     return lambda texts: encode([text.partition(until)[0] for text in texts])
 
 
-def _load(settings: Encoder, folder: str | Path | None, statistics: str | Path | None) -> Encode:
-    if settings.kind in ENCODERS:
-        return ENCODERS[settings.kind]
-    if isinstance(settings, BM25Encoder):
-        from contrastive_context.retrieval.bm25 import BM25, Statistics
+def _load_bm25(settings: BM25Encoder, folder: str | Path | None, statistics: str | Path | None) -> Encode:
+    from contrastive_context.retrieval.bm25 import BM25, Statistics
 
-        if statistics is None:
-            raise UserError("--statistics: the frequencies of words are missing")
-        return BM25(settings, Statistics.read(statistics))
+    if statistics is None:
+        raise UserError("--statistics: the frequencies of words are missing")
+    return BM25(settings, Statistics.read(statistics))
+
+
+def _load_sentence_transformer(
+    settings: SentenceTransformerEncoder, folder: str | Path | None, statistics: str | Path | None
+) -> Encode:
     if folder is None:
         raise UserError("--encoder: the encoder's folder is missing")
-    return _load_sentence_transformer(Path(folder), settings)
-
-
-def _load_sentence_transformer(folder: Path, settings: SentenceTransformerEncoder) -> Encode:
+    folder = Path(folder)
     require_gpu(settings.device, f"encoders.{folder.name}")
 
     import numpy as np
@@ -113,6 +112,15 @@ def _load_sentence_transformer(folder: Path, settings: SentenceTransformerEncode
         return vectors
 
     return encode
+
+
+#: Kind → the function that embeds texts, given the entry, the prepared folder and the statistics.
+LOADERS: dict[str, Callable[[Any, str | Path | None, str | Path | None], Encode]] = {
+    "positional_words": lambda *_: positional_words,
+    "word_set": lambda *_: word_set,
+    "sentence_transformer": _load_sentence_transformer,
+    "bm25": _load_bm25,
+}
 
 
 def _token_counts(model: Any, texts: Sequence[str]) -> list[int]:

@@ -4,7 +4,7 @@ The column of a word depends on nothing but the task's fixed vocabulary, so all 
 one space.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from contrastive_context.core.errors import UserError
@@ -52,13 +52,6 @@ def word_set(texts: Sequence[str]) -> "np.ndarray":
     for row, words in enumerate(_numbers(texts, vocabulary, idiom.WORDS, "word_set", "idiom")):
         vectors[row, words] = len(set(words)) ** -0.5
     return vectors
-
-
-ENCODERS: dict[str, Callable[[Sequence[str]], "np.ndarray"]] = {
-    "positional_words": positional_words,
-    "word_set": word_set,
-}
-"""Encoders without files, by kind."""
 
 
 def _numbers(texts: Sequence[str], vocabulary: Sequence[str], most: int, kind: str, task: str) -> list[list[int]]:

@@ -7,7 +7,7 @@ means (token accuracy, exact match, intent match) the statistics are the value i
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -193,7 +193,7 @@ class _Bleu(Metric):
 
     name, title, maximum = "bleu", "BLEU", 100.0
 
-    def __init__(self, tokenizer: str = "13a") -> None:
+    def __init__(self, tokenizer: str) -> None:
         self.tokenizer = tokenizer
 
     def segment(self, hypothesis: str, reference: str) -> Segment:
@@ -245,23 +245,22 @@ def intent_match(output: str, reference: str) -> float:
     return float(parses.intent(output) == parses.intent(reference))
 
 
-_REGISTRY: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        _Mean("token_accuracy", "Token accuracy", agreement.token_accuracy),
-        _Mean("exact_match", "Exact match", agreement.exact_match),
-        _Mean("intent_match", "Intent match", intent_match),
-        _Mean("tree_match", "Exact tree match", parses.tree_match),
-        _SlotF1(),
-        _Executed("bird_execution_accuracy", "Execution accuracy"),
-        _ChrfPlusPlus(),
-        _Bleu(),
-        _Learned("comet", "COMET"),
-        _Learned("comet_qe", "COMET-QE"),
-    )
+#: Name → the metric, made with BLEU's tokenizer.
+METRICS: dict[str, Callable[[str], Metric]] = {
+    "token_accuracy": lambda _: _Mean("token_accuracy", "Token accuracy", agreement.token_accuracy),
+    "exact_match": lambda _: _Mean("exact_match", "Exact match", agreement.exact_match),
+    "intent_match": lambda _: _Mean("intent_match", "Intent match", intent_match),
+    "tree_match": lambda _: _Mean("tree_match", "Exact tree match", parses.tree_match),
+    "slot_f1": lambda _: _SlotF1(),
+    "bird_execution_accuracy": lambda _: _Executed("bird_execution_accuracy", "Execution accuracy"),
+    "chrf++": lambda _: _ChrfPlusPlus(),
+    "bleu": lambda tokenize: _Bleu(tokenize),
+    "comet": lambda _: _Learned("comet", "COMET"),
+    "comet_qe": lambda _: _Learned("comet_qe", "COMET-QE"),
 }
 
 
+@functools.cache
 def get_metric(name: str, tokenize: str = "13a") -> Metric:
     """Return the metric registered under ``name``.
 
@@ -272,8 +271,6 @@ def get_metric(name: str, tokenize: str = "13a") -> Metric:
     Raises:
         UserError: no such metric.
     """
-    if name == "bleu" and tokenize != "13a":
-        return _Bleu(tokenize)
-    if name not in _REGISTRY:
-        raise UserError(f"metrics: unknown metric '{name}'; choose from {', '.join(_REGISTRY)}")
-    return _REGISTRY[name]
+    if name not in METRICS:
+        raise UserError(f"metrics: unknown metric '{name}'; choose from {', '.join(METRICS)}")
+    return METRICS[name](tokenize)

@@ -29,7 +29,7 @@ def _chrf():
     return CHRF(word_order=0)
 
 
-_REGISTRY: dict[str, Callable[[str, str], float]] = {
+AGREEMENTS: dict[str, Callable[[str, str], float]] = {
     "token_accuracy": token_accuracy,
     "exact_match": exact_match,
     "chrf": chrf,
@@ -38,4 +38,4 @@ _REGISTRY: dict[str, Callable[[str, str], float]] = {
 
 def get_agreement(name: str) -> Callable[[str, str], float]:
     """Return the agreement function registered under ``name`` (one of config.tasks.Agreement)."""
-    return _REGISTRY[name]
+    return AGREEMENTS[name]

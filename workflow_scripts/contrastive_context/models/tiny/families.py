@@ -5,11 +5,12 @@ Ours: the output is the transpose of an orthogonal value matrix, queries equal k
 embeddings share a common vector.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 WIDTH = 96
 LAYERS = 2
@@ -18,10 +19,12 @@ FEED_FORWARD = 192
 POSITIONS = 512
 _INITIAL_STD = 0.05
 _COMMON_VECTOR = 0.5
+_HEAD = WIDTH // HEADS
+_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
 
 
 def build(family: str, vocabulary: int, seed: int) -> "PreTrainedModel":
-    """Return an untrained float32 model of the family ("llama", "qwen3", "gemma3", "gpt_neox").
+    """Return an untrained float32 model of a family, a key of ``FAMILIES``.
 
     Its weights are a function of the arguments. The global random state of torch is left as it was.
     """
@@ -42,47 +45,67 @@ def build(family: str, vocabulary: int, seed: int) -> "PreTrainedModel":
     return model
 
 
-def _config(family: str, vocabulary: int):
-    from transformers import Gemma3TextConfig, GPTNeoXConfig, LlamaConfig, Qwen3Config
+def _llama(shared: dict[str, Any]) -> "PretrainedConfig":
+    from transformers import LlamaConfig
 
+    return LlamaConfig(**shared, num_key_value_heads=HEADS, rope_parameters=_ROPE)
+
+
+def _qwen3(shared: dict[str, Any]) -> "PretrainedConfig":
+    from transformers import Qwen3Config
+
+    # With grouped keys and values, two heads write through one value matrix: two of three seeds on "idiom" then never
+    # learned to copy what they attend to. Gemma's norm after attention makes up for it.
+    return Qwen3Config(**shared, head_dim=_HEAD, num_key_value_heads=HEADS, rope_parameters=_ROPE)
+
+
+def _gemma3(shared: dict[str, Any]) -> "PretrainedConfig":
+    from transformers import Gemma3TextConfig
+
+    return Gemma3TextConfig(
+        **shared,
+        head_dim=_HEAD,
+        num_key_value_heads=HEADS // 2,
+        query_pre_attn_scalar=_HEAD,
+        layer_types=["full_attention"] * LAYERS,  # a sliding window makes no sense for prompts of a hundred tokens
+        rope_parameters={"full_attention": _ROPE, "sliding_attention": _ROPE},
+    )
+
+
+def _gpt_neox(shared: dict[str, Any]) -> "PretrainedConfig":
+    from transformers import GPTNeoXConfig
+
+    rope = {**_ROPE, "partial_rotary_factor": 0.25}
+    return GPTNeoXConfig(**shared, use_parallel_residual=True, rope_parameters=rope)
+
+
+FAMILIES: dict[str, Callable[[dict[str, Any]], "PretrainedConfig"]] = {
+    "llama": _llama,
+    "qwen3": _qwen3,
+    "gemma3": _gemma3,
+    "gpt_neox": _gpt_neox,
+}
+"""Family → its configuration, given what all have in common."""
+
+
+def _config(family: str, vocabulary: int) -> "PretrainedConfig":
     from contrastive_context.models.tiny import tokenizer
 
-    rope = {"rope_type": "default", "rope_theta": 10_000.0}
-    shared = {
-        "vocab_size": vocabulary,
-        "hidden_size": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "intermediate_size": FEED_FORWARD,
-        "max_position_embeddings": POSITIONS,
-        "initializer_range": _INITIAL_STD,
-        "tie_word_embeddings": True,
-        "pad_token_id": tokenizer.PAD,
-        "bos_token_id": tokenizer.BOS,
-        "eos_token_id": tokenizer.EOS,
-    }
-    head = {"head_dim": WIDTH // HEADS}
-    if family == "llama":
-        return LlamaConfig(**shared, num_key_value_heads=HEADS, rope_parameters=rope)
-    if family == "qwen3":
-        # With grouped keys and values, two heads write through one value matrix: two of three seeds on "idiom" then
-        # never learned to copy what they attend to. Gemma's norm after attention makes up for it.
-        return Qwen3Config(**shared, **head, num_key_value_heads=HEADS, rope_parameters=rope)
-    if family == "gemma3":
-        kinds = ["full_attention"] * LAYERS  # a sliding window makes no sense for prompts of a hundred tokens
-        return Gemma3TextConfig(
-            **shared,
-            **head,
-            num_key_value_heads=HEADS // 2,
-            query_pre_attn_scalar=WIDTH // HEADS,
-            layer_types=kinds,
-            rope_parameters={"full_attention": rope, "sliding_attention": rope},
-        )
-    if family == "gpt_neox":
-        return GPTNeoXConfig(
-            **shared, use_parallel_residual=True, rope_parameters={**rope, "partial_rotary_factor": 0.25}
-        )
-    raise ValueError(f"no such family: {family}")
+    return FAMILIES[family](
+        {
+            "vocab_size": vocabulary,
+            "hidden_size": WIDTH,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": HEADS,
+            "intermediate_size": FEED_FORWARD,
+            "max_position_embeddings": POSITIONS,
+            "initializer_range": _INITIAL_STD,
+            "tie_word_embeddings": True,
+            "pad_token_id": tokenizer.PAD,
+            "bos_token_id": tokenizer.BOS,
+            "eos_token_id": tokenizer.EOS,
+        }
+    )
 
 
 def _initialise_attention(layer: "nn.Module", match_queries: bool) -> None:

@@ -2,6 +2,14 @@
 
 from types import ModuleType
 
+from contrastive_context.core.loading import load
+
+LANGUAGES = {
+    "idiom": "contrastive_context.models.tiny.idiom",
+    "lexicon": "contrastive_context.models.tiny.lexicon",
+}
+"""Language → its module."""
+
 
 def get_language(name: str) -> ModuleType:
     """Return the module of a synthetic language (one of ``config.models.PretrainedTinyModel.language``).
@@ -10,8 +18,4 @@ def get_language(name: str) -> ModuleType:
     ``guidance(attentions, documents)`` → scalar and its ``GUIDANCE_WEIGHT``, ``in_context_accuracy(model)`` → shares by
     name, and the gate ``MIN_ACCURACY`` that all of them have to reach.
     """
-    if name == "lexicon":
-        from contrastive_context.models.tiny import lexicon as module
-    else:
-        from contrastive_context.models.tiny import idiom as module
-    return module
+    return load(LANGUAGES[name])

@@ -68,8 +68,8 @@ def code_of(settings: str, step: str, cache: str | Path) -> str:
         cache: folder in which the versions of unchanged code may be kept.
     """
     given = read_settings(settings)
-    if version := given.get("code_version"):
-        return version
+    if "code_version" in given:
+        return str(given["code_version"])
     return CodeVersions(Path(__file__).parents[3], Path(cache) / "code_versions.json").of(step, given)
 
 

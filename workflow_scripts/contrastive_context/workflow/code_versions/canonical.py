@@ -6,8 +6,9 @@ Python whose tree has more parts gives the same text (``ast.dump`` would not).
 """
 
 import ast
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from contrastive_context.workflow.code_versions.declared import (
@@ -75,7 +76,7 @@ class Names(Protocol):
     """The names that a source file binds at its top."""
 
     module: str
-    bound: Mapping[str, Any]
+    bound: dict[str, set[str]]
 
     def resolve(self, name: str) -> tuple[str, ...]:
         """Return the dotted names that a name may stand for."""
@@ -183,8 +184,7 @@ class Canonical(ast.NodeVisitor):
         """Write a mapping of this code in which something is looked up; False if it is something else."""
         if self._prefix or not (own := self._own(registry)):
             return False
-        name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
-        self.uses |= {f"{dotted}[{name}]" for dotted in own}
+        self.uses |= {f"{dotted}[{string(key) or ''}]" for dotted in own}
         self.text.append("|".join(own))
         return True
 
@@ -192,9 +192,9 @@ class Canonical(ast.NodeVisitor):
         if _LITERAL.intersection(self.dotted(node.value)):
             self.text.append("Literal")
             for item in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
-                allowed = isinstance(item, ast.Constant) and isinstance(item.value, str)
-                if allowed and (self._prefix or not self._scopes):
-                    self.choices.append(item.value)
+                allowed = string(item)
+                if allowed is not None and (self._prefix or not self._scopes):
+                    self.choices.append(allowed)
                 else:
                     self.visit(item)
             return
@@ -240,7 +240,7 @@ class Canonical(ast.NodeVisitor):
         for value in node.args:
             self.visit(value)
         for keyword in node.keywords:
-            if keyword.arg in shown:
+            if keyword.arg is not None and keyword.arg in shown:
                 self._message(keyword.value)
             else:
                 self.visit(keyword)
@@ -250,7 +250,7 @@ class Canonical(ast.NodeVisitor):
 
     def _attribute_by_name(self, function: str, node: ast.Call) -> None:
         value, name, *others = node.args
-        constant = name.value if isinstance(name, ast.Constant) else "*"
+        constant = string(name) or "*"
         self.text.append(function)
         if own := self._own(value):
             self.uses |= {f"{dotted}.{constant}" for dotted in own}
@@ -264,7 +264,7 @@ class Canonical(ast.NodeVisitor):
     def _module_by_name(self, function: str, node: ast.Call) -> None:
         name = node.args[0]
         self.text.append(function)
-        if not (isinstance(name, ast.Constant) and _MODULE_NAME.fullmatch(str(name.value))):
+        if not _MODULE_NAME.fullmatch(string(name) or ""):
             self.uses.add(EVERYTHING)
         self._write(node.args, node.keywords)
 
@@ -288,16 +288,15 @@ class Canonical(ast.NodeVisitor):
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         self.text.append("f")
-        pieces = ""
-        for part in node.values:
-            if isinstance(part, ast.Constant):
-                pieces += part.value
+        pieces = [string(part) for part in node.values]
+        for constant, parts in itertools.groupby(
+            zip(pieces, node.values, strict=True), lambda part: part[0] is not None
+        ):
+            if constant:
+                self._write_string("".join(text or "" for text, _ in parts))
             else:
-                self._write_string(pieces)
-                pieces = ""
-                self.visit(part)
-        self._write_string(pieces)
-        self._note_string("".join(part.value if isinstance(part, ast.Constant) else "*" for part in node.values))
+                self._write(*(part for _, part in parts))
+        self._note_string("".join("*" if text is None else text for text in pieces))
 
     def _write_string(self, text: str) -> None:
         if text and not self._silent:
@@ -506,8 +505,8 @@ def _bound_in(node: Any, names: Names) -> dict[str, set[str]]:
                 bound.setdefault(name, set()).add(target)
         elif isinstance(child, (ast.Global, ast.Nonlocal)):
             elsewhere |= set(child.names)
-        elif name := bound_by(child):
-            bound.setdefault(name, set())
+        elif own := bound_by(child):
+            bound.setdefault(own, set())
     return {name: targets for name, targets in bound.items() if name not in elsewhere}
 
 
@@ -536,8 +535,13 @@ def _names_in(node: ast.AST) -> set[str]:
     return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
 
 
+def string(node: ast.AST | None) -> str | None:
+    """Return the value of a string that is written out."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
 def _strings(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    return (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return (text for text in map(string, nodes) if text is not None)
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -545,7 +549,7 @@ def _is_text(node: ast.AST) -> bool:
     if isinstance(node, ast.JoinedStr):
         return True
     if isinstance(node, ast.Constant):
-        return isinstance(node.value, str)
+        return string(node) is not None
     if isinstance(node, ast.BinOp):
         return isinstance(node.op, (ast.Add, ast.Mod)) and (_is_text(node.left) or _is_text(node.right))
     if isinstance(node, ast.IfExp):

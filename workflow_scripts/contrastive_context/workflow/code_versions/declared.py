@@ -2,26 +2,37 @@
 
 PACKAGE = "contrastive_context"
 
-#: Registries → where a step's settings hold the names that it looks up. Only the entries named there count, beside those
+#: Registries → where a step's settings hold the names that it looks up. Only the entries named there count, and those
 #: that code names itself. ``*`` stands for every key or item. A registry is a mapping written out with string keys (to
-#: functions, values, or modules as strings), or a union of settings classes, told apart by the ``Literal`` of a field.
+#: functions, values, or references for ``core.loading``), or a union of settings classes with a discriminator.
 REGISTRIES: dict[str, tuple[str, ...]] = {
-    f"{PACKAGE}.{registry}": paths
-    for registry, paths in {
-        "config.sources.Corpus": ("corpus.kind",),
-        "config.sources.Encoder": ("encoder.kind",),
-        "config.text.Catalogue": ("corpus.in_domain.format", "corpus.out_of_domain.format"),
-        "config.paraphrasers.Paraphraser": ("paraphraser.kind",),
-        "config.models.LanguageModel": ("model.kind",),
-        "contexts.anchors._REGISTRY": ("probes.anchors",),
-        "contexts.evaluation_contexts._BESIDE": ("evaluation.compositions",),
-        "contexts.evaluation_contexts._REGISTRY": ("evaluation.compositions",),
-        "contexts.sampling._REGISTRY": ("strategy.kind",),
-        "corpora.build.KINDS": ("corpus.kind",),
-        "corpora.catalogues.FORMATS": ("corpus.in_domain.format", "corpus.out_of_domain.format"),
-        "retrieval.word_vectors.ENCODERS": ("encoder.kind",),
-        "text.agreement._REGISTRY": ("agreement",),
-    }.items()
+    "embed_corpus.WRITERS": ("encoder.kind",),
+    **{
+        f"{PACKAGE}.{registry}": paths
+        for registry, paths in {
+            "config.models.LanguageModel": ("model.kind",),
+            "config.paraphrasers.Paraphraser": ("paraphraser.kind",),
+            "config.sources.Corpus": ("corpus.kind",),
+            "config.sources.Encoder": ("encoder.kind",),
+            "config.strategies.KINDS": ("strategy.kind",),
+            "config.text.Catalogue": ("corpus.in_domain.format", "corpus.out_of_domain.format"),
+            "contexts.anchors.KINDS": ("probes.anchors",),
+            "contexts.evaluation_contexts.BESIDE_STAND_INS": ("evaluation.compositions",),
+            "contexts.evaluation_contexts.COMPOSITIONS": ("evaluation.compositions",),
+            "contexts.sampling.CHOICES": ("strategy.kind",),
+            "corpora.build.KINDS": ("corpus.kind",),
+            "corpora.catalogues.FORMATS": ("corpus.in_domain.format", "corpus.out_of_domain.format"),
+            "minimal_model.task.KINDS": ("conditions.*.kind",),
+            "models.preparation.MAKERS": ("model.kind",),
+            "models.tiny.families.FAMILIES": ("model.family",),
+            "models.tiny.languages.LANGUAGES": ("model.language",),
+            "paraphrasing.proposals.PROPOSERS": ("paraphraser.kind",),
+            "retrieval.encoder_preparation.MAKERS": ("encoder.kind",),
+            "retrieval.encoders.LOADERS": ("encoder.kind",),
+            "scoring.metrics.METRICS": ("metrics",),
+            "text.agreement.AGREEMENTS": ("agreement",),
+        }.items()
+    },
 }
 
 #: Modules (and what lies below them) that shape no artifact → why not.

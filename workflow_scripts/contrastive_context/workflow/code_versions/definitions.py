@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from contrastive_context.workflow.code_versions.canonical import Canonical, bound_by, same_scope
+from contrastive_context.workflow.code_versions.canonical import Canonical, bound_by, same_scope, string
 from contrastive_context.workflow.code_versions.declared import PACKAGE, REGISTRIES
 
 MAIN = "__main__"
@@ -39,8 +39,8 @@ class _Names:
             self.loads += self.loaded(node)
             if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
                 self.stars.append(self._origin(node))
-        elif name := bound_by(node):
-            self.bound.setdefault(name, set()).add(f"{self.module}.{name}")
+        elif own := bound_by(node):
+            self.bound.setdefault(own, set()).add(f"{self.module}.{own}")
         elif isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("logging.getLogger("):
             self._loggers |= {target.id for target in node.targets if isinstance(target, ast.Name)}
 
@@ -177,11 +177,12 @@ class _Module:
     def _add_registry(self, name: str, value: ast.expr | None) -> None:
         if f"{self._names.module}.{name}" not in REGISTRIES or value is None:
             return
-        if isinstance(value, ast.Dict) and all(isinstance(key, ast.Constant) for key in value.keys):
-            keys = [key.value for key in value.keys if isinstance(key, ast.Constant)]
-            for key, entry in zip(keys, value.values, strict=True):
-                self._write(f"{name}[{key}]", entry)
-            self._more[name] = {"entries": keys}
+        if isinstance(value, ast.Dict):
+            keys = [string(key) for key in value.keys]
+            if None not in keys:
+                for key, entry in zip(keys, value.values, strict=True):
+                    self._write(f"{name}[{key}]", entry)
+                self._more[name] = {"entries": keys}
         elif members := _union(value):
             writer = Canonical(self._names)
             found = [writer.dotted(member) for member in members]
@@ -208,11 +209,13 @@ def describe(source: str, module: str, is_package: bool, roots: Collection[str])
         roots: names of the top modules and packages of the code that is analysed.
 
     Returns:
-        ``definitions``: name → line, hash, and what :class:`Canonical` found; for classes also ``optional`` (class
-        methods, which count where they are named), ``bases``, ``tags`` (field → its ``Literal``) and ``hooks`` (it has
-        a say in the making of subclasses); for types ``choices``, the hash of the strings that they allow; for
-        registries ``entries``, or ``members`` and the field ``by`` which they are told apart. ``effects``: definitions that count for whoever loads the module. ``imports``: name → dotted
-        names of this code. ``loads``, ``stars``: modules that it imports, and those it imports everything from.
+        - ``definitions``: name → line, hash, and what :class:`Canonical` found. For classes also ``optional`` (class
+          methods, which count where they are named), ``bases``, ``tags`` (field → its ``Literal``) and ``hooks`` (it
+          has a say in the making of subclasses); for types ``choices``, the hash of the strings that they allow; for
+          registries ``entries``, or ``members`` and the field ``by`` which they are told apart.
+        - ``effects``: definitions that count for whoever loads the module.
+        - ``imports``: name → dotted names of this code.
+        - ``loads``, ``stars``: modules that it imports, and those that it imports everything from.
     """
     tree = ast.parse(source)
     names = _Names(tree, module, is_package, roots)
@@ -249,8 +252,8 @@ def _words(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             yield node.id
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield from _WORD.findall(node.value)
+        else:
+            yield from _WORD.findall(string(node) or "")
 
 
 def _targets(statement: ast.Assign | ast.AnnAssign | ast.AugAssign) -> list[str]:

@@ -60,10 +60,10 @@ class Files:
         paths = [path.removesuffix(".py") for path in self.hashes if "/" in path and path.endswith(".py")]
         return [path.removesuffix("/__init__").replace("/", ".") for path in paths]
 
-    def _find(self, module: str) -> str | None:
-        """Return the path of a module below the folder; None if there is none."""
+    def _find(self, module: str) -> str:
+        """Return the path of a module below the folder; empty if there is none."""
         base = module.replace(".", "/")
-        return next((path for path in (f"{base}.py", f"{base}/__init__.py") if path in self.hashes), None)
+        return next((path for path in (f"{base}.py", f"{base}/__init__.py") if path in self.hashes), "")
 
     def _describe(self, module: str) -> dict[str, Any]:
         """Return what a module defines, as :func:`~contrastive_context.workflow.code_versions.definitions.describe`.
@@ -74,7 +74,8 @@ class Files:
         path, key = self.find(module), self._key(module)
         if (text := self._described.get(key)) is not None:
             with contextlib.suppress(ValueError):
-                return json.loads(text)
+                kept: dict[str, Any] = json.loads(text)
+                return kept
         try:
             source = (self.scripts / path).read_text(encoding="utf-8")
             found = describe(source, module, path.endswith("__init__.py"), self.roots)
@@ -134,8 +135,8 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         try:
-            with open(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            os.close(handle)
+            Path(name).write_text(text, encoding="utf-8")
             Path(name).replace(path)
         except OSError:
             Path(name).unlink(missing_ok=True)

@@ -80,16 +80,20 @@ class Graph:
     def definition(self, node: Node) -> dict[str, Any]:
         """Return what is known of a definition; an empty mapping for other nodes."""
         module, name = node
-        return self._files.describe(module)["definitions"].get(name, {})
+        found: dict[str, Any] = self._files.describe(module)["definitions"].get(name, {})
+        return found
 
     def digest(self, node: Node) -> str | None:
         """Return a node's hash; None if it only leads to others."""
         module, name = node
         if name.startswith(FILE):
             return self._files.hashes[name.removeprefix(FILE)]
+        found: str | None
         if name.endswith(CHOICES):
-            return self.definition((module, name.removesuffix(CHOICES)))["choices"]
-        return self.definition(node).get("hash")
+            found = self.definition((module, name.removesuffix(CHOICES)))["choices"]
+        else:
+            found = self.definition(node).get("hash")
+        return found
 
     def _edges(self, node: Node) -> Edges:
         module, name = node
@@ -325,5 +329,7 @@ def _whole(module: str, reason: str) -> Edges:
 
 
 def _together(edges: Iterable[Edges]) -> Edges:
-    parts = [*edges]
-    return Edges(*(tuple(dict.fromkeys(item for part in parts for item in part[place])) for place in range(4)))
+    nodes, lookups, mentions, whole = (
+        {item: None for part in parts for item in part} for parts in zip(*edges, strict=True)
+    )
+    return Edges(tuple(nodes), tuple(lookups), tuple(mentions), tuple(whole))
