@@ -43,9 +43,7 @@ def main(args: argparse.Namespace) -> None:
         step = max(checkpoints)
         adapters.AdapterSwitcher(model).apply(checkpoints[step])
     code = code_of(args.settings, "generate", args.state_dir) if args.state_dir else ""
-    inputs = {
-        name: getattr(args, name) for name in ("model", "adapters", "contexts", "arrivals", "paraphrases", "test")
-    }
+    inputs = {name: vars(args)[name] for name in ("model", "adapters", "contexts", "arrivals", "paraphrases", "test")}
     journal = resuming.open_journal(args, settings, inputs, code, "answers")
     records = generation.predict(
         model,

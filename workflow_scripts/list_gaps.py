@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
         latex.write(paths[-1], tables(frame, settings))
         cli.log.info("%s: %d rows", name, len(frame))
     names = ("scores", "probes", "segments", "counts", "coverage")
-    inputs = {name: getattr(args, name) for name in names}
+    inputs = {name: vars(args)[name] for name in names}
     provenance.write_provenance(*paths, inputs=inputs, settings=args.settings, started=args.started)
 
 

@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     table = tidy.score_table(scores, settings.statistics)
     paths = tidy.write_table(table, args.out_dir, "scores")
     cli.log.info("%s by %s: %d rows", settings.task, settings.name, len(table))
-    inputs = {name: getattr(args, name) for name in ("contexts", "train", "texts", "encoder", "scores")}
+    inputs = {name: vars(args)[name] for name in ("contexts", "train", "texts", "encoder", "scores")}
     provenance.write_provenance(*paths, inputs=inputs, settings=args.settings, started=args.started)
 
 

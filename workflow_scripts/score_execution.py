@@ -21,7 +21,8 @@ def main(args: argparse.Namespace) -> None:
     settings = cli.load_settings(args.settings, ScoreExecutionSettings)
     test = artifacts.read_parquet(args.test, ("id", "source", "meta"))
     judged = execution.score(segments.read_segments(args.segments), test, settings)
-    scores, status = ({id_: getattr(of, field) for id_, of in judged.items()} for field in ("score", "status"))
+    scores = {id_: of.score for id_, of in judged.items()}
+    status = {id_: of.status for id_, of in judged.items()}
     segments.write_scores(args.out, scores, status)
     count = Counter(status.values())
     cli.log.info(

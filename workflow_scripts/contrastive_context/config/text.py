@@ -194,7 +194,8 @@ class FilesCorpus(_TextCorpus):
 
     @model_validator(mode="after")
     def _files_or_splits(self) -> Self:
-        named = [name for name in ("train", "dev", "arrivals", "test") if getattr(self, name)]
+        splits = {"train": self.train, "dev": self.dev, "arrivals": self.arrivals, "test": self.test}
+        named = [name for name, paths in splits.items() if paths]
         if self.files and named:
             raise ValueError(f"files are divided by shares; with {named[0]} given, list them there instead")
         if not self.files and (missing := [name for name in ("train", "arrivals", "test") if name not in named]):

@@ -256,7 +256,7 @@ class Canonical(ast.NodeVisitor):
             self.uses |= {f"{dotted}.{constant}" for dotted in own}
             self.text.append("|".join(own))
         else:
-            self.mentions.add(constant)
+            self.mentions |= set() if self.dotted(value) else {constant}
             self.visit(value)
         for other in (name, *others):
             self.visit(other)
