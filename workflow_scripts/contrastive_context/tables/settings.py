@@ -28,6 +28,7 @@ class BuildTablesSettings(Model):
 
     Attributes:
         statistics: intervals and thresholds.
+        metrics: task → all its metrics.
         headline: task → headline metric (absent: the first metric in its scores file).
         strategies: strategy → its kind: the paper's Zero is the strategy named "zero", else the first one of that kind.
         buckets: name → lower edge.
@@ -37,6 +38,7 @@ class BuildTablesSettings(Model):
     """
 
     statistics: Statistics = Statistics()
+    metrics: dict[str, list[str]] = {}
     headline: dict[str, str] = {}
     strategies: dict[str, str] = {}
     buckets: dict[str, float] = DEFAULT_BUCKETS
@@ -52,6 +54,7 @@ class BuildTablesSettings(Model):
         learned = {metric: None for task in grid.tasks for metric in grid.learned_metrics(task)}
         return cls(
             statistics=study.statistics,
+            metrics={task: list(entry.metrics) for task, entry in entries.items()},
             headline={task: entry.metrics[0] for task, entry in entries.items()},
             strategies={name: study.strategies[name].kind for name in grid.strategies},
             buckets=study.buckets,
@@ -73,13 +76,15 @@ class BuildTablesSettings(Model):
 
 
 class RebucketSettings(Model):
-    """What ``rebucket.py`` is told: the task, the other encoder, edges for it, and when a bucket has enough targets."""
+    """What ``rebucket.py`` is told: the task and its metrics, the other encoder, edges for it, and when a bucket has
+    enough targets."""
 
     task: str
     name: str
     encoder: Encoder
     buckets: dict[str, float]
     min_targets: int
+    metrics: list[str] = []
     statistics: Statistics
 
     @classmethod
@@ -92,6 +97,7 @@ class RebucketSettings(Model):
             encoder=encoder_of(study, encoder),
             buckets=study.buckets,
             min_targets=min(evaluation.min_targets, evaluation.targets),
+            metrics=list(study.tasks[task].metrics),
             statistics=study.statistics,
         )
 
@@ -148,6 +154,7 @@ class PresentationSettings(Model):
         unfinished: why that is.
         defaults: strategy that others are ablations of → its own value of each factor.
         compositions: of contexts, in that order.
+        metrics: task → all its metrics.
         headline: task → metric shown (absent: the first in the table).
         buckets: name → lower edge.
         confidence: level of the intervals.
@@ -162,6 +169,7 @@ class PresentationSettings(Model):
     unfinished: list[Unfinished] = []
     defaults: dict[str, dict[str, str | float | bool]] = {}
     compositions: list[str] = ["one_graded", "top_k"]
+    metrics: dict[str, list[str]] = {}
     headline: dict[str, str] = {}
     buckets: dict[str, float] = DEFAULT_BUCKETS
     confidence: float = 0.95
@@ -192,6 +200,7 @@ class PresentationSettings(Model):
             expected=grid.strategies_by_model,
             unfinished=list(unfinished),
             defaults=_defaults(grid),
+            metrics={task: list(study.tasks[task].metrics) for task in grid.tasks},
             headline={task: study.tasks[task].metrics[0] for task in grid.tasks},
             buckets=study.buckets,
             confidence=study.statistics.confidence,

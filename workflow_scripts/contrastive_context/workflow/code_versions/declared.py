@@ -6,33 +6,31 @@ PACKAGE = "contrastive_context"
 #: that code names itself. ``*`` stands for every key or item. A registry is a mapping written out with string keys (to
 #: functions, values, or references for ``core.loading``), or a union of settings classes with a discriminator.
 REGISTRIES: dict[str, tuple[str, ...]] = {
-    "embed_corpus.WRITERS": ("encoder.kind",),
-    **{
-        f"{PACKAGE}.{registry}": paths
-        for registry, paths in {
-            "config.models.LanguageModel": ("model.kind",),
-            "config.paraphrasers.Paraphraser": ("paraphraser.kind",),
-            "config.sources.Corpus": ("corpus.kind",),
-            "config.sources.Encoder": ("encoder.kind",),
-            "config.strategies.KINDS": ("strategy.kind",),
-            "config.text.Catalogue": ("corpus.in_domain.format", "corpus.out_of_domain.format"),
-            "contexts.anchors.KINDS": ("probes.anchors",),
-            "contexts.evaluation_contexts.BESIDE_STAND_INS": ("evaluation.compositions",),
-            "contexts.evaluation_contexts.COMPOSITIONS": ("evaluation.compositions",),
-            "contexts.sampling.CHOICES": ("strategy.kind",),
-            "corpora.build.KINDS": ("corpus.kind",),
-            "corpora.catalogues.FORMATS": ("corpus.in_domain.format", "corpus.out_of_domain.format"),
-            "minimal_model.task.KINDS": ("conditions.*.kind",),
-            "models.preparation.MAKERS": ("model.kind",),
-            "models.tiny.families.FAMILIES": ("model.family",),
-            "models.tiny.languages.LANGUAGES": ("model.language",),
-            "paraphrasing.proposals.PROPOSERS": ("paraphraser.kind",),
-            "retrieval.encoder_preparation.MAKERS": ("encoder.kind",),
-            "retrieval.encoders.LOADERS": ("encoder.kind",),
-            "scoring.metrics.METRICS": ("metrics",),
-            "text.agreement.AGREEMENTS": ("agreement",),
-        }.items()
-    },
+    f"{PACKAGE}.{registry}": paths
+    for registry, paths in {
+        "config.models.LanguageModel": ("model.kind",),
+        "config.paraphrasers.Paraphraser": ("paraphraser.kind",),
+        "config.sources.Corpus": ("corpus.kind",),
+        "config.sources.Encoder": ("encoder.kind",),
+        "config.strategies.KINDS": ("strategy.kind",),
+        "config.text.Catalogue": ("corpus.in_domain.format", "corpus.out_of_domain.format"),
+        "contexts.anchors.KINDS": ("probes.anchors",),
+        "contexts.evaluation_contexts.BESIDE_STAND_INS": ("evaluation.compositions",),
+        "contexts.evaluation_contexts.COMPOSITIONS": ("evaluation.compositions",),
+        "contexts.sampling.CHOICES": ("strategy.kind",),
+        "corpora.build.KINDS": ("corpus.kind",),
+        "corpora.catalogues.FORMATS": ("corpus.in_domain.format", "corpus.out_of_domain.format"),
+        "minimal_model.task.KINDS": ("conditions.*.kind",),
+        "models.preparation.MAKERS": ("model.kind",),
+        "models.tiny.families.FAMILIES": ("model.family",),
+        "models.tiny.languages.LANGUAGES": ("model.language",),
+        "paraphrasing.proposals.PROPOSERS": ("paraphraser.kind",),
+        "retrieval.embedding.WRITERS": ("encoder.kind",),
+        "retrieval.encoder_preparation.MAKERS": ("encoder.kind",),
+        "retrieval.encoders.LOADERS": ("encoder.kind",),
+        "scoring.metrics.METRICS": ("metrics", "metrics.*", "config.tasks.*.metrics"),
+        "text.agreement.AGREEMENTS": ("agreement",),
+    }.items()
 }
 
 #: Modules (and what lies below them) that shape no artifact → why not.

@@ -4,6 +4,7 @@ import ast
 import builtins
 import hashlib
 import re
+import sys
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -125,7 +126,7 @@ class _Module:
         elif isinstance(statement, (ast.Import, ast.ImportFrom)):
             unused = self._names.imported(statement).keys() - self._used
             # An import that nothing uses is there for its effects; those of own modules are followed anyway.
-            if unused and not self._names.loaded(statement):
+            if unused and not self._names.loaded(statement) and not _of_python(statement):
                 self._add_effect(statement)
         else:
             self._add_effect(statement)
@@ -245,6 +246,13 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _statements(statement.orelse)
         else:
             yield statement
+
+
+def _of_python(statement: ast.Import | ast.ImportFrom) -> bool:
+    modules = (
+        [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else [statement.module or ""]
+    )
+    return all(module.partition(".")[0] in sys.stdlib_module_names for module in modules)
 
 
 def _words(tree: ast.AST) -> Iterator[str]:

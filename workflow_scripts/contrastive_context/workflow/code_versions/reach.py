@@ -101,7 +101,10 @@ class Graph:
         if name == LOADING:
             return self._loading(module, known)
         if name == WHOLE:
-            return Edges(tuple((module, each) for each in (LOADING, *known["definitions"])))
+            registries = {name for name, found in known["definitions"].items() if _is_registry(found)}
+            every = (name for name in known["definitions"] if name.partition("[")[0] not in registries)
+            lookups = tuple(((module, name), "") for name in registries)
+            return Edges(tuple((module, name) for name in (LOADING, *every)), lookups)
         found = known["definitions"].get(name, {})
         edges = [Edges(((module, LOADING),), (), tuple(found.get("mentions", ())))]
         edges += [self._resolve(use, module) for use in found.get("uses", ())]
