@@ -209,8 +209,8 @@ CODE_EDITS = [
         "a kind of strategy",
         {
             "@/contexts/sampling.py": (
-                "uniform(numbers(luck, 0)) < strategy.p\n    intended",
-                "uniform(numbers(luck, 2)) < strategy.p\n    intended",
+                "uniform(numbers(state, 0)) < strategy.p\n    intended",
+                "uniform(numbers(state, 2)) < strategy.p\n    intended",
             )
         },
         "contexts/*/train/mixed.parquet",
