@@ -60,9 +60,9 @@ def _problems(path: Path) -> Iterator[str]:
     except UnicodeDecodeError as error:
         yield f"{name}: not UTF-8 text (byte {error.start}); save it as UTF-8"
     except yaml.MarkedYAMLError as error:
-        number = error.problem_mark.line
+        number = error.problem_mark.line if error.problem_mark else 0
         line = [*text.splitlines(), ""][number]
-        yield f"{name}:{number + 1}: not valid YAML: {error.problem}{_hint(line, error.problem)}"
+        yield f"{name}:{number + 1}: not valid YAML: {error.problem}{_hint(line, error.problem or '')}"
     except (yaml.YAMLError, ValueError) as error:
         yield f"{name}: not valid YAML: {error}"
     else:

@@ -38,20 +38,20 @@ def hub_entries(study: "Study") -> Iterator[tuple[str, str, HubEntry]]:
         if model.kind == "hub":
             yield "models", name, HubEntry(repository=model.name, revision=model.revision, use="language_model")
     for name, encoder in study.encoders.items():
-        if (repository := getattr(encoder, "hub", None)) is not None:
-            yield "encoders", name, HubEntry(repository=repository, revision=encoder.revision, use="encoder")
+        if encoder.kind == "sentence_transformer" and encoder.hub is not None:
+            yield "encoders", name, HubEntry(repository=encoder.hub, revision=encoder.revision, use="encoder")
     for name, metric in study.metrics.items():
         if metric.hub is not None:
             files = ["checkpoints/model.ckpt", "hparams.yaml"]
             yield "metrics", name, HubEntry(repository=metric.hub, revision=metric.revision, use="files", files=files)
-    for name, encoder in study.metric_encoders.items():
-        if encoder.hub is not None:
+    for name, metric_encoder in study.metric_encoders.items():
+        if metric_encoder.hub is not None:
             # No weights: a metric's checkpoint has its own.
             files = ["config.json", "tokenizer*.json", "special_tokens_map.json", "sentencepiece.bpe.model"]
             yield (
                 "metric_encoders",
                 name,
-                HubEntry(repository=encoder.hub, revision=encoder.revision, use="files", files=files),
+                HubEntry(repository=metric_encoder.hub, revision=metric_encoder.revision, use="files", files=files),
             )
     for name, data in study.datasets.items():
         yield (

@@ -1,7 +1,7 @@
 """Where highly similar synthetic pairs come from."""
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -11,6 +11,8 @@ from contrastive_context.config.templates import Template
 
 
 class _Paraphraser(Model):
+    if TYPE_CHECKING:
+        kind: str  # each has one
     seed: Seed = 0
     min_similarity: float = Field(0.67, ge=0, le=1, description="kept only if similarity to the source is in [this, 1)")
 

@@ -41,8 +41,9 @@ class Positions:
     @cached_property
     def _nodes(self) -> list[tuple[str, yaml.Node]]:
         nodes = [(shown(path), compose(path)) for path in self._files]
-        # JSON is YAML.
-        return [*nodes, (_COMMAND_LINE, yaml.compose(json.dumps(dict(self._options))))] if self._options else nodes
+        if self._options:
+            nodes.append((_COMMAND_LINE, yaml.compose(json.dumps(dict(self._options)))))  # JSON is YAML
+        return [(name, node) for name, node in nodes if node is not None]
 
 
 def _follow(node: yaml.Node, text: str) -> tuple[int, int]:
@@ -62,7 +63,7 @@ def _children(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
     if isinstance(node, yaml.SequenceNode):
         yield from ((str(index), item, item) for index, item in enumerate(node.value))
     elif isinstance(node, yaml.MappingNode):
-        merged = []
+        merged: list[yaml.Node] = []
         for key, value in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]

@@ -29,7 +29,7 @@ class Package(Model):
     contents: str = Field(description="what is taken from it, for the report")
 
     @model_validator(mode="after")
-    def _debian_packages_have_a_place(self) -> Self:
+    def _debian_packages_have_pool_and_snapshot(self) -> Self:
         if self.filename.endswith(".deb") != (self.pool is not None and self.snapshot is not None):
             raise ValueError("pool and snapshot go with a .deb, and only with one: it needs both")
         return self

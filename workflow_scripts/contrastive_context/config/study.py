@@ -211,8 +211,8 @@ def _cross_check(study: Study) -> Iterator[str]:
     for name, metric in study.metrics.items():
         yield from _check_reference(f"metrics.{name}.encoder", metric.encoder, study.metric_encoders, "metric_encoders")
     for name, paraphraser in study.paraphrasers.items():
-        for model in paraphraser.models:
-            yield from _check_reference(f"paraphrasers.{name}", model, study.models, "models")
+        for model_name in paraphraser.models:
+            yield from _check_reference(f"paraphrasers.{name}", model_name, study.models, "models")
     for name, task in study.tasks.items():
         yield from _check_task(name, task, study)
     for name, strategy in study.strategies.items():
@@ -222,12 +222,12 @@ def _cross_check(study: Study) -> Iterator[str]:
             yield from _check_reference(f"strategies.{name}.ablation.of", of, study.strategies, "strategies")
             if of == name or (of in study.strategies and study.strategies[of].ablation):
                 yield f"strategies.{name}.ablation.of: {of!r} is an ablation itself; name a main strategy"
-        for task, paraphraser in strategy.paraphrasers.items():
+        for task_name, chosen in strategy.paraphrasers.items():
             where = f"strategies.{name}.paraphrasers"
-            yield from _check_reference(where, task, study.tasks, "tasks")
-            yield from _check_reference(f"{where}.{task}", paraphraser, study.paraphrasers, "paraphrasers")
-            if task in study.tasks and paraphraser in study.paraphrasers:
-                yield from _check_paraphraser(f"{where}.{task}", task, paraphraser, study)
+            yield from _check_reference(where, task_name, study.tasks, "tasks")
+            yield from _check_reference(f"{where}.{task_name}", chosen, study.paraphrasers, "paraphrasers")
+            if task_name in study.tasks and chosen in study.paraphrasers:
+                yield from _check_paraphraser(f"{where}.{task_name}", task_name, chosen, study)
     for name, recipe in study.finetuning.items():
         if beyond := [step for step in recipe.checkpoints if not 0 <= step <= recipe.steps]:
             yield f"finetuning.{name}.checkpoints: {beyond} not within 0 and steps ({recipe.steps})"
@@ -282,8 +282,7 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
             yield from _check_reference(f"tasks.{name}.corpus.{key}.data", split.data, study.datasets, "datasets")
         for first, second in task.corpus.overlaps():
             yield f"tasks.{name}.corpus: {first} and {second} take the same rows; give them parts that don't overlap"
-    own = task.corpus.test if task.corpus.kind == "hub" else getattr(task.corpus, "test_sets", ["in_domain"])
-    known = set(own)
+    known = set(task.corpus.test if task.corpus.kind == "hub" else getattr(task.corpus, "test_sets", ["in_domain"]))
     for test_set in task.test_sets:
         if test_set not in known:
             yield f"tasks.{name}.test_sets: the corpus has no test set {test_set!r}{suggest(test_set, known)}"
@@ -303,8 +302,9 @@ def _check_catalogues(where: str, corpus: CataloguesCorpus, study: Study) -> Ite
 
 def _check_language(where: str, model: str, task: str, study: Study) -> Iterator[str]:
     """Check that a tiny model meets the synthetic language that it was pre-trained on, and nothing else."""
-    if model in study.models and task in study.tasks and study.models[model].kind == "pretrain":
-        language, kind = study.models[model].language, study.tasks[task].corpus.kind
+    entry = study.models.get(model)
+    if entry is not None and entry.kind == "pretrain" and task in study.tasks:
+        language, kind = entry.language, study.tasks[task].corpus.kind
         if language != kind:
             yield f"{where}: {model} knows the language {language} only, but {task}'s corpus is of kind {kind}"
 

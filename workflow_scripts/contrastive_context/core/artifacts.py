@@ -123,14 +123,15 @@ def disk_errors(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        number = error.errno if isinstance(error, OSError) else None
         # safetensors and others wrap the system's error, numpy tells only how much it wrote; and what matplotlib's PDF
         # writer raises as it closes the file comes after it.
         if any(getattr(one, "errno", None) in (28, 122) or _DISK_FULL.search(str(one)) for one in _chain(error)):
             raise UserError(f"{path}: no space left on the disk; free some and run the same command again") from error
-        if number in (13, 30):  # EACCES, EROFS
+        if not isinstance(error, OSError):
+            raise
+        if error.errno in (13, 30):  # EACCES, EROFS
             raise UserError(f"{path}: can't be written ({error.strerror}); check the folder's permissions") from error
-        if number in (17, 20, 21):  # EEXIST, ENOTDIR, EISDIR
+        if error.errno in (17, 20, 21):  # EEXIST, ENOTDIR, EISDIR
             raise UserError(
                 f"{path}: can't be written, {error.filename2 or error.filename} is in the way ({error.strerror}); "
                 "remove it and run the same command again"

@@ -42,7 +42,8 @@ def set_up_torch(device: str, threads: int) -> None:
     torch.set_num_threads(threads)
     if device == "cpu":
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
+        # A debugging aid that costs time.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # its class is swapped
     elif not torch.cuda.is_available():
         raise UserError("device is cuda but this torch can't use a GPU; install a CUDA build of torch, or use cpu")
 

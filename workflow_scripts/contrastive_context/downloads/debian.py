@@ -11,7 +11,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from contrastive_context.core.errors import UserError
 from contrastive_context.downloads.packages import open_verified
@@ -25,7 +25,9 @@ MAX_ARCHIVE_BYTES = 4 << 30
 
 _MAGIC = b"!<arch>\n"
 _HEADER_SIZE = 60
-_OPENERS = {"data.tar": lambda file: file, "data.tar.gz": gzip.open, "data.tar.xz": lzma.open, "data.tar.bz2": bz2.open}
+_OPENERS: dict[str, Callable[..., Any]] = {
+    "data.tar": lambda file: file, "data.tar.gz": gzip.open, "data.tar.xz": lzma.open, "data.tar.bz2": bz2.open,
+}  # fmt: skip
 
 
 def read_files(record: str | Path, wanted: Collection[str] | Callable[[str], bool]) -> dict[str, bytes]:
@@ -44,8 +46,9 @@ def read_files(record: str | Path, wanted: Collection[str] | Callable[[str], boo
     with open_verified(record) as file:
         name = Path(file.name).name
         try:
-            # A stream: entries are read in their order, once.
-            with tarfile.open(fileobj=_Limited(_data(file, name), name), mode="r|") as archive:
+            # A stream: entries are read in their order, once, by nothing but read().
+            stream: Any = _Limited(_data(file, name), name)
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
                 total = 0
                 for entry in archive:
                     path = entry.name.removeprefix("./")
@@ -58,7 +61,8 @@ def read_files(record: str | Path, wanted: Collection[str] | Callable[[str], boo
                     total += entry.size
                     if entry.size > MAX_FILE_BYTES or total > MAX_TOTAL_BYTES:
                         raise UserError(f"{name}: refused, {path!r} exceeds the {MAX_FILE_BYTES} bytes of a file")
-                    files[path] = archive.extractfile(entry).read()
+                    content = archive.extractfile(entry)
+                    files[path] = content.read() if content else b""
         except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError) as error:
             raise UserError(f"{name}: can't be read as a Debian package ({error}); delete {file.name}") from error
     return files

@@ -14,13 +14,16 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from contrastive_context.config.hub_entries import HubEntry
 from contrastive_context.core.artifacts import read_json, sha256_file
 from contrastive_context.core.errors import UserError
 from contrastive_context.downloads.packages import require_disk
 from contrastive_context.downloads.settings import FetchHubSettings
+
+if TYPE_CHECKING:
+    from huggingface_hub import DatasetInfo, ModelInfo
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +74,8 @@ def fetch(settings: FetchHubSettings) -> dict[str, Any]:
         raise UserError(f"{where}: HF_HUB_OFFLINE is set; unset it to download {entry.repository}")
     try:
         api = huggingface_hub.HfApi()
-        info = api.repo_info(entry.repository, repo_type=entry.type, revision=entry.revision, files_metadata=True)
+        found = api.repo_info(entry.repository, repo_type=entry.type, revision=entry.revision, files_metadata=True)
+        info = cast("DatasetInfo | ModelInfo", found)
         if getattr(info, "gated", False):
             # The list of files of a gated repository is public; without this the first download would tell.
             api.auth_check(entry.repository, repo_type=entry.type)
@@ -112,7 +116,7 @@ def _literal(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def _cached(entry: HubEntry, revision: str, name: str) -> bool:
+def _cached(entry: HubEntry, revision: str | None, name: str) -> bool:
     import huggingface_hub
 
     found = huggingface_hub.try_to_load_from_cache(entry.repository, name, revision=revision, repo_type=entry.type)
@@ -159,7 +163,8 @@ def data_files(where: str, entry: HubEntry, card: Mapping[str, Any], names: Iter
         UserError: no such configuration, or a split without readable files.
     """
     names = sorted(names)
-    patterns = dict(entry.files) if entry.files else _from_card(where, entry, card)
+    patterns: Mapping[str, Any] = entry.files if isinstance(entry.files, dict) else {}
+    patterns = patterns or _from_card(where, entry, card)
     result = {}
     for split, wanted in patterns.items():
         found = [name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in _listed(wanted))]

@@ -75,7 +75,9 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return weights / weights.sum(-1, keepdims=True)
 
 
-def best_weight(correlation: np.ndarray, similarity: np.ndarray, learnable: float, unlearnable: float, noise: float):
+def best_weight(
+    correlation: np.ndarray, similarity: float | np.ndarray, learnable: float, unlearnable: float, noise: float
+) -> np.ndarray:
     """Return a*(s), the error-minimising weight on the label of one relevant example when f̂ = g.
 
     a*(s) = σ_h²κ(s) / (σ_h² + σ² + 2σ_g²(1 − s)).

@@ -55,7 +55,7 @@ class Learner:
     def step(self, x: np.ndarray, y: np.ndarray, similarity: np.ndarray | None, label: np.ndarray | None) -> None:
         """Take one step of gradient descent on the mean of ½(ŷ − y)²; without a context the answer is f̂ alone."""
         own = in_weights(self.weights, x)
-        if similarity is None:
+        if similarity is None or label is None:
             error, through = own - y, np.ones_like(own)
         else:
             mixed = mix(self.variant, self.theta, own, similarity, label)
@@ -195,7 +195,12 @@ def _batches(settings: MinimalModel, task: Task, condition: Condition, k: int) -
         x, y = x.reshape(seeds, _CHUNK, size, d), y.reshape(seeds, _CHUNK, size)
         for step in range(_CHUNK):
             here = (slice(None), step)
-            yield x[here], y[here], None if label is None else similarity[here], None if label is None else label[here]
+            yield (
+                x[here],
+                y[here],
+                None if similarity is None else similarity[here],
+                None if label is None else label[here],
+            )
 
 
 def best_weights(settings: MinimalModel, task: Task) -> dict[float, np.ndarray]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 from contrastive_context.config.sql import Limits
 from contrastive_context.sql import child
@@ -48,7 +48,7 @@ class Sandbox:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._answered = False
         self._rest = b""
 
@@ -58,21 +58,21 @@ class Sandbox:
             self._process.kill()
             self._process.wait()
             with contextlib.suppress(OSError):  # a request that a dead child never read
-                self._process.stdin.close()
-            self._process.stdout.close()
+                _pipe(self._process.stdin).close()
+            _pipe(self._process.stdout).close()
         self._process = None
 
     def run(self, database: Path, sql: str) -> Outcome:
         """Run one query on a database file. Whatever the query is, this returns, and the file is unchanged."""
-        if self._process is None:
-            self._start()
-        process = self._process
+        process = self._process or self._start()
         request = {"database": str(database.absolute()), "sql": sql, **self._limits.model_dump()}
         seconds = self._limits.seconds
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-            line = self._line(time.monotonic() + seconds + _GRACE + (0 if self._answered else _START))
+            requests = _pipe(process.stdin)
+            requests.write(json.dumps(request).encode() + b"\n")
+            requests.flush()
+            deadline = time.monotonic() + seconds + _GRACE + (0 if self._answered else _START)
+            line = self._line(_pipe(process.stdout).fileno(), deadline)
         except TimeoutError:
             self.close()
             return Outcome("timeout", f"more than {seconds:g} s; its process was killed")
@@ -85,7 +85,7 @@ class Sandbox:
         self._answered = True
         return Outcome(**json.loads(line))
 
-    def _start(self) -> None:
+    def _start(self) -> "subprocess.Popen[bytes]":
         # Without the caller's environment: a query could read none of it anyway, and needs none.
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", child.__file__],
@@ -95,14 +95,14 @@ class Sandbox:
             env={},
         )
         self._answered, self._rest = False, b""
+        return self._process
 
-    def _line(self, deadline: float) -> bytes | None:
-        """Read one line of the child's answers; None at their end.
+    def _line(self, output: int, deadline: float) -> bytes | None:
+        """Read one line of the child's answers from a file descriptor; None at their end.
 
         Raises:
             TimeoutError: the deadline has passed.
         """
-        output = self._process.stdout.fileno()
         while b"\n" not in self._rest:
             ready, _, _ = select.select([output], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
@@ -112,6 +112,11 @@ class Sandbox:
             self._rest += read
         line, _, self._rest = self._rest.partition(b"\n")
         return line
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None  # started with pipes
+    return stream
 
 
 def _reason(status: int) -> str:

@@ -2,6 +2,10 @@
 
 import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics import CHRF
 
 
 def token_accuracy(output: str, reference: str) -> float:
@@ -23,7 +27,7 @@ def chrf(output: str, reference: str) -> float:
 
 
 @functools.cache
-def _chrf():
+def _chrf() -> "CHRF":
     from sacrebleu.metrics import CHRF
 
     return CHRF(word_order=0)
