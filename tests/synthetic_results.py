@@ -174,7 +174,7 @@ def write_run(repository, folder):
     probes = write_probes(folder / "probes", models=("llama", "qwen3"))
     run_step(repository, "build_tables", {"statistics": {"resamples": 100}}, "--scores", *scores, "--probes", *probes,
              "--out-dir", folder / "tables")  # fmt: skip
-    write_losses(repository, folder)
+    write_gaps(repository, folder)
     write_figures(repository, folder)
     return folder
 
@@ -189,8 +189,8 @@ COVERAGE = {
 }
 
 
-def write_losses(repository, folder, settings=None):
-    """List the losses of <folder>/tables and <folder>/scores with made-up counts, by the entry point itself."""
+def write_gaps(repository, folder, settings=None):
+    """List the gaps of <folder>/tables and <folder>/scores with made-up counts, by the entry point itself."""
     for name, record in (("corpus/lexicon/counts.json", COUNTS), ("contexts/lexicon/eval.coverage.json", COVERAGE)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(record))

@@ -11,7 +11,7 @@ from contrastive_context.report.settings import BuildReportSettings
 from contrastive_context.tables import latex, presentation
 from contrastive_context.tables.numbers import estimate, share, written
 from contrastive_context.tables.settings import PresentationSettings
-from synthetic_results import report_inputs, run_step, write_figures, write_losses, write_probes, write_scores
+from synthetic_results import report_inputs, run_step, write_figures, write_gaps, write_probes, write_scores
 
 HOSTILE = "100% <b>_{x}^2~\\ & #1 $y$"
 KEYS = {
@@ -42,7 +42,7 @@ def run(repository, tmp_path_factory):
              tables[2], "--out-dir", folder / "tables")  # fmt: skip
     write_figures(repository, folder, SETTINGS)
     run_step(repository, "plot_ablations", ABLATIONS, "--scores", tables[0], "--out", folder / "figures/fig5_ablations")
-    write_losses(repository, folder, SETTINGS)
+    write_gaps(repository, folder, SETTINGS)
     text = render(report_inputs(folder), BuildReportSettings(model_titles={"llama": HOSTILE}))
     (folder / "report.html").write_text(text)
     return folder

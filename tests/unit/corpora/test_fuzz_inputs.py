@@ -13,9 +13,9 @@ from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
 from contrastive_context.paraphrasing import chat_client, endpoint
-from contrastive_context.report import build
-from contrastive_context.report.settings import BuildReportSettings
+from contrastive_context.report import records
 from contrastive_context.retrieval import encoders
+from contrastive_context.tables.settings import PresentationSettings
 from contrastive_context.workflow.code_versions import CodeVersions
 
 EXAMPLES = settings(
@@ -134,10 +134,10 @@ def test_any_configuration_file(tmp_path, content):
 
 
 SHOWN = {
-    "model": build._model_facts,
-    "hub": build._download,
-    "sidecar": lambda path: build._step(path, "mine"),
-    "coverage": lambda path: build._flat(artifacts.read_json(path)),
+    "model": records.model_facts,
+    "hub": records.download,
+    "sidecar": lambda path: records.step(path, "mine"),
+    "coverage": lambda path: records.flat(artifacts.read_json(path)),
 }
 
 
@@ -163,8 +163,8 @@ def test_a_report_refuses_other_tables_by_name(tmp_path, content):
     path.write_bytes(content)
     path.with_suffix(".png").write_bytes(b"")
     for read in (
-        lambda: build._signatures(path, BuildReportSettings()),
-        lambda: build._figure(tmp_path, "fig1_summary", "title", 0.95),
+        lambda: records.signatures(path, PresentationSettings()),
+        lambda: records.figure(tmp_path, "fig1_summary", "title", 0.95),
     ):
         with pytest.raises(UserError, match=r"fig1_summary\.csv"):
             read()

@@ -7,6 +7,7 @@ import pytest
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.tables import findings, tidy
 from contrastive_context.tables.settings import BuildTablesSettings
+from contrastive_context.tables.vocabulary import ROLES
 from simulated_studies import study
 from synthetic_results import MEANS, scores_frame, write_probes
 
@@ -233,7 +234,7 @@ def test_claims_say_whom_they_compare_and_who_makes_them(tmp_path):
         assert row["source"].startswith(("paper, ", "ours")) and "our reading" not in row["source"]
         if not claim.large:
             for role in (*claim.higher, *claim.lower):
-                name = {"iwl": "Similar"}.get(claim.place, findings._NAMES[role])
+                name = {"iwl": "Similar"}.get(claim.bucket_or_probe, ROLES[role])
                 assert name in row["text"], (claim.name, role)
     assert set(_rows(table, "contrastive_above_mixed_high")["verdict"]) == {"shows"}
     assert set(_rows(table, "contrastive_above_mixed_high")["source"]) == {"ours"}
@@ -280,6 +281,6 @@ def test_a_system_that_is_worse_is_refuted(share_of):
 def test_an_effect_a_little_below_a_tenth_is_rarely_called_larger(share_of, monkeypatch):
     # As the claim has it, only at high similarity.
     claim = next(claim for claim in findings.CLAIMS if claim.name == "similar_far_below_zero_low")
-    monkeypatch.setattr(findings, "CLAIMS", [dataclasses.replace(claim, place="high")])
+    monkeypatch.setattr(findings, "CLAIMS", [dataclasses.replace(claim, bucket_or_probe="high")])
     means = {"zero": 0.59, "similar": 0.5}
     assert share_of(claim.name, ("shows",), means, 60, scale=0.05) <= 0.05

@@ -56,10 +56,10 @@ def browser(files: Sequence[Path], titles: dict[str, dict[str, str]], seed: int 
         total += len(targets)
         names, inverse = np.unique(np.array(targets.to_pylist()), return_inverse=True)
         order = ranking(stream("examples", seed), id_bits(names.tolist()))
-        place = np.empty(len(names), dtype=np.int64)
-        place[order] = np.arange(len(names))
+        rank = np.empty(len(names), dtype=np.int64)
+        rank[order] = np.arange(len(names))
         # Whole targets, so that buckets can be compared; the last one may be cut.
-        rows = np.sort(np.argsort(place[inverse], kind="stable")[:share])
+        rows = np.sort(np.argsort(rank[inverse], kind="stable")[:share])
         prompts += read_columns(path, _COLUMNS).take(rows).to_pylist()
     script = _SCRIPT.read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,11 +1,9 @@
 """Collect tables, figures and provenance into one HTML file."""
 
-import base64
-import contextlib
 import functools
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,8 @@ import pandas as pd
 
 from contrastive_context.core import artifacts, paths
 from contrastive_context.core.buckets import DEFAULT_BUCKETS
-from contrastive_context.core.errors import UserError
-from contrastive_context.core.sidecars import read_sidecar
 from contrastive_context.core.version import __version__
+from contrastive_context.report import records
 from contrastive_context.report.browser import browser
 from contrastive_context.report.choices import CHOICES
 from contrastive_context.report.effort import efforts
@@ -24,13 +21,11 @@ from contrastive_context.report.fonts import Fonts, fonts_for
 from contrastive_context.report.licences import licences
 from contrastive_context.report.settings import BuildReportSettings
 from contrastive_context.report.usage import effective_config, usage
-from contrastive_context.scoring.signatures import read_revisions
 from contrastive_context.tables import gaps, presentation
 from contrastive_context.tables.findings import VERDICTS
-from contrastive_context.tables.selection import headline_seed, in_order
+from contrastive_context.tables.selection import in_order
 from contrastive_context.tables.settings import Named, PresentationSettings
 from contrastive_context.tables.vocabulary import STRATEGIES
-from contrastive_context.tables.wording import intervals
 
 
 @dataclass
@@ -113,7 +108,6 @@ _FIGURES = {
     "fig4_probes_likelihood": "Probes over training, from likelihoods",
     "fig5_ablations": "Ablations",
 }
-_CAPTIONS = Path(__file__).with_name("captions")
 _KINDS = dict(zip(VERDICTS, ("yes", "small", "no", "open"), strict=True))
 
 
@@ -131,7 +125,7 @@ def render(inputs: Inputs, settings: BuildReportSettings) -> str:
     findings = artifacts.read_parquet(inputs.findings, ("claim", "counted", "task", "model", "verdict", "difference"))
     missing = _read(inputs.missing, gaps.MISSING)
     truncated = _read(inputs.truncated, gaps.TRUNCATED)
-    provenance = [_step(path, settings.run) for path in inputs.provenance]
+    provenance = [records.step(path, settings.run) for path in inputs.provenance]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -147,23 +141,23 @@ def render(inputs: Inputs, settings: BuildReportSettings) -> str:
         findings=presentation.findings_tables(findings, shown),
         kinds=_KINDS,
         verdicts=_verdict_counts(findings),
-        figures=[_figure(inputs.figures, *entry, shown.confidence) for entry in _FIGURES.items()],
+        figures=[records.figure(inputs.figures, *entry, shown.confidence) for entry in _FIGURES.items()],
         tables=[
             *presentation.score_tables(scores, shown, runs=True),
             *presentation.probe_tables(probes, shown, runs=True),
         ],
-        signatures=_signatures(inputs.signatures, shown),
+        signatures=records.signatures(inputs.signatures, shown),
         missing=presentation.missing_tables(missing, shown),
         unfinished=_unfinished(missing, settings) if inputs.missing and settings.config.get("only_finished") else {},
         dropped=presentation.dropped_tables(_read(inputs.dropped, gaps.DROPPED), shown),
         truncated=presentation.truncated_tables(in_order(truncated, shown), shown, cut="Hit the length limit"),
-        coverage={name: _flat(artifacts.read_json(path)) for name, path in inputs.coverage.items()},
-        recall={name: _flat(artifacts.read_json(path)) for name, path in inputs.recall.items()},
-        models={name: _model_facts(path) for name, path in inputs.models.items()},
+        coverage={name: records.flat(artifacts.read_json(path)) for name, path in inputs.coverage.items()},
+        recall={name: records.flat(artifacts.read_json(path)) for name, path in inputs.recall.items()},
+        models={name: records.model_facts(path) for name, path in inputs.models.items()},
         provenance=provenance,
         efforts=efforts(provenance, settings.run),
-        versions=_merge(record.get("versions", {}) for record in provenance),
-        hosts=sorted({_host(record.get("host", {})) for record in provenance if record.get("host")}),
+        versions=records.merged_versions(record.get("versions", {}) for record in provenance),
+        hosts=sorted({records.host(record.get("host", {})) for record in provenance if record.get("host")}),
         browser=browser(
             inputs.examples,
             {
@@ -173,7 +167,7 @@ def render(inputs: Inputs, settings: BuildReportSettings) -> str:
             },
         ),
         example_files=[str(path) for path in inputs.examples],
-        licences=licences(config, {key: _download(path) for key, path in inputs.hub.items()}),
+        licences=licences(config, {key: records.download(path) for key, path in inputs.hub.items()}),
         choices=CHOICES,
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
         confidence=f"{shown.confidence:.0%}",
@@ -214,57 +208,9 @@ def build(inputs: Inputs, settings: BuildReportSettings, out: str | Path) -> Non
         temporary.write_text(html, encoding="utf-8")
 
 
-def _signatures(path: Path | None, settings: PresentationSettings) -> list[str]:
-    """What to quote beside the numbers; with the tasks where one metric has several signatures."""
-    if path is None:
-        return []
-    result = []
-    with _of_this_version(path):
-        for _, of_metric in pd.read_csv(path).groupby("metric"):
-            for text, here in of_metric.groupby("signature"):
-                tasks = ", ".join(settings.title("tasks", task) for task in here["task"])
-                result.append(text if len(here) == len(of_metric) else f"{text} ({tasks})")
-    return result
-
-
 def _verdict_counts(findings: pd.DataFrame) -> dict[str, int]:
     single = findings.loc[(findings["model"] != "all") & findings["counted"].astype(bool), "verdict"]
     return {kind: int((single == verdict).sum()) for verdict, kind in _KINDS.items()}
-
-
-def _figure(folder: Path, name: str, title: str, confidence: float) -> dict[str, str]:
-    caption = " ".join((_CAPTIONS / f"{name}.rst").read_text(encoding="utf-8").split())
-    path = Path(folder) / f"{name}.png"
-    try:
-        data = path.read_bytes()
-        with _of_this_version(path.with_suffix(".csv")):
-            drawn = pd.read_csv(path.with_suffix(".csv"))
-            drawn = drawn.loc[drawn["value"].notna()]
-            counts = drawn["n"].dropna()
-            systems = drawn["condition" if "condition" in drawn else "strategy"]
-    except OSError as error:
-        raise UserError(f"{error.filename}: can't be read ({error.strerror}); draw the figures first") from error
-    if not len(drawn):
-        return {"name": name, "title": title, "caption": f"{caption} Not measured in this run.", "data": "", "alt": ""}
-    caption += f" n = {_span(counts)} per point"
-    if {"seeds", "strategy"} <= set(drawn):
-        shown = headline_seed(drawn)
-        runs = shown.loc[shown["seeds"] > 0, "seeds"]
-        caption += f"; bars: {intervals(shown, confidence)}; "
-        caption += f"{_span(runs) if len(runs) else 'no'} training run(s) per strategy"
-    return {
-        "name": name,
-        "title": title,
-        "caption": f"{caption}.",
-        "data": base64.b64encode(data).decode("ascii"),
-        "alt": f"{title}: {len(drawn)} points of {', '.join(sorted(map(str, systems.unique())))}. The numbers are in "
-        f"figures/{name}.csv.",
-    }
-
-
-def _span(numbers: pd.DataFrame) -> str:
-    low, high = int(min(numbers)), int(max(numbers))
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def _unfinished(missing: pd.DataFrame, settings: BuildReportSettings) -> dict[str, int]:
@@ -272,64 +218,3 @@ def _unfinished(missing: pd.DataFrame, settings: BuildReportSettings) -> dict[st
     used = usage(settings.config, settings.tasks, settings.models)
     without = int((missing["what"] == "answers").sum())
     return {"systems": sum(map(len, used.systems.values())), "without": without}
-
-
-def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Flatten JSON into (path, value) pairs; lists of scalars stay one value, long ones are cut."""
-    if isinstance(value, dict):
-        return [
-            pair for key, item in value.items() for pair in _flat(item, f"{prefix} › {key}" if prefix else str(key))
-        ]
-    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-        return [pair for place, item in enumerate(value) for pair in _flat(item, f"{prefix} › {place}")]
-    if isinstance(value, list):
-        text = ", ".join(map(str, value[:20])) + (" …" if len(value) > 20 else "")
-    else:
-        text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return [(prefix, text)]
-
-
-@contextlib.contextmanager
-def _of_this_version(path: str | Path) -> Iterator[None]:
-    """Refuse a file by its path where what the report shows isn't in it."""
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not what this version writes ({type(error).__name__}: {error}); delete it and run again"
-        ) from error
-
-
-def _model_facts(path: Path) -> list[tuple[str, str]]:
-    record = artifacts.read_json(path)
-    with _of_this_version(path):
-        return _flat({key: value for key, value in record.items() if key != "files"})
-
-
-def _download(path: Path) -> Mapping[str, Any]:
-    """Read the record of a download from the hub."""
-    read_revisions([path])
-    return artifacts.read_json(path)
-
-
-def _step(path: Path, run: str) -> Mapping[str, Any]:
-    """Read a sidecar that has what the report tells of a step."""
-    record = read_sidecar(path).record
-    with _of_this_version(path):
-        efforts([record], run)
-        _host(record.get("host", {}))
-        _merge([record.get("versions", {})])
-    return record
-
-
-def _merge(versions: Any) -> dict[str, str]:
-    """Union of the versions of all steps; a package seen in two versions shows both."""
-    seen: dict[str, set[str]] = {}
-    for entry in versions:
-        for name, version in entry.items():
-            seen.setdefault(name, set()).add(version)
-    return {name: ", ".join(sorted(seen[name])) for name in sorted(seen)}
-
-
-def _host(host: Mapping[str, Any]) -> str:
-    return f"{host.get('system', '?')} {host.get('machine', '')}, {host.get('cpus', '?')} CPUs"

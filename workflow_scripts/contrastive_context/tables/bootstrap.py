@@ -177,9 +177,9 @@ def _few_clusters(clusters: int) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm-adjusted p-values (Holm 1979) in the order given; NaN stays NaN and doesn't count."""
     adjusted = [float("nan")] * len(p_values)
-    ranked = sorted((p, place) for place, p in enumerate(p_values) if p == p)
+    ranked = sorted((p, index) for index, p in enumerate(p_values) if p == p)
     running = 0.0
-    for rank, (p, place) in enumerate(ranked):
+    for rank, (p, index) in enumerate(ranked):
         running = max(running, min(1.0, (len(ranked) - rank) * p))
-        adjusted[place] = running
+        adjusted[index] = running
     return adjusted

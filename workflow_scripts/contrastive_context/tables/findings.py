@@ -16,17 +16,15 @@ from contrastive_context.scoring.metrics import get_metric
 from contrastive_context.tables.bootstrap import holm, p_value
 from contrastive_context.tables.settings import BuildTablesSettings
 from contrastive_context.tables.tidy import Cell, CellKey, Cells, over_seeds
+from contrastive_context.tables.vocabulary import PROBES, ROLES
 
 SHOWS, SMALL, NOT, UNSURE = "shows", "shows, but small", "does not show", "can't tell"
 VERDICTS = (SHOWS, SMALL, NOT, UNSURE)
-_NAMES = {"base": "base", "zero": "Zero", "random": "Random", "similar": "Similar", "contrastive": "Contrastive",
-          "mixed": "Mixed"}  # fmt: skip
-_PROBES = {"iwl": "IWL-score", "icl": "ICL-score", "icl_valid": "ICL-score (valid label)", "copy": "Copy-score"}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim: every ``higher`` system scores above every ``lower`` one at ``place`` (a bucket or a probe).
+    """A claim: every ``higher`` system scores above every ``lower`` one, in a bucket or by a probe.
 
     Attributes:
         name: key in the table.
@@ -34,8 +32,8 @@ class Claim:
         source: where it is said, or "ours" for a check of ours.
         higher: roles that should score higher.
         lower: roles that should score lower.
-        place: bucket, or probe where ``probe`` is set.
-        probe: looked up in the probes instead of the scores.
+        bucket_or_probe: where.
+        probe: whether it is a probe, looked up in the probes instead of the scores.
         margin: Statistics field; the claim is then "higher is not below lower by more than this".
         large: the claim is "the effect is above Statistics.large_effect". It repeats another one with a harder
             threshold and isn't counted again.
@@ -46,7 +44,7 @@ class Claim:
     source: str
     higher: tuple[str, ...]
     lower: tuple[str, ...]
-    place: str
+    bucket_or_probe: str
     probe: bool = False
     margin: str | None = None
     large: bool = False
@@ -168,11 +166,13 @@ def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> "Any":
 def _claim_rows(claim: Claim, cells: Cells, settings: BuildTablesSettings) -> list[dict[str, Any]]:
     statistics = settings.statistics
     roles = {role: settings.role(role) for role in (*claim.higher, *claim.lower)}
-    place = claim.place if claim.probe else settings.bucket(claim.place)
+    bucket_or_probe = claim.bucket_or_probe if claim.probe else settings.bucket(claim.bucket_or_probe)
     present: dict[tuple[str, str, str], list[str]] = {}
     strategies: dict[str, set[str]] = {}
     for key in cells.cells:
-        if key.place == place and key.metric == _metric(claim, key.task, cells, settings) and key.model != "none":
+        if key.bucket_or_probe != bucket_or_probe or key.model == "none":
+            continue
+        if key.metric == _metric(claim, key.task, cells, settings):
             models = present.setdefault((key.task, key.test_set, key.composition), [])
             if key.model not in models:
                 models.append(key.model)
@@ -185,7 +185,7 @@ def _claim_rows(claim: Claim, cells: Cells, settings: BuildTablesSettings) -> li
         metric = _metric(claim, task, cells, settings)
         bar = _bar(claim, metric, statistics)
         for model in models:
-            where = (task, test_set, model, composition, place, metric)
+            where = (task, test_set, model, composition, bucket_or_probe, metric)
             pairs = [
                 _pair(roles, higher, lower, where, cells, bar, statistics)
                 for higher in claim.higher
@@ -211,7 +211,7 @@ def _bar(claim: Claim, metric: str, statistics: Statistics) -> Bar:
     if claim.margin:
         margin = getattr(statistics, claim.margin + ("_nats" if metric == "likelihood" else "")) * scale
         return Bar(-margin, -margin)
-    probed = "likelihood" if metric == "likelihood" else claim.place
+    probed = "likelihood" if metric == "likelihood" else claim.bucket_or_probe
     return Bar(0.0, statistics.min_effects[probed if claim.probe else metric])
 
 
@@ -237,9 +237,9 @@ def _pair(
     statistics: Statistics,
 ) -> Pair | None:  # fmt: skip
     """Compare two systems, seed by seed; None if they were not both measured."""
-    task, test_set, model, composition, place, metric = where
+    task, test_set, model, composition, bucket_or_probe, metric = where
     left, right = (
-        _last(cells, CellKey(task, test_set, model, roles[role], composition, place, metric))
+        _last(cells, CellKey(task, test_set, model, roles[role], composition, bucket_or_probe, metric))
         for role in (higher, lower)
     )
     seeds = sorted(({*left, *right} - {None}) if None in left or None in right else set(left) & set(right))
@@ -265,7 +265,7 @@ def _pair(
         clusters=cell.clusters,
         n=cell.n,
         seeds=tuple(seeds),
-        text=f"{_NAMES[higher]} − {_NAMES[lower]}",
+        text=f"{ROLES[higher]} − {ROLES[lower]}",
     )
 
 
@@ -305,13 +305,14 @@ def _finish(
         "claim": claim.name, "text": claim.text, "source": claim.source, "counted": not claim.large, **row,
         "threshold": bar.threshold,
     }  # fmt: skip
-    place = _PROBES[claim.place] if claim.probe else f"{claim.place} similarity"
+    name = claim.bucket_or_probe
+    compared = PROBES[name].score if claim.probe else f"{name} similarity"
     if row["metric"] == "likelihood":
-        place += " (nats per label token)" if claim.place in ("icl", "icl_valid") else " (nats per token)"
+        compared += " (nats per label token)" if name in ("icl", "icl_valid") else " (nats per token)"
     measured = [(pair, p) for pair, p in pairs if pair is not None]
     if len(measured) < len(pairs):
         return base | {
-            "scope": "not measured", "quantity": f"{place}: a system is missing", "verdict": UNSURE, "seed": None,
+            "scope": "not measured", "quantity": f"{compared}: a system is missing", "verdict": UNSURE, "seed": None,
             "difference": math.nan, "ci_low": math.nan, "ci_high": math.nan, "p_holm": math.nan,
             "p_refuted": math.nan, "n": None, "clusters": None,
         }  # fmt: skip
@@ -322,7 +323,7 @@ def _finish(
     return base | {
         "seed": seeds[0] if len(seeds) == 1 else None,
         "scope": "for this training run" if len(seeds) == 1 else f"over {len(seeds)} training runs",
-        "quantity": f"{closest.text}, {place}" + (" (closest rival)" if len(pairs) > 1 else ""),
+        "quantity": f"{closest.text}, {compared}" + (" (closest rival)" if len(pairs) > 1 else ""),
         "difference": closest.difference,
         "ci_low": closest.low,
         "ci_high": closest.high,

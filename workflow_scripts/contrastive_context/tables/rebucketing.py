@@ -62,13 +62,13 @@ def measure(
     ids = sorted({*graded["target_id"], *(id_ for names in graded["example_ids"] for id_ in names)})
     if unknown := [id_ for id_ in ids if id_ not in sources]:
         raise UserError(f"example {unknown[0]} of the frozen contexts has no text; freeze them again")
-    place = {id_: row for row, id_ in enumerate(ids)}
+    rows = {id_: row for row, id_ in enumerate(ids)}
     vectors = embed([sources[id_] for id_ in ids])
     similarity = similarity_between(vectors, vectors)
     result = {}
     for row in graded.itertuples(index=False):
-        examples = np.array([place[id_] for id_ in row.example_ids])
-        after = similarity.pairs(np.full(len(examples), place[row.target_id]), examples)
+        examples = np.array([rows[id_] for id_ in row.example_ids])
+        after = similarity.pairs(np.full(len(examples), rows[row.target_id]), examples)
         result[row.prompt_id] = Resimilarity(np.asarray(row.similarities, dtype=np.float64), after)
     return result
 

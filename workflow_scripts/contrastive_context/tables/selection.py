@@ -35,8 +35,8 @@ def in_order(frame: pd.DataFrame, settings: PresentationSettings) -> pd.DataFram
         "model": ordered(frame["model"], settings.order("models")),
         "strategy": systems(frame, settings),
     }
-    places = pd.DataFrame({name: frame[name].map(order.index) for name, order in orders.items()})
-    return frame.loc[places.sort_values(list(orders), kind="stable").index]
+    positions = pd.DataFrame({name: frame[name].map(order.index) for name, order in orders.items()})
+    return frame.loc[positions.sort_values(list(orders), kind="stable").index]
 
 
 def strategies_by_model(frame: pd.DataFrame, task: str, settings: PresentationSettings) -> dict[str, list[str]]:

@@ -28,14 +28,14 @@ PROBE_COLUMNS = ("step", "cluster", "probe", "measure", "value")
 
 
 class CellKey(NamedTuple):
-    """What is held fixed in a cell. For probes ``place`` is the probe and ``metric`` the measure."""
+    """What is held fixed in a cell. Of probes ``metric`` is the measure."""
 
     task: str
     test_set: str
     model: str
     strategy: str
     composition: str
-    place: str
+    bucket_or_probe: str
     metric: str
 
 
@@ -223,7 +223,7 @@ def over_seeds(by_seed: dict[int | None, Cell]) -> Cell:
     )
 
 
-def table(cells: Cells, statistics: Statistics, place: str) -> "Any":
+def table(cells: Cells, statistics: Statistics, column: str) -> "Any":
     """Return the tidy table of some cells.
 
     One row per cell and training seed; where a strategy was trained with several seeds, one more row with seed NA and
@@ -235,7 +235,7 @@ def table(cells: Cells, statistics: Statistics, place: str) -> "Any":
     Args:
         cells: from :func:`score_cells` or :func:`probe_cells`.
         statistics: the confidence.
-        place: name of the column for the cell's place, "bucket" or "probe".
+        column: "bucket" or "probe".
     """
     import pandas as pd
 
@@ -251,13 +251,13 @@ def table(cells: Cells, statistics: Statistics, place: str) -> "Any":
                 low, high = np.clip(cell.interval(statistics.confidence), *_range(key))
                 rows.append(
                     (
-                        key.task, key.test_set, key.model, key.strategy, seed, seeds, step, key.composition, key.place,
-                        key.metric, cell.value, low, high, cell.n, cell.clusters,
+                        key.task, key.test_set, key.model, key.strategy, seed, seeds, step, key.composition,
+                        key.bucket_or_probe, key.metric, cell.value, low, high, cell.n, cell.clusters,
                     )
                 )  # fmt: skip
     rows.sort(key=lambda row: tuple(-1 if item is None else item for item in row[:10]))
     columns = [
-        "task", "test_set", "model", "strategy", "seed", "seeds", "step", "composition", place, "metric", "value",
+        "task", "test_set", "model", "strategy", "seed", "seeds", "step", "composition", column, "metric", "value",
         "ci_low", "ci_high", "n", "clusters",
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=columns)
@@ -271,7 +271,7 @@ def _range(key: CellKey) -> tuple[float, float]:
         return get_metric(key.metric).bounds
     if key.metric == "likelihood":
         return -math.inf, math.inf
-    return (0.0 if key.place == "iwl" else -1.0), 1.0
+    return (0.0 if key.bucket_or_probe == "iwl" else -1.0), 1.0
 
 
 def write_table(frame: "Any", folder: str | Path, name: str) -> Sequence[Path]:

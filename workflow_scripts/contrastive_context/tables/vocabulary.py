@@ -16,6 +16,8 @@ STRATEGIES = {
     "contrastive": "Contrastive",
     "mixed": "Mixed",
 }
+#: Systems in a sentence.
+ROLES = STRATEGIES | {"base": "base"}
 
 
 class Probe(NamedTuple):
