@@ -113,7 +113,7 @@ def _draw_panel(ax: Axes, cells: pd.DataFrame, styles: dict[str, LineStyle]) -> 
         rows = measured.loc[measured["bucket"] == bucket].drop_duplicates("setting").set_index("setting")
         draw_points(ax, [x + offset for x in range(len(values))], rows.reindex(values), style, join=numeric)
         if default in rows.index:
-            ax.axhline(rows.loc[default, "value"], color=style.color, linewidth=0.6, linestyle=(0, (6, 4)), zorder=0.6)
+            ax.axhline(rows["value"][default], color=style.color, linewidth=0.6, linestyle=(0, (6, 4)), zorder=0.6)
     lines = [f"{bucket}: {NOT_FILLED}" for bucket in styles if _is_unfilled(cells, bucket)]
     missing = cells.loc[~cells["missing"].isin(["", NOT_FILLED])]
     for reason in missing["missing"].unique():

@@ -14,7 +14,7 @@ from contrastive_context.figures.panels import draw_points
 from contrastive_context.figures.settings import MinimalModelFigureSettings
 from contrastive_context.figures.style import MUTED, LineStyle, line_styles, points, styled
 from contrastive_context.tables.selection import ordered
-from contrastive_context.tables.settings import PresentationSettings
+from contrastive_context.tables.settings import Named, PresentationSettings
 from contrastive_context.tables.vocabulary import bucket_labels
 
 MAIN = ("zero", "random", "similar", "contrastive")
@@ -95,7 +95,8 @@ def draw(table: pd.DataFrame, settings: MinimalModelFigureSettings, text: str = 
     """
     variants = [name for name in VARIANTS if name in set(table["variant"])]
     conditions = ordered(set(table["condition"]) - {"optimum"}, MAIN)
-    styles = line_styles(conditions, PresentationSettings(strategies=settings.titles))
+    titles = [Named(name=name, title=title) for name, title in settings.titles.items()]
+    styles = line_styles(conditions, PresentationSettings(strategies=titles))
     lines = textwrap.wrap(text, 150)
     top, row, bottom = 2.35, 1.75, 0.12 + 0.115 * len(lines)
     width, height = 7.1, top + 0.32 + row * len(variants) + bottom
@@ -142,7 +143,7 @@ def _history(ax: Axes, rows: pd.DataFrame, styles: dict[str, LineStyle]) -> None
         ax.fill_between(path["step"], path["ci_low"], path["ci_high"], color=style.color, alpha=0.2, linewidth=0)
         draw_points(ax, path["step"].iloc[-1:], path.iloc[-1:], style, join=False)
     ax.set_xlabel("training step", fontsize=points(6.5), labelpad=2)
-    ax.xaxis.get_major_locator().set_params(integer=True, nbins=4)
+    ax.locator_params(axis="x", integer=True, nbins=4)
 
 
 def _errors(ax: Axes, rows: pd.DataFrame, styles: dict[str, LineStyle]) -> None:
@@ -191,7 +192,7 @@ def _schematic(ax: Axes) -> None:
                 (x, y), w, h, boxstyle="round,pad=0,rounding_size=1.2", facecolor=color, edgecolor=edge, linewidth=0.7
             )
         )
-        options = {"ha": "center", "va": "center", "fontsize": points(6.5), "linespacing": 1.25} | kw
+        options: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": points(6.5), "linespacing": 1.25} | kw
         ax.text(x + w / 2, y + h / 2, text, **options)
 
     def arrow(start: tuple[float, float], end: tuple[float, float], text: str = "", shift: float = 1.6) -> None:

@@ -7,7 +7,7 @@ size in every figure and columns stay aligned whatever the tick labels are.
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -162,7 +162,7 @@ def in_rows(panels: Sequence[Item]) -> list[Sequence[Item]]:
 
 def size_of(ax: Axes) -> tuple[float, float]:
     """Return width and height of a panel in inches."""
-    share, (width, height) = ax.get_position(), ax.get_figure().get_size_inches()
+    share, (width, height) = ax.get_position(), cast(Figure, ax.figure).get_size_inches()
     return share.width * width, share.height * height
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from contrastive_context.core.frames import groups_of
 from contrastive_context.figures.page import Pages, Row, empty_figure, in_rows
 from contrastive_context.figures.panels import draw_points, label_values, remark, say, share_range, value_range
 from contrastive_context.figures.style import LineStyle, line_styles, points, styled
@@ -142,9 +143,9 @@ def _draw_panel(ax: Axes, cells: pd.DataFrame, styles: Mapping[str, LineStyle]) 
             ax.plot(single["step"] + offset, single["value"], ".", color=style.color, markersize=2, alpha=0.6)
         draw_points(ax, rows["step"] + offset, rows, style)
     ax.set_xlim(steps[0] - 0.06 * width, steps[-1] + 0.06 * width)
-    ax.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+    ax.locator_params(axis="x", integer=True, nbins=5)
     lines = []
-    for reason, rows in cells.loc[cells["missing"] != ""].groupby("missing"):
+    for (reason,), rows in groups_of(cells.loc[cells["missing"] != ""], "missing", sort=True):
         lacking = set(rows["strategy"])
         lines.append(f"{reason}: {shortened([style.label for name, style in styles.items() if name in lacking])}")
     remark(ax, headline["n"].astype(int).tolist(), lines)

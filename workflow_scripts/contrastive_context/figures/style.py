@@ -2,9 +2,11 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
 
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.figures.fonts import families
@@ -12,10 +14,7 @@ from contrastive_context.tables.settings import PresentationSettings
 from contrastive_context.tables.vocabulary import STRATEGIES
 from contrastive_context.tables.wording import clipped
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_RC = {
+_RC: dict[RcKeyType, Any] = {
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
@@ -45,7 +44,7 @@ MUTED = "#555555"
 LONGEST_LABEL = 48  # characters; fills the legend of the narrowest page
 
 
-def rc(style: FigureStyle) -> dict[str, Any]:
+def rc(style: FigureStyle) -> dict[RcKeyType, Any]:
     """Return matplotlib's parameters for a style; ``font_size`` 8 is what the sizes above are made for."""
     return _RC | {name: _RC[name] * style.font_size / 8 for name in _FONT_SIZES} | {"font.family": families()}
 
@@ -55,11 +54,11 @@ def points(size: float) -> float:
     return size * matplotlib.rcParams["font.size"] / _RC["font.size"]
 
 
-def styled(draw: "Callable[..., list[Figure]]") -> "Callable[..., list[Figure]]":
+def styled(draw: Callable[..., list[Figure]]) -> Callable[..., list[Figure]]:
     """Draw with the parameters of the style in the second argument, the settings."""
 
     @functools.wraps(draw)
-    def drawn(cells: Any, settings: Any, *args: Any, **options: Any) -> "list[Figure]":
+    def drawn(cells: Any, settings: Any, *args: Any, **options: Any) -> list[Figure]:
         with matplotlib.rc_context(rc(settings.style)):
             return draw(cells, settings, *args, **options)
 

@@ -80,18 +80,24 @@ class Inputs:
         examples = [results / paths.EXAMPLES.format(task=task, model=model) for task, model in pairs]
         coverage = {f"{task} evaluation": results / paths.EVAL_COVERAGE.format(task=task) for task in tasks}
         coverage |= {f"{task} probes": results / paths.PROBE_COVERAGE.format(task=task) for task in tasks}
-        records = results.glob(paths.HUB_RECORD.format(registry="*", entry="*"))
-        downloads = {(path.parent.name, path.stem): path for path in records}
+        found = results.glob(paths.HUB_RECORD.format(registry="*", entry="*"))
+        downloads = {(path.parent.name, path.stem): path for path in found}
         recall = {task: results / paths.RECALL.format(task=task) for task in tasks}
+        optional = existing({name: results / paths.table(name) for name in ("missing", "dropped", "truncated")})
+        optional |= existing({"signatures": results / paths.table("signatures", "csv")})
         return cls(
-            *(results / paths.table(name) for name in ("scores", "probes", "findings")),
+            scores=results / paths.table("scores"),
+            probes=results / paths.table("probes"),
+            findings=results / paths.table("findings"),
             figures=results / "figures",
             coverage=existing(coverage),
             recall=existing(recall),
             models=existing({model: results / paths.MODEL.format(model=model) for model in models}),
             hub={key: path for key, path in downloads.items() if not key[1].endswith(".provenance")},
-            **existing({name: results / paths.table(name) for name in ("missing", "dropped", "truncated")}),
-            signatures=signatures if (signatures := results / paths.table("signatures", "csv")).is_file() else None,
+            missing=optional.get("missing"),
+            dropped=optional.get("dropped"),
+            truncated=optional.get("truncated"),
+            signatures=optional.get("signatures"),
             examples=[path for path in examples if path.is_file()],
             provenance=sorted(
                 path for path in results.rglob("*.provenance.json") if used.has_made(path.relative_to(results))
@@ -196,7 +202,7 @@ def _presentation(settings: BuildReportSettings) -> PresentationSettings:
     )
 
 
-def _read(path: Path | None, columns: Sequence[str]) -> pd.DataFrame:
+def _read(path: Path | None, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a table; without one it has no rows."""
     return artifacts.read_parquet(path, columns) if path else pd.DataFrame(columns=list(columns))
 

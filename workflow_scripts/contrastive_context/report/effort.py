@@ -52,9 +52,8 @@ def efforts(records: Iterable[Mapping[str, Any]], run: str) -> list[Effort]:
     result = []
     for stage, of_stage in jobs.items():
         if of_stage:
-            seconds = [entry[0] for entry in of_stage.values()]
-            tokens = [entry[1] for entry in of_stage.values() if entry[1] is not None]
-            result.append(
-                Effort(STAGES[stage], len(of_stage), sum(seconds), max(seconds), sum(tokens) if tokens else None)
-            )
+            times = [entry[0] for entry in of_stage.values()]
+            counts = [entry[1] for entry in of_stage.values() if entry[1] is not None]
+            read = sum(counts) if counts else None
+            result.append(Effort(STAGES[stage], len(of_stage), sum(times), max(times), read))
     return result

@@ -10,6 +10,7 @@ import pandas as pd
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.frames import groups_of
 from contrastive_context.core.sidecars import read_sidecar
 from contrastive_context.report.effort import efforts
 from contrastive_context.scoring.signatures import read_revisions
@@ -71,8 +72,8 @@ def signatures(path: Path | None, settings: PresentationSettings) -> list[str]:
         return []
     result = []
     with _of_this_version(path):
-        for _, of_metric in pd.read_csv(path).groupby("metric"):
-            for text, here in of_metric.groupby("signature"):
+        for _, of_metric in groups_of(pd.read_csv(path), "metric", sort=True):
+            for (text,), here in groups_of(of_metric, "signature", sort=True):
                 tasks = ", ".join(settings.title("tasks", task) for task in here["task"])
                 result.append(text if len(here) == len(of_metric) else f"{text} ({tasks})")
     return result

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from contrastive_context.contexts.series import SAME_TARGETS
+from contrastive_context.core.frames import groups_of
 from contrastive_context.tables.selection import (
     headline_metrics,
     headline_seed,
@@ -65,13 +66,13 @@ def _missing_scores(scores: pd.DataFrame, settings: PresentationSettings, everyt
     # A strategy with results on another test set was trained.
     trained = scores.groupby(["task", "model"])["strategy"].agg(set).to_dict()
     left_out = set() if everything else set(settings.ablations())
-    for (task, test_set, metric), here in scores.groupby(["task", "test_set", "metric"], sort=False):
+    for (task, test_set, metric), here in groups_of(scores, "task", "test_set", "metric"):
         nearest = ["nearest_label"] if (here["strategy"] == "nearest_label").any() else []
         by_model = {
             model: ["base", *(name for name in strategies if name not in left_out)]
             for model, strategies in strategies_by_model(here, task, settings).items()
         }
-        for composition, graded in here.groupby("composition", sort=False):
+        for (composition,), graded in groups_of(here, "composition"):
             measured = set(zip(graded["model"], graded["strategy"], graded["bucket"], strict=True))
             filled = set(graded["bucket"])
             buckets = ["none"] if composition == "zero_context" else settings.bucket_names()
@@ -118,7 +119,7 @@ def probe_cells(probes: pd.DataFrame, settings: PresentationSettings, measure: s
     wanted = (probes["metric"] == measure) & probes["probe"].isin(PROBES) & ~probes["strategy"].isin(ablations)
     probes = probes.loc[wanted & probes["value"].notna()]
     rows = []
-    for (task, probe), here in probes.groupby(["task", "probe"], sort=False):
+    for (task, probe), here in groups_of(probes, "task", "probe"):
         for model, names in strategies_by_model(probes, task, settings).items():
             run = set(here.loc[here["model"] == model, "strategy"])
             rows += [
@@ -154,7 +155,7 @@ def ablation_cells(scores: pd.DataFrame, settings: PresentationSettings) -> pd.D
     headline = headline_metrics(scores, settings)
     cells = cells.loc[(cells["metric"] == cells["task"].map(headline)) & (cells["composition"] != "zero_context")]
     parts = []
-    for (task, model), here in cells.groupby(["task", "model"], sort=False):
+    for (task, model), here in groups_of(cells, "task", "model"):
         names = strategies_by_model(cells, task, settings).get(model, [])
         varied = [(name, ablations[name]) for name in names if name in ablations]
         for of, factor in dict.fromkeys((ablation.of, ablation.factor) for _, ablation in varied):
@@ -193,10 +194,10 @@ def summary_cells(scores: pd.DataFrame, settings: PresentationSettings) -> pd.Da
     buckets = settings.bucket_names()
     cells = cells.loc[cells["bucket"].isin(buckets)]
     rows: list[dict[str, Any]] = []
-    for (metric, composition), here in cells.groupby(["metric", "composition"], sort=False):
+    for (metric, composition), here in groups_of(cells, "metric", "composition"):
         by_cell = {
             (task, test_set, model): of_set.loc[of_set["model"].isin([model, "none"])]
-            for (task, test_set), of_set in here.groupby(["task", "test_set"], sort=False)
+            for (task, test_set), of_set in groups_of(here, "task", "test_set")
             for model in strategies_by_model(of_set, task, settings)
         }
         # Systems that not every cell has or should have can't be averaged over the same cells.

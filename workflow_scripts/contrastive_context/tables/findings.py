@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.scoring.metrics import get_metric
 from contrastive_context.tables.bootstrap import holm, p_value
@@ -144,7 +146,7 @@ class Pair:
     text: str = ""
 
 
-def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> "Any":
+def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> pd.DataFrame:
     """Return the findings table.
 
     One row per (claim, task, model, test set, composition), and one per (claim, task, test set) over the models with
@@ -153,8 +155,6 @@ def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> "Any":
     a model that wasn't compared in each of the compositions. The step is always the last.
     ``counted`` is False where a row asks again, with a harder threshold, what another one asks.
     """
-    import pandas as pd
-
     rows: list[dict[str, Any]] = []
     for claim in CLAIMS:
         rows += _claim_rows(claim, probes if claim.probe else scores, settings)
@@ -166,6 +166,7 @@ def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> "Any":
 def _claim_rows(claim: Claim, cells: Cells, settings: BuildTablesSettings) -> list[dict[str, Any]]:
     statistics = settings.statistics
     roles = {role: settings.role(role) for role in (*claim.higher, *claim.lower)}
+    # None where the study has no such bucket.
     bucket_or_probe = claim.bucket_or_probe if claim.probe else settings.bucket(claim.bucket_or_probe)
     present: dict[tuple[str, str, str], list[str]] = {}
     strategies: dict[str, set[str]] = {}
@@ -185,9 +186,9 @@ def _claim_rows(claim: Claim, cells: Cells, settings: BuildTablesSettings) -> li
         metric = _metric(claim, task, cells, settings)
         bar = _bar(claim, metric, statistics)
         for model in models:
-            where = (task, test_set, model, composition, bucket_or_probe, metric)
+            cell = CellKey(task, test_set, model, "", composition, bucket_or_probe or "", metric)
             pairs = [
-                _pair(roles, higher, lower, where, cells, bar, statistics)
+                _pair(roles, higher, lower, cell, cells, bar, statistics)
                 for higher in claim.higher
                 for lower in claim.lower
             ]
@@ -233,21 +234,18 @@ def _last(cells: Cells, key: CellKey) -> dict[int | None, Cell]:
 
 
 def _pair(
-    roles: dict[str, str], higher: str, lower: str, where: tuple[str, ...], cells: Cells, bar: Bar,
-    statistics: Statistics,
+    roles: dict[str, str], higher: str, lower: str, key: CellKey, cells: Cells, bar: Bar, statistics: Statistics
 ) -> Pair | None:  # fmt: skip
-    """Compare two systems, seed by seed; None if they were not both measured."""
-    task, test_set, model, composition, bucket_or_probe, metric = where
-    left, right = (
-        _last(cells, CellKey(task, test_set, model, roles[role], composition, bucket_or_probe, metric))
-        for role in (higher, lower)
-    )
-    seeds = sorted(({*left, *right} - {None}) if None in left or None in right else set(left) & set(right))
+    """Compare two systems in a cell, seed by seed; None if they were not both measured."""
+    left, right = (_last(cells, key._replace(strategy=roles[role])) for role in (higher, lower))
+    # What has no seed, as the base, is compared with every one.
+    shared = {*left, *right} if None in left or None in right else set(left) & set(right)
+    seeds = sorted(seed for seed in shared if seed is not None)
     if not left or not right or not seeds:
         return None
     differences: dict[int | None, Cell] = {}
     for seed in seeds:
-        a, b = left.get(seed, left.get(None)), right.get(seed, right.get(None))
+        a, b = (side[seed] if seed in side else side[None] for side in (left, right))
         differences[seed] = Cell(
             a.value - b.value, a.replicates - b.replicates, min(a.n, b.n), min(a.clusters, b.clusters)
         )

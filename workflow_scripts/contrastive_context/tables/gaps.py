@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from contrastive_context.core.frames import groups_of, rows_of
 from contrastive_context.tables.cells import NOT_FILLED, NOT_SCORED, probe_cells, score_cells
 from contrastive_context.tables.settings import PresentationSettings
 
@@ -64,7 +65,7 @@ def missing(
 
 
 def _not_measured(cells: pd.DataFrame) -> Iterator[Any]:
-    return cells.loc[cells["missing"] != ""].itertuples()
+    return rows_of(cells.loc[cells["missing"] != ""])
 
 
 def truncated(segments: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -79,7 +80,7 @@ def truncated(segments: Iterable[pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for frame in segments:
         frame = frame.loc[frame["metric"] == frame["metric"].iloc[0]]  # one row per answer
-        for names, answers in frame.groupby(["task", "model", "strategy"]):
+        for names, answers in groups_of(frame, "task", "model", "strategy", sort=True):
             cut, shortened = (answers["stop_reason"] == "length").sum(), (answers["dropped_examples"] > 0).sum()
             rows.append((*names, len(answers), int(cut), int(shortened)))
     return pd.DataFrame(rows, columns=list(TRUNCATED))

@@ -25,9 +25,10 @@ def escape(text: str) -> str:
 
 def rendered(table: Table) -> str:
     """Return a table's environment."""
-    columns, *rows = (
-        " & ".join(escape(str(cell)) for cell in cells) + r" \\" for cells in (table.columns, *table.rows)
-    )
+
+    def line(cells: Iterable[object]) -> str:
+        return " & ".join(escape(str(cell)) for cell in cells) + r" \\"
+
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -35,9 +36,9 @@ def rendered(table: Table) -> str:
         rf"\label{{{table.label.replace('_', '-').replace('+', 'p')}}}",
         rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}",
         r"\toprule",
-        columns,
+        line(table.columns),
         r"\midrule",
-        *rows,
+        *map(line, table.rows),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",

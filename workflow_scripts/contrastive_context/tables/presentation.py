@@ -1,6 +1,6 @@
 """Tables for readers, made once from the tidy tables: the report shows them as HTML, LaTeX prints them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from contrastive_context.contexts.series import SAME_TARGETS
 from contrastive_context.core.buckets import NO_BUCKET
+from contrastive_context.core.frames import groups_of, rows_of
 from contrastive_context.scoring.metrics import get_metric
 from contrastive_context.tables.numbers import Estimate, estimate, share, written
 from contrastive_context.tables.selection import headline_seed, last_step, ordered, systems, with_series
@@ -32,7 +33,7 @@ class Table:
     caption: str
     label: str
     columns: list[str]
-    rows: list[list[str | Estimate]]
+    rows: Sequence[Sequence[str | Estimate]]
     headline: bool = True
 
 
@@ -81,7 +82,7 @@ class Findings:
 
     def table(self) -> Table:
         """Return a table with a row per comparison."""
-        rows = [
+        rows: list[list[str | Estimate]] = [
             [claim.text, self.models[each.model], each.composition, each.difference, each.verdict]
             for claim in self.claims
             for each in claim.comparisons
@@ -174,7 +175,7 @@ def _systems(
 ) -> tuple[list[str], list[list[str | Estimate]]]:
     """Return heads and rows of a table systems × columns; ``cells`` has the column of each row of ``frame``."""
     lines: dict[tuple[str, str, str], dict[Any, Estimate]] = {}
-    for row, column in zip(frame.itertuples(), cells, strict=True):
+    for row, column in zip(rows_of(frame), cells, strict=True):
         line = lines.setdefault((row.model, row.strategy, _runs(row.seeds, row.seed) if runs else ""), {})
         line[column] = estimate(row.value, row.ci_low, row.ci_high, maximum)
     models, strategies = ordered(frame["model"], settings.order("models")), systems(frame, settings)
@@ -202,10 +203,10 @@ def _test_set(name: str, settings: PresentationSettings) -> str:
 
 def _groups(
     frame: pd.DataFrame, keys: list[str], settings: PresentationSettings
-) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     """Yield groups, the first key a task: in the order of tasks, else as they come in the table."""
     for task in ordered(frame["task"], settings.order("tasks")):
-        yield from frame.loc[frame["task"] == task].groupby(keys, sort=False)
+        yield from groups_of(frame.loc[frame["task"] == task], *keys)
 
 
 def findings_tables(findings: pd.DataFrame, settings: PresentationSettings) -> list[Findings]:
@@ -215,11 +216,11 @@ def findings_tables(findings: pd.DataFrame, settings: PresentationSettings) -> l
         models = ordered(set(here["model"]) - {"all"}, settings.order("models"))
         where = settings.title("tasks", task), _test_set(test_set, settings)
         claims = []
-        for _, of_claim in here.groupby("claim", sort=False):
+        for _, of_claim in groups_of(here, "claim"):
             first = of_claim.iloc[0]
             maximum = 1.0 if test_set == "none" else get_metric(first["metric"]).maximum
             claim = ClaimRow(first["text"], first["source"], _threshold(first["threshold"], maximum), [])
-            for row in of_claim.itertuples():
+            for row in rows_of(of_claim):
                 if row.model == "all":
                     claim.total, claim.scope, claim.detail = row.verdict, row.scope, row.quantity
                     continue
@@ -253,7 +254,7 @@ def missing_tables(missing: pd.DataFrame, settings: PresentationSettings) -> lis
     """Return what the grid should have and the tables don't, with the reason: one table for all tasks, if any."""
     keys = ["task", "model", "strategy", "what", "test_set", "reason"]
     rows: list[list[str | Estimate]] = []
-    for (task, model, strategy, what, test_set, reason), here in missing.groupby(keys, dropna=False, sort=False):
+    for (task, model, strategy, what, test_set, reason), here in groups_of(missing, *keys, dropna=False):
         seeds = [str(seed) for seed in here["seed"].dropna()]
         cells = zip(here["composition"].dropna(), here["bucket"].dropna(), strict=True)
         words = [what] if what != "scores" else []
@@ -286,7 +287,7 @@ def truncated_tables(
             share(row.cut, row.answers),
             share(row.shortened, row.answers),
         ]
-        for row in truncated.itertuples()
+        for row in rows_of(truncated)
     ]
     title = "Cut answers and shortened prompts"
     columns = ["Task", "Model", "Strategy", "Answers", cut, "Prompts that lost examples"]
@@ -296,10 +297,10 @@ def truncated_tables(
 def dropped_tables(dropped: pd.DataFrame, settings: PresentationSettings) -> list[Table]:
     """Return, per task, the rows read, dropped by reason and kept, a column per split."""
     tables = []
-    for task, here in dropped.groupby("task", sort=False):
+    for (task,), here in groups_of(dropped, "task"):
         splits = list(dict.fromkeys(here["split"]))
         rows: list[list[str | Estimate]] = []
-        for what, of_what in here.groupby("what", sort=False):
+        for (what,), of_what in groups_of(here, "what"):
             counts = dict(zip(of_what["split"], of_what["rows"], strict=True))
             rows.append([what, *(f"{counts[split]:,}" if split in counts else "" for split in splits)])
         name = settings.title("tasks", task)

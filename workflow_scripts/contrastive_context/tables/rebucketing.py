@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from contrastive_context.config.sources import BM25Encoder, Encoder
 from contrastive_context.contexts.evaluation_contexts import compared_cells
 from contrastive_context.contexts.series import ALL_TARGETS, SAME_TARGETS, STAND_INS, series_of
 from contrastive_context.core.buckets import NO_BUCKET, bucket_of
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.frames import groups_of, rows_of
 from contrastive_context.retrieval.encoders import Encode, load_encoder
 from contrastive_context.retrieval.similarity import Vectors, similarity_between
 
@@ -43,7 +45,7 @@ def load_other(settings: Encoder, folder: str | Path, train: Sequence[str], othe
 
 
 def measure(
-    contexts: "Any", sources: Mapping[str, str], embed: Callable[[list[str]], Vectors]
+    contexts: pd.DataFrame, sources: Mapping[str, str], embed: Callable[[list[str]], Vectors]
 ) -> dict[str, Resimilarity]:
     """Measure the contexts of evaluation prompts with another encoder.
 
@@ -66,14 +68,16 @@ def measure(
     vectors = embed([sources[id_] for id_ in ids])
     similarity = similarity_between(vectors, vectors)
     result = {}
-    for row in graded.itertuples(index=False):
+    for row in rows_of(graded):
         examples = np.array([rows[id_] for id_ in row.example_ids])
         after = similarity.pairs(np.full(len(examples), rows[row.target_id]), examples)
         result[row.prompt_id] = Resimilarity(np.asarray(row.similarities, dtype=np.float64), after)
     return result
 
 
-def rebucket(scores: "Any", measured: Mapping[str, Resimilarity], edges: Mapping[str, float], at_least: int) -> "Any":
+def rebucket(
+    scores: pd.DataFrame, measured: Mapping[str, Resimilarity], edges: Mapping[str, float], at_least: int
+) -> pd.DataFrame:
     """Put segment scores into the buckets of another encoder.
 
     Series are formed anew from the prompts that there are: ``all_targets`` has every prompt in its new bucket,
@@ -89,34 +93,31 @@ def rebucket(scores: "Any", measured: Mapping[str, Resimilarity], edges: Mapping
     Returns:
         The scores with new ``bucket`` and ``series``.
     """
-    import pandas as pd
-
     if "series" in scores:
         scores = scores[[series_of({"series": names}) != [STAND_INS] for names in scores["series"]]]
     prompts = scores[["prompt_id", "dropped_examples"]].drop_duplicates()
     largest = [
-        measured[name].largest(dropped) if name in measured else float("nan")
-        for name, dropped in prompts.itertuples(index=False)
+        measured[name].largest(dropped) if name in measured else float("nan") for name, dropped in rows_of(prompts)
     ]
     prompts = prompts.assign(bucket=bucket_of(np.array(largest), edges))
     scores = scores.drop(columns="bucket").merge(prompts, on=["prompt_id", "dropped_examples"])
-    parts = [_with_series(rows, edges, at_least) for _, rows in scores.groupby(["task", "test_set"])]
+    parts = [_with_series(rows, edges, at_least) for _, rows in groups_of(scores, "task", "test_set", sort=True)]
     return pd.concat(parts, ignore_index=True)
 
 
-def _with_series(rows: "Any", edges: Mapping[str, float], at_least: int) -> "Any":
+def _with_series(rows: pd.DataFrame, edges: Mapping[str, float], at_least: int) -> pd.DataFrame:
     bare = rows["composition"] == "zero_context"
     placed = rows.loc[~bare & (rows["bucket"] != NO_BUCKET), ["target_id", "composition", "bucket"]].drop_duplicates()
     cells = [(composition, bucket) for composition in sorted(set(placed["composition"])) for bucket in edges]
     targets = {name: row for row, name in enumerate(sorted(set(rows["target_id"])))}
     filled = np.zeros((len(targets), len(cells)), dtype=bool)
-    for target, composition, bucket in placed.itertuples(index=False):
+    for target, composition, bucket in rows_of(placed):
         filled[targets[target], cells.index((composition, bucket))] = True
     compared, _ = compared_cells(filled, min(at_least, len(targets)))
-    same = filled[:, compared].all(axis=1) & bool(compared)
+    same = np.logical_and(filled[:, compared].all(axis=1), bool(compared))
     kept = {cells[cell] for cell in compared} | {("zero_context", NO_BUCKET)}
     series = [
         [ALL_TARGETS] + [SAME_TARGETS] * bool(same[targets[target]] and (composition, bucket) in kept)
         for target, composition, bucket in zip(rows["target_id"], rows["composition"], rows["bucket"], strict=True)
     ]
-    return rows.assign(series=series)
+    return rows.assign(series=pd.Series(series, index=rows.index))

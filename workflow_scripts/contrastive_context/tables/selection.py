@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from contrastive_context.contexts.series import SAME_TARGETS
+from contrastive_context.core.frames import groups_of
 from contrastive_context.tables.settings import PresentationSettings
 from contrastive_context.tables.vocabulary import STRATEGIES
 
@@ -74,4 +75,4 @@ def of_series(scores: pd.DataFrame, name: str = SAME_TARGETS) -> pd.DataFrame:
 
 def headline_metrics(scores: pd.DataFrame, settings: PresentationSettings) -> dict[str, str]:
     """Return each task's headline metric: the first in the table where the settings name none."""
-    return {task: rows["metric"].iloc[0] for task, rows in scores.groupby("task")} | settings.headline
+    return {task: rows["metric"].iloc[0] for (task,), rows in groups_of(scores, "task")} | settings.headline

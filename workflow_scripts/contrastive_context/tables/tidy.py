@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.contexts.series import SAME_TARGETS, SERIES
 from contrastive_context.core import artifacts
 from contrastive_context.core.buckets import NO_BUCKET
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.frames import groups_of
 from contrastive_context.core.names import parse_system
 from contrastive_context.scoring.metrics import get_metric
 from contrastive_context.tables.bootstrap import Bootstrap, Runs, generator, interval
@@ -67,15 +69,14 @@ class Cells:
     headline: dict[str, str] = field(default_factory=dict)
 
 
-def read_scores(paths: Iterable[str | Path]) -> "Any":
+def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read scores files into one frame.
 
     Raises:
         UserError: a file can't be read, or two files hold the same task and model.
     """
-    import pandas as pd
-
-    frames, seen = [], {}
+    frames = []
+    seen: dict[tuple[str, str], str | Path] = {}
     for path in paths:
         frame = artifacts.read_parquet(path, SCORE_COLUMNS)
         for pair in set(zip(frame["task"], frame["model"], strict=True)):
@@ -86,14 +87,12 @@ def read_scores(paths: Iterable[str | Path]) -> "Any":
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(SCORE_COLUMNS))
 
 
-def read_probes(paths: Iterable[str | Path]) -> "Any":
+def read_probes(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read probe files; task, model and system come from the path ``…/<task>/<model>/<system>.parquet``.
 
     Raises:
         UserError: a file can't be read, or its path has not this form.
     """
-    import pandas as pd
-
     frames = []
     for path in map(Path, paths):
         if len(path.absolute().parts) < 4:
@@ -108,7 +107,7 @@ def read_probes(paths: Iterable[str | Path]) -> "Any":
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
-def score_cells(frame: "Any", statistics: Statistics, series: str = SAME_TARGETS) -> Cells:
+def score_cells(frame: pd.DataFrame, statistics: Statistics, series: str = SAME_TARGETS) -> Cells:
     """Group segment scores (``read_scores``) into cells; prompts that lost all their examples are in none.
 
     Args:
@@ -119,12 +118,14 @@ def score_cells(frame: "Any", statistics: Statistics, series: str = SAME_TARGETS
     """
     result = Cells()
     frame = _of_series(frame[(frame["bucket"] != NO_BUCKET) | (frame["composition"] == "zero_context")], series)
-    for task, rows in frame.groupby("task", sort=True):
+    for (task,), rows in groups_of(frame, "task", sort=True):
         result.headline[task] = rows["metric"].iloc[0]
-    for (task, test_set), rows in frame.groupby(["task", "test_set"], sort=True):
+    for (task, test_set), rows in groups_of(frame, "task", "test_set", sort=True):
         boot = _bootstrap(rows, statistics, task, test_set)
         keys = ["model", "strategy", "composition", "bucket", "metric", "step", "seed"]
-        for (model, strategy, composition, bucket, name, step, seed), cell in rows.groupby(keys, dropna=False):
+        for (model, strategy, composition, bucket, name, step, seed), cell in groups_of(
+            rows, *keys, sort=True, dropna=False
+        ):
             cell = cell[np.isfinite(cell["value"].to_numpy(dtype=float))]
             if len(cell) == 0:
                 continue
@@ -137,9 +138,7 @@ def score_cells(frame: "Any", statistics: Statistics, series: str = SAME_TARGETS
     return result
 
 
-def _of_series(frame: "Any", series: str) -> "Any":
-    import pandas as pd
-
+def _of_series(frame: pd.DataFrame, series: str) -> pd.DataFrame:
     if "series" in frame:
         frame = frame[[series in names for names in frame["series"]]]
     elif series != SAME_TARGETS:
@@ -152,26 +151,24 @@ def _of_series(frame: "Any", series: str) -> "Any":
     return pd.concat([frame[~bare], frame[bare].drop(columns="bucket").merge(buckets, on=target)], ignore_index=True)
 
 
-def score_table(frame: "Any", statistics: Statistics) -> "Any":
+def score_table(frame: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:
     """Return the tidy table of segment scores, all series one below the other, the headline's first."""
-    import pandas as pd
-
     parts = []
     for series in SERIES:
         part = table(score_cells(frame, statistics, series), statistics, "bucket")
-        part.insert(part.columns.get_loc("composition"), "series", series)
+        part.insert(list(part.columns).index("composition"), "series", series)
         if len(part) or series == SAME_TARGETS:
             parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
 
-def probe_cells(frame: "Any", statistics: Statistics) -> Cells:
+def probe_cells(frame: pd.DataFrame, statistics: Statistics) -> Cells:
     """Group probe values per item (``read_probes``) into cells; test set and composition are "none"."""
     result = Cells()
-    for task, rows in frame.groupby("task", sort=True):
+    for (task,), rows in groups_of(frame, "task", sort=True):
         boot = _bootstrap(rows, statistics, task, "probes")
         keys = ["model", "strategy", "probe", "measure", "step", "seed"]
-        for (model, strategy, probe, measure, step, seed), cell in rows.groupby(keys, dropna=False):
+        for (model, strategy, probe, measure, step, seed), cell in groups_of(rows, *keys, sort=True, dropna=False):
             cell = cell[np.isfinite(cell["value"].to_numpy(dtype=float))]
             if len(cell) == 0:
                 continue
@@ -190,12 +187,10 @@ def _ratio(sums: np.ndarray) -> np.ndarray:
 
 
 def _seed(value: Any) -> int | None:
-    import pandas as pd
-
     return None if pd.isna(value) else int(value)
 
 
-def _bootstrap(rows: "Any", statistics: Statistics, *names: str) -> Bootstrap:
+def _bootstrap(rows: pd.DataFrame, statistics: Statistics, *names: str) -> Bootstrap:
     return Bootstrap(
         [str(name) for name in rows["cluster"].unique()],
         statistics.resamples,
@@ -203,7 +198,7 @@ def _bootstrap(rows: "Any", statistics: Statistics, *names: str) -> Bootstrap:
     )
 
 
-def _cell(value: float, boot: Bootstrap, clusters: "Any", matrix: np.ndarray, from_sums: Any) -> Cell:
+def _cell(value: float, boot: Bootstrap, clusters: pd.DataFrame, matrix: np.ndarray, from_sums: Any) -> Cell:
     names = [str(name) for name in clusters]
     return Cell(value, boot.replicates(names, matrix, from_sums), len(names), len(set(names)))
 
@@ -223,7 +218,7 @@ def over_seeds(by_seed: dict[int | None, Cell]) -> Cell:
     )
 
 
-def table(cells: Cells, statistics: Statistics, column: str) -> "Any":
+def table(cells: Cells, statistics: Statistics, column: str) -> pd.DataFrame:
     """Return the tidy table of some cells.
 
     One row per cell and training seed; where a strategy was trained with several seeds, one more row with seed NA and
@@ -237,8 +232,6 @@ def table(cells: Cells, statistics: Statistics, column: str) -> "Any":
         statistics: the confidence.
         column: "bucket" or "probe".
     """
-    import pandas as pd
-
     rows = []
     for key, steps in cells.cells.items():
         for step, by_seed in steps.items():
@@ -274,7 +267,7 @@ def _range(key: CellKey) -> tuple[float, float]:
     return (0.0 if key.bucket_or_probe == "iwl" else -1.0), 1.0
 
 
-def write_table(frame: "Any", folder: str | Path, name: str) -> Sequence[Path]:
+def write_table(frame: pd.DataFrame, folder: str | Path, name: str) -> Sequence[Path]:
     """Write ``<folder>/<name>.parquet`` and ``.csv`` and return both paths."""
     parquet, csv = Path(folder) / f"{name}.parquet", Path(folder) / f"{name}.csv"
     artifacts.write_parquet(parquet, frame)
