@@ -275,8 +275,7 @@ CODE_EDITS = [
         "a helper's body",
         {"@/text/normalising.py": ("return text[start:end] or text", "return text[start:end]")},
         "corpus/* paraphrases/[!e]* paraphrases/en-de/train/gemini.parquet "
-        "contexts/*/train/* contexts/*/eval.parquet contexts/*/probes.parquet "
-        + of_tasks(BM25, "embeddings/{}/*"),
+        "contexts/*/train/* contexts/*/eval.parquet contexts/*/probes.parquet " + of_tasks(BM25, "embeddings/{}/*"),
     ),
     (
         "a default value",
