@@ -1,5 +1,9 @@
 """The one exception whose message is written for the person at the terminal."""
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 
 class UserError(Exception):
     """Something the user can mend: a config key, a file, a missing resource.
@@ -9,3 +13,16 @@ class UserError(Exception):
     """
 
     status = 2
+
+
+@contextlib.contextmanager
+def about(key: str, folder: Path) -> Iterator[None]:
+    """Let messages on a folder that is still being made name a configuration key instead of its temporary path.
+
+    Raises:
+        UserError: the block's, so changed.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{key}: {str(error).replace(f'{folder}: ', '').replace(f'{folder}/', '')}") from error

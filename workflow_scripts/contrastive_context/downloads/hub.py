@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from contrastive_context.config.hub_entries import HubEntry
 from contrastive_context.core.artifacts import read_json, sha256_file
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.weights import refuse_adapters
 from contrastive_context.downloads.packages import require_disk
 from contrastive_context.downloads.settings import FetchHubSettings
 
@@ -136,6 +137,7 @@ def _choose(where: str, entry: HubEntry, remote: Mapping[str, Any]) -> list[str]
             raise UserError(f"{where}: {entry.repository} has no file like {', '.join(entry.files)}")
         return wanted
     wanted = match(remote, LANGUAGE_MODEL_FILES if entry.use == "language_model" else ENCODER_FILES)
+    refuse_adapters(f"{where}: {entry.repository}", wanted)
     weights = [name for name in wanted if name.endswith(".safetensors")]
     if not weights:
         others = match((name.rpartition("/")[2] for name in remote), _PICKLED_WEIGHTS)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from contrastive_context.config.finetuning import Lora
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.weights import first_few
 from contrastive_context.models.fast_lora import round_once
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -226,16 +226,12 @@ def _read(folder: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def _compare(expected: dict[str, torch.Size], tensors: dict[str, torch.Tensor], file: Path) -> None:
-    def some(names: Iterable[str]) -> str:
-        names = sorted(names)
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
     if missing := expected.keys() - tensors.keys():
-        raise UserError(f"{file}: lacks {some(missing)}; it doesn't belong to this model, or is damaged")
+        raise UserError(f"{file}: lacks {first_few(missing)}; it doesn't belong to this model, or is damaged")
     if extra := tensors.keys() - expected.keys():
-        raise UserError(f"{file}: holds {some(extra)}, unknown to this model; it belongs to another one")
+        raise UserError(f"{file}: holds {first_few(extra)}, unknown to this model; it belongs to another one")
     if wrong := [name for name, shape in expected.items() if tensors[name].shape != shape]:
-        raise UserError(f"{file}: {some(wrong)} of another shape than this model's; it belongs to another one")
+        raise UserError(f"{file}: {first_few(wrong)} of another shape than this model's; it belongs to another one")
 
 
 def _is_transposed(module: Any) -> bool:

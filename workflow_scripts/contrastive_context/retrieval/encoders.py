@@ -16,7 +16,7 @@ from contrastive_context.core import artifacts, cli
 from contrastive_context.core.devices import require_gpu
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
-from contrastive_context.core.weights import PICKLES
+from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
 from contrastive_context.retrieval.word_vectors import positional_words, word_set
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def _load_sentence_transformer(
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: can't be loaded with sentence-transformers ({error})") from error
+    _check_weights(model, folder)
 
     def encode(texts: Sequence[str]) -> np.ndarray:
         texts = [settings.prefix + text for text in texts]
@@ -123,6 +124,34 @@ LOADERS: dict[str, Callable[[Any, str | Path | None, str | Path | None], Encode]
 }
 
 
+def _check_weights(model: Any, folder: Path) -> None:
+    """Refuse a model of sentence-transformers part of whose weights transformers has drawn at random.
+
+    Weights that no embedding depends on may be missing (BERT's pooler often is), and those of an output layer, which
+    encoders do without, may be there.
+    """
+    import torch
+    from transformers import PreTrainedModel
+
+    for entry, module in zip(artifacts.read_json(folder / "modules.json"), model, strict=True):
+        network = next((part for part in module.modules() if isinstance(part, PreTrainedModel)), None)
+        if network is None:  # sentence-transformers itself is strict with its own modules
+            continue
+        _, found = type(network).from_pretrained(
+            str(folder / entry["path"]), config=network.config, device_map="meta", output_loading_info=True,
+            local_files_only=True, trust_remote_code=False, use_safetensors=True,
+        )  # fmt: skip
+        weights = network.state_dict()
+        for name in found["missing_keys"]:
+            weights[name].fill_(torch.nan)
+        if found["missing_keys"] and bool(torch.isfinite(model.encode(["a"], convert_to_tensor=True)).all()):
+            found["missing_keys"] = set()
+        parts = {name.partition(".")[0] for name in weights}
+        inside = {name: name.removeprefix(f"{network.base_model_prefix}.") for name in found["unexpected_keys"]}
+        found["unexpected_keys"] = {name for name, own in inside.items() if own.partition(".")[0] in parts}
+        refuse_wrong_weights(str(folder), found)
+
+
 def _token_counts(model: Any, texts: Sequence[str]) -> list[int]:
     """Return how long texts are for a model of sentence-transformers: in characters if its tokenizer is an own one."""
     from transformers import PreTrainedTokenizerBase
@@ -138,6 +167,7 @@ def _check_safe(folder: Path) -> None:
     for file in sorted(folder.rglob("*")):
         if file.suffix.lower() in (*PICKLES, ".py"):
             raise UserError(f"{file}: refused, such a file can run code when loaded; only safetensors are read")
+    refuse_adapters(str(folder), (str(file.relative_to(folder)) for file in folder.rglob("*")))
     # sentence-transformers imports whatever class modules.json names.
     for module in artifacts.read_json(folder / "modules.json"):
         if not str(module.get("type")).startswith("sentence_transformers."):
