@@ -71,7 +71,7 @@ def train(args: argparse.Namespace, settings: Any, run_state: Any, interrupted: 
     from contrastive_context.models import language_models
 
     model_folder = args.model.removesuffix(".json")
-    model = language_models.load_model(model_folder, settings.dtype, settings.device, attention=recipe.attention)
+    model = language_models.load_model(model_folder, settings.dtype, settings.device)
     tokenizer = language_models.load_tokenizer(model_folder)
     with kept_on_failure(run_state.log_file, args):
         finetuning.fine_tune(model, tokenizer, settings, data, run_state, args.safeguards, interrupted)

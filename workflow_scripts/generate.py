@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
 
     from contrastive_context.models import adapters, language_models
 
-    model = language_models.load_model(folder, settings.dtype, settings.device, attention=settings.attention)
+    model = language_models.load_model(folder, settings.dtype, settings.device)
     step = 0
     if args.adapters:
         checkpoints = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))

@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context.inference import resuming
     from contrastive_context.models import adapters, language_models
 
-    model = language_models.load_model(model_folder, settings.dtype, settings.device, attention=settings.attention)
+    model = language_models.load_model(model_folder, settings.dtype, settings.device)
     tokenizer = language_models.load_tokenizer(model_folder)
     checkpoints = {0: None}
     if args.adapters:  # step 0 is the base's, probed once for all systems

@@ -86,7 +86,7 @@ RECIPE = {
     "lora/r": 4, "lora/alpha": 4, "lora/dropout": 0.1, "lora/target_modules": ["q_proj"], "steps": 250,
     "checkpoints": [0, 60, 150], "examples_per_step": 4, "micro_batch_tokens": 900, "learning_rate": 0.1,
     "betas": [0.5, 0.6], "weight_decay": 0.1, "max_gradient_norm": 2.0, "warmup_steps": 1, "decay_fraction": 0.1,
-    "final_learning_rate_fraction": 0.2, "attention": "eager", "threads": 2,
+    "final_learning_rate_fraction": 0.2, "threads": 2,
 }  # fmt: skip
 
 PROMPT = {

@@ -29,6 +29,7 @@ def workflow_class():
 # Our module → what it uses: an object, or the name of a library's module, and names of it.
 USED = [
     (TRANSFORMERS, lambda: import_module("transformers").PreTrainedModel, ["_is_stateful"]),
+    (TRANSFORMERS, lambda: import_module("transformers").LlamaConfig(), ["_attn_implementation"]),
     (TRANSFORMERS, lambda: import_module("transformers").DynamicCache(), ["layers", "batch_select_indices"]),
     (TRANSFORMERS, lambda: import_module("transformers.cache_utils"), ["LinearAttentionCacheLayerMixin"]),
     (TRANSFORMERS, lambda: import_module("transformers.modeling_layers"), ["GradientCheckpointingLayer"]),

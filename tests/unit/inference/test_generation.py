@@ -149,12 +149,6 @@ def test_rows_are_dropped_where_nothing_is_padded(monkeypatch):
     ]
 
 
-def test_rows_stay_together_where_the_longest_decides_how_positions_are_rotated():
-    scaled = copy.deepcopy(model("llama"))
-    scaled.config.rope_parameters = {"rope_type": "longrope", "rope_theta": 10000.0}
-    assert cache_by_rows(scaled) is None
-
-
 def test_rows_of_a_recurrent_state_stay_together():
     from transformers import MambaConfig, MambaForCausalLM
 

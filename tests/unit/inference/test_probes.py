@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from transformers import LlamaConfig
 
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
@@ -115,8 +116,7 @@ class Scripted(torch.nn.Module):
     def __init__(self, rule):
         super().__init__()
         self.rule, self.anchor = rule, torch.nn.Parameter(torch.zeros(1))
-        text_config = types.SimpleNamespace(max_position_embeddings=None)
-        self.config = types.SimpleNamespace(get_text_config=lambda: text_config)
+        self.config = LlamaConfig(vocab_size=len(language.TOKENS))
 
     def get_output_embeddings(self):
         return None

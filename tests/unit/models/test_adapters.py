@@ -20,6 +20,7 @@ from contrastive_context.models.adapters import (
     save_adapter,
 )  # fmt: skip
 from small_models import FAMILIES, model
+from small_runs import RECIPE, tune
 
 IDS = torch.arange(20)[None]
 LORA = Lora(r=4, alpha=8)
@@ -216,3 +217,37 @@ def test_checkpoints_are_checked_against_base_and_hashes(tmp_path):
     save_adapter(trained("llama", seed=1), tmp_path / "step-000010", "base")
     with pytest.raises(UserError, match="missing or altered"):
         read_checkpoints(tmp_path / "adapters.json", "abc")
+
+
+class TestUnfitTargets:
+    def network(self, tied):
+        network = model("llama")
+        if not tied:
+            network.lm_head.weight = torch.nn.Parameter(network.lm_head.weight.detach().clone() + 0.1)
+            network.config.tie_word_embeddings = False
+        return network
+
+    @pytest.mark.parametrize(
+        ("targets", "message"),
+        [
+            (["q_proj", "embed_tokens"], r"model\.embed_tokens is no linear layer \(Embedding\)"),
+            (["lm_head"], "lm_head shares its weights with the embeddings"),
+            (r".*(q_proj|lm_head)", "lm_head shares its weights with the embeddings"),
+            (["q_proj", "k_prj"], "the model has no module called k_prj"),
+            (["input_layernorm"], "input_layernorm"),
+        ],
+    )
+    def test_they_are_refused_before_training(self, targets, message, tmp_path):
+        recipe = RECIPE.model_copy(update={"lora": Lora(r=2, alpha=4, target_modules=targets)})
+        with pytest.raises(UserError, match=rf"^lora\.target_modules.*{message}"):
+            tune(tmp_path, recipe, network=self.network(tied=True))
+        assert not list(tmp_path.iterdir())
+
+    def test_an_output_layer_of_its_own_is_trained_saved_and_read_again(self, tmp_path):
+        recipe = RECIPE.model_copy(update={"lora": Lora(r=2, alpha=4, target_modules=["q_proj", "lm_head"])})
+        folder = tune(tmp_path, recipe, network=self.network(tied=False)).path(4)
+        assert any("lm_head.lora_B" in name for name in load_file(folder / WEIGHTS))
+        expected = logits(load_adapter(self.network(tied=False), folder).eval())
+        merged = logits(AdapterWalker(self.network(tied=False)).apply(folder))
+        torch.testing.assert_close(merged, expected, atol=1e-4, rtol=0)
+        assert (expected - logits(self.network(tied=False))).abs().max() > 1e-3

@@ -69,13 +69,15 @@ def test_new_weights_in_a_linked_folder_are_noticed(tmp_path, saved):
         check_folder(tmp_path / "m", tmp_path / "m.json")
 
 
-def test_dtype_and_attention(saved):
+@pytest.mark.parametrize("stated", [None, "eager", "flash_attention_2"])
+def test_dtype_and_attention_whatever_the_folder_says(saved, stated):
     import torch
 
-    model = load_model(saved, dtype="bfloat16", attention="eager")
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps(config | {"_attn_implementation": stated}))
+    model = load_model(saved, dtype="bfloat16")
     assert model.dtype == torch.bfloat16
-    attentions = model(torch.tensor([[1, 2]]), output_attentions=True).attentions  # which only "eager" returns
-    assert attentions is not None and attentions[0] is not None
+    assert model.config._attn_implementation == "sdpa"
     assert not model.training
 
 

@@ -121,7 +121,9 @@ def test_sequence_to_sequence_models_are_checked_too(tmp_path):
     )
     T5ForConditionalGeneration(config).save_pretrained(tmp_path / "saved")
     prepared(tmp_path / "saved", tmp_path)
-    rewrite(tmp_path / "saved", lambda tensors: {name: t for name, t in tensors.items() if "decoder.block.1" not in name})
+    rewrite(
+        tmp_path / "saved", lambda tensors: {name: t for name, t in tensors.items() if "decoder.block.1" not in name}
+    )
     for load in (
         lambda: prepared(tmp_path / "saved", tmp_path),
         lambda: load_weights(AutoModelForSeq2SeqLM, tmp_path / "saved"),

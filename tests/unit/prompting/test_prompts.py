@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from transformers import LlamaConfig
 
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
@@ -187,7 +188,11 @@ class TestOverLength:
 
     def test_room_for_the_answer_is_kept_within_the_models_positions(self, encoder):
         empty, sizes = self.sizes(encoder)
-        short = PromptEncoder(encoder.tokenizer, TEMPLATE, max_positions=empty + sum(sizes) + 64)
+        short = PromptEncoder(
+            encoder.tokenizer,
+            TEMPLATE,
+            config=LlamaConfig(vocab_size=600, max_position_embeddings=empty + sum(sizes) + 64),
+        )
         assert short.encode(self.examples, "lamp").dropped == 0
         assert short.encode(self.examples, "lamp", reserve=65).dropped == 1
 

@@ -1,6 +1,6 @@
 """Fine-tuning recipes."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -38,5 +38,4 @@ class FineTuning(Model):
     warmup_steps: int = Field(0, ge=0, description="first steps, over which the learning rate rises from 0")
     decay_fraction: float = Field(0.3, ge=0, le=1, description="share of the last steps with linear decay")
     final_learning_rate_fraction: float = Field(0.1, ge=0, le=1, description="of learning_rate, at the last step")
-    attention: Literal["sdpa", "eager"] = Field("sdpa", description="implementation of attention in transformers")
     threads: int = Field(1, ge=1, description="CPU threads of one job; results on a CPU depend on it in the last bits")

@@ -36,6 +36,7 @@ def generate(
     batch_tokens: int = 8192,
     temperature: float = 0.0,
     seed: int = 0,
+    names: Sequence[str] | None = None,
     label: str = "generate",
     on_batch: Callable[[dict[int, Generation]], None] | None = None,
 ) -> list[Generation]:
@@ -49,37 +50,42 @@ def generate(
         batch_tokens: padded tokens per batch, the generated ones included.
         temperature: of the distribution that tokens are drawn from, 0 for greedy decoding.
         seed: of the draws, which also depend on the batches and on which of their rows have ended.
+        names: what the prompts are called in messages; their number if absent.
         label: shown beside the progress bar.
         on_batch: called with the results of each batch, by the prompts' indices.
 
     Returns:
         One result per prompt, in the given order.
+
+    Raises:
+        UserError: the model's logits aren't finite.
     """
     import torch
     from transformers import GenerationConfig
 
-    from contrastive_context.prompting.batches import length_batches
+    from contrastive_context.prompting.batches import length_batches, rope_limit
 
     eos = _eos_ids(model, encoder.tokenizer)
-    pad = encoder.tokenizer.pad_token_id
-    pad = pad if pad is not None else (eos[0] if eos else 0)
+    names = names if names is not None else [f"number {place}" for place in range(len(prompts))]
+    lengths = [len(prompt) + max_new_tokens for prompt in prompts]
     results: list[Generation | None] = [None] * len(prompts)
     model.eval()
     # generate() fills what is unset in a given config from the model's own, which may ask for penalties or sampling.
     own_config, model.generation_config = model.generation_config, GenerationConfig()
     try:
         with seeded(seed), torch.inference_mode(), cli.progress(label=label, total=len(prompts), unit="prompt") as bar:
-            for group in length_batches([len(prompt) + max_new_tokens for prompt in prompts], batch_tokens):
+            for group in length_batches(lengths, batch_tokens, alone_above=rope_limit(model.config)):
                 longest = max(len(prompts[i]) for i in group)
                 config = GenerationConfig(
                     num_beams=1,
                     max_length=longest + max_new_tokens,
-                    pad_token_id=pad,
+                    pad_token_id=0,
                     return_dict_in_generate=True,
                     **sampling(temperature),
                 )
                 rows = _Rows(encoder, eos, longest, max_new_tokens)
-                batch = dict(zip(group, _continued(model, [prompts[i] for i in group], rows, config), strict=True))
+                answers = _continued(model, [prompts[i] for i in group], [names[i] for i in group], rows, config)
+                batch = dict(zip(group, answers, strict=True))
                 for i, result in batch.items():
                     results[i] = result
                 if on_batch is not None:
@@ -91,7 +97,7 @@ def generate(
 
 
 def _continued(
-    model: Any, prompts: Sequence[np.ndarray], rows: "_Rows", config: "GenerationConfig"
+    model: Any, prompts: Sequence[np.ndarray], names: Sequence[str], rows: "_Rows", config: "GenerationConfig"
 ) -> list[Generation]:
     """Continue the prompts of one batch.
 
@@ -100,13 +106,11 @@ def _continued(
     """
     import torch
 
-    longest, device = max(map(len, prompts)), next(model.parameters()).device
-    ids = torch.full((len(prompts), longest), config.pad_token_id)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = torch.as_tensor(prompt)
-        mask[row, longest - len(prompt) :] = 1
-    ids, mask = ids.to(device), mask.to(device)
+    from contrastive_context.inference.finite import FiniteLogits
+    from contrastive_context.prompting.batches import pad
+
+    device = next(model.parameters()).device
+    ids, mask = pad(prompts, "left", device)
     cache = cache_by_rows(model)
     rows.may_be_dropped = cache is not None
     pending, results = list(range(len(prompts))), {}
@@ -116,6 +120,7 @@ def _continued(
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
+            logits_processor=[FiniteLogits([names[row] for row in pending], model)],
             stopping_criteria=[rows],
             **({"past_key_values": cache} if cache is not None else {}),
         )
@@ -217,6 +222,7 @@ def answer(
         [prompts[name] for name in pending],
         max_new_tokens=encoder.template.max_new_tokens,
         batch_tokens=batch_tokens,
+        names=pending,
         label=label,
         on_batch=keep,
     )
@@ -300,9 +306,7 @@ def predict(
     Raises:
         UserError: a context names an id that its corpus lacks.
     """
-    from contrastive_context.prompting.prompts import max_positions
-
-    encoder = PromptEncoder(tokenizer, template, max_positions(model.config), task)
+    encoder = PromptEncoder(tokenizer, template, model.config, task)
     frozen, prompts = read_prompts(encoder, arrivals, test, contexts, paraphrases)
     series = [series_of(row) for row in frozen.to_dict("records")]
     ids = {name: prompt.ids for name, prompt in zip(frozen["prompt_id"], prompts, strict=True)}

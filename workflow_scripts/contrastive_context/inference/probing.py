@@ -76,11 +76,11 @@ def probe_model(
     Raises:
         UserError: an item lacks the prompt it is compared with, or a prompt doesn't fit the template's limits.
     """
-    from contrastive_context.prompting.prompts import PromptEncoder, max_positions
+    from contrastive_context.prompting.prompts import PromptEncoder
 
     rows = list(probe_rows[list(COLUMNS)].itertuples(index=False))
     check_rows(rows)
-    encoder = PromptEncoder(tokenizer, template, max_positions(model.config))
+    encoder = PromptEncoder(tokenizer, template, model.config)
     agree = agreements.get_agreement(agreement) if isinstance(agreement, str) else agreement
     records: list[tuple] = []
     if "generation" in measures:
@@ -260,7 +260,10 @@ class _Scorer:
         prompts = [_prompt(self._encoder, one.row, len(ids)) for one, ids in zip(wanted, completions, strict=True)]
         if self._journal is not None and self._KEY in self._journal:
             return np.array(self._journal[self._KEY])
-        sums, tokens = completion_logprobs(self._model, prompts, completions, counted=counted, **self._options)
+        names = [one.row.prompt_id for one in wanted]
+        sums, tokens = completion_logprobs(
+            self._model, prompts, completions, counted=counted, names=names, **self._options
+        )
         if self._journal is not None:
             self._journal.add({self._KEY: (sums / tokens).tolist()})
         return sums / tokens

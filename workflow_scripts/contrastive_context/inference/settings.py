@@ -1,6 +1,6 @@
 """Settings of ``generate.py`` and ``run_probes.py``."""
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from contrastive_context.config.tasks import Agreement, ProbeMeasure
 from contrastive_context.models.settings import ModelSettings, model_leaves
@@ -14,7 +14,6 @@ class InferenceSettings(ModelSettings):
 
     threads: int = 1
     batch_tokens: int = 8192
-    attention: Literal["sdpa", "eager"] = "sdpa"
 
 
 class GenerateSettings(InferenceSettings):

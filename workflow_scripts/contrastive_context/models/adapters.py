@@ -21,23 +21,31 @@ def attach(model: Any, lora: Lora, seed: int) -> Any:
     """Freeze ``model`` and add LoRA layers to it, initialised from ``seed`` alone; return the peft model.
 
     Raises:
-        UserError: ``lora.target_modules`` names no module of the model.
+        UserError: ``lora.target_modules`` has a name that no module of the model has, or the name of one that is no
+            linear layer or shares its weights with the embeddings.
     """
     from peft import LoraConfig, get_peft_model
 
+    targets, modules = lora.target_modules, dict(model.named_modules())
     config = LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
+        target_modules=targets,
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
-            return get_peft_model(model, config)
+            adapted = get_peft_model(model, config)
         except ValueError as error:
-            raise UserError(f"lora.target_modules {lora.target_modules!r}: {error}") from error
+            raise UserError(f"lora.target_modules {targets!r}: {error}") from error
+    found = {name: modules[name] for name in adapted.targeted_module_names}
+    unused = [] if isinstance(targets, str) else [t for t in targets if not any(_matches(name, [t]) for name in found)]
+    if unused:  # peft is content with one that it finds
+        raise UserError(f"lora.target_modules: the model has no module called {first_few(unused)}")
+    _refuse_unfit(model, found)
+    return adapted
 
 
 def save_adapter(model: Any, folder: str | Path, base_name: str) -> str:
@@ -152,19 +160,12 @@ class AdapterSwitcher:
         return self._model
 
     def _targets(self, names: str | list[str]) -> dict[str, Any]:
-        """Modules that peft would adapt: a string is a pattern for the whole name, a list holds last parts of names."""
-        suffixes = tuple(f".{name}" for name in names) if isinstance(names, list) else ()
-        head = self._model.get_output_embeddings()
         found = {
             name: module
             for name, module in self._model.named_modules()
-            if getattr(getattr(module, "weight", None), "ndim", 0) == 2
-            and (f".{name}".endswith(suffixes) if suffixes else re.fullmatch(names, name))
+            if getattr(getattr(module, "weight", None), "ndim", 0) == 2 and _matches(name, names)
         }
-        if head in found.values() and head.weight is self._model.get_input_embeddings().weight:
-            raise UserError(
-                "lora.target_modules: the output layer shares its weights with the embeddings; leave it out"
-            )
+        _refuse_unfit(self._model, found)
         return found
 
 
@@ -223,6 +224,23 @@ def _read(folder: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         if config.get(key, value) not in (value, None):
             raise UserError(f"{file}: {key} = {json.dumps(config[key])} is not supported; use plain LoRA")
     return tensors, config
+
+
+def _matches(name: str, targets: str | list[str]) -> bool:
+    """Whether peft would adapt a module: a string is a pattern for its whole name, a list holds last parts of names."""
+    if isinstance(targets, str):
+        return re.fullmatch(targets, name) is not None
+    return f".{name}".endswith(tuple(f".{target}" for target in targets))
+
+
+def _refuse_unfit(model: Any, targets: dict[str, Any]) -> None:
+    """Refuse modules whose adapters can't be added to a product of a weight of their own."""
+    embeddings = model.get_input_embeddings().weight
+    for name, module in targets.items():
+        if not (isinstance(module, torch.nn.Linear) or _is_transposed(module)):
+            raise UserError(f"lora.target_modules: {name} is no linear layer ({type(module).__name__}); leave it out")
+        if module.weight is embeddings:
+            raise UserError(f"lora.target_modules: {name} shares its weights with the embeddings; leave it out")
 
 
 def _compare(expected: dict[str, torch.Size], tensors: dict[str, torch.Tensor], file: Path) -> None:

@@ -9,6 +9,7 @@ from contrastive_context.config.models import Device, Dtype
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
+from contrastive_context.models.transformers_internals import forget_attention
 
 
 def count_parameters(folder: Path) -> int:
@@ -112,7 +113,7 @@ def load_weights(auto_class: Any, folder: str | Path, **options: Any) -> Any:
     with quiet_transformers():
         try:
             config = transformers.AutoConfig.from_pretrained(str(folder), **offline)
-            config._attn_implementation = None  # what the file names may be missing here; None: what the class supports
+            forget_attention(config)
             model, found = auto_class.from_pretrained(
                 str(folder),
                 config=config,

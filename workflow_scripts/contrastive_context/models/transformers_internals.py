@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
-    from transformers import DynamicCache, PreTrainedModel
+    from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 
 
 def cache_by_rows(model: "PreTrainedModel") -> "DynamicCache | None":
@@ -19,11 +19,13 @@ def cache_by_rows(model: "PreTrainedModel") -> "DynamicCache | None":
 
     if model._is_stateful or "past_key_values" not in inspect.signature(model.forward).parameters:
         return None
-    config = model.config.get_text_config(decoder=True)
-    if any(kind in str(getattr(config, "rope_parameters", None)) for kind in ("longrope", "dynamic")):
-        return None  # the longest row decides how all positions are rotated
-    cache = DynamicCache(config=config)
+    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
     return None if any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers) else cache
+
+
+def forget_attention(config: "PreTrainedConfig") -> None:
+    """Let a model have the fastest attention that its class supports, whatever the file of its configuration names."""
+    config._attn_implementation = None
 
 
 def checkpointed_layers(network: "PreTrainedModel") -> "Iterator[nn.Module]":

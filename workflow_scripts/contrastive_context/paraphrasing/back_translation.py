@@ -6,7 +6,6 @@ from pathlib import Path
 from contrastive_context.config.paraphrasers import BackTranslationParaphraser, Translator
 from contrastive_context.core import cli
 from contrastive_context.core.devices import set_up_torch
-from contrastive_context.core.errors import UserError
 from contrastive_context.models.language_models import load_tokenizer, load_weights
 from contrastive_context.paraphrasing.settings import ModelUse, ParaphraseSettings
 
@@ -42,8 +41,10 @@ def _translate(
     import torch
     import transformers
 
+    from contrastive_context.inference.finite import FiniteLogits
     from contrastive_context.inference.generation import sampling, seeded
-    from contrastive_context.prompting.batches import length_batches
+    from contrastive_context.prompting.batches import length_batches, pad
+    from contrastive_context.prompting.prompts import max_positions, refuse_unknown, unknown_from
 
     set_up_torch(use.device, threads=1)
     model = load_weights(transformers.AutoModelForSeq2SeqLM, folder, dtype=getattr(torch, use.dtype))
@@ -63,8 +64,9 @@ def _translate(
     model.generation_config = transformers.GenerationConfig()
     nonempty = [row for row, text in enumerate(texts) if text]
     inputs = [translator.prefix + texts[row] for row in nonempty]
-    lengths = [len(ids) for ids in tokenizer(inputs)["input_ids"]] if inputs else []
-    positions = getattr(model.config, "max_position_embeddings", None)
+    encoded = tokenizer(inputs)["input_ids"] if inputs else []
+    refuse_unknown(tokenizer, unknown_from(tokenizer, model.config), inputs, encoded)
+    lengths, positions = [len(ids) for ids in encoded], max_positions(model.config)
     result = [""] * len(texts)
     with (
         seeded(entry.seed),
@@ -74,9 +76,13 @@ def _translate(
         for group in length_batches(lengths, entry.batch_tokens):
             fits = [i for i in group if positions is None or lengths[i] <= positions]
             if fits:
-                batch = tokenizer([inputs[i] for i in fits], return_tensors="pt", padding=True).to(model.device)
+                ids, mask = pad([encoded[i] for i in fits], "right", model.device)
+                names = [repr(inputs[i][:60]) for i in fits]
                 output = model.generate(
-                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], generation_config=config
+                    input_ids=ids,
+                    attention_mask=mask,
+                    generation_config=config,
+                    logits_processor=[FiniteLogits(names, model, config.num_beams)],
                 )
                 ends = torch.tensor(own.eos_token_id, device=output.device).reshape(-1)
                 for i, ids in zip(fits, output, strict=True):

@@ -8,7 +8,7 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.inference.generation import generate
 from contrastive_context.models.language_models import load_model, load_tokenizer
 from contrastive_context.paraphrasing.settings import ParaphraseSettings
-from contrastive_context.prompting.prompts import PromptEncoder, max_positions
+from contrastive_context.prompting.prompts import PromptEncoder
 
 
 def reword(settings: ParaphraseSettings, texts: list[str], folders: Mapping[str, Path]) -> list[str]:
@@ -27,7 +27,7 @@ def reword(settings: ParaphraseSettings, texts: list[str], folders: Mapping[str,
     set_up_torch(use.device, threads=1)
     model, tokenizer = load_model(folder, use.dtype, use.device), load_tokenizer(folder)
     try:
-        encoder = PromptEncoder(tokenizer, entry.template, max_positions(model.config))
+        encoder = PromptEncoder(tokenizer, entry.template, model.config)
     except UserError as error:
         raise UserError(f"paraphrasers.{settings.paraphraser_name}.{error}") from error
     prompts = {}
@@ -40,6 +40,7 @@ def reword(settings: ParaphraseSettings, texts: list[str], folders: Mapping[str,
         model,
         encoder,
         list(prompts.values()),
+        names=[repr(texts[row][:60]) for row in prompts],
         max_new_tokens=entry.template.max_new_tokens,
         batch_tokens=entry.batch_tokens,
         temperature=entry.temperature,

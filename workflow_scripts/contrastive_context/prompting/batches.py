@@ -1,7 +1,7 @@
 """Padded batches, and logits only where a completion token is predicted."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -21,14 +21,17 @@ class Batch(NamedTuple):
     rows: torch.Tensor
 
 
-def length_batches(lengths: Sequence[int], budget: int, split_above: int | None = None) -> list[list[int]]:
+def length_batches(
+    lengths: Sequence[int], budget: int, split_above: int | None = None, alone_above: int | None = None
+) -> list[list[int]]:
     """Group rows of similar length: rows × longest ≤ ``budget`` tokens, one row at least, longest group first.
 
     Args:
-        lengths: tokens per row.
+        lengths: tokens per row, those to come included.
         budget: padded tokens per group.
         split_above: a group of this many tokens isn't extended by rows shorter than 0.9 of its longest, because on a
             CPU the padding would cost more than another forward pass.
+        alone_above: a row of more tokens than this is a group of its own (:func:`rope_limit`).
 
     Returns:
         Row indices per group; ties keep the given order.
@@ -38,11 +41,41 @@ def length_batches(lengths: Sequence[int], budget: int, split_above: int | None 
     for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         filled = len(groups[-1]) * longest if groups else 0
         wasteful = split_above is not None and filled >= split_above and lengths[row] < 0.9 * longest
-        if not groups or filled + longest > budget or wasteful:
+        was_alone = alone_above is not None and longest > alone_above
+        if not groups or filled + longest > budget or wasteful or was_alone:
             groups.append([])
             longest = max(1, lengths[row])
         groups[-1].append(row)
     return groups
+
+
+def rope_limit(config: Any) -> int | None:
+    """Return up to how many tokens rows may share a batch, by a model's transformers configuration; None for any.
+
+    Under longrope and dynamic scaling the longest row of a batch decides how the positions of all are rotated, once it
+    is beyond the length that the model was first trained with.
+    """
+    text = config.get_text_config(decoder=True)
+    parameters = getattr(text, "rope_parameters", None) or {}
+    limits = [
+        kind.get("original_max_position_embeddings", text.max_position_embeddings)
+        for kind in (parameters, *parameters.values())  # one, or one for each type of layer
+        if isinstance(kind, Mapping) and kind.get("rope_type") in ("longrope", "dynamic")
+    ]
+    return min(limits, default=None)
+
+
+def pad(rows: Sequence[Sequence[int]], side: Literal["left", "right"], device: str | torch.device) -> torch.Tensor:
+    """Return token ids and attention mask, int64 [2, rows, length].
+
+    Padding has id 0, which every model knows: a tokenizer's own padding token may lie beyond the embeddings.
+    """
+    length = max(map(len, rows))
+    result = np.zeros((2, len(rows), length), dtype=np.int64)
+    for row, ids in enumerate(rows):
+        place = slice(length - len(ids), None) if side == "left" else slice(len(ids))
+        result[0, row, place], result[1, row, place] = ids, 1
+    return torch.from_numpy(result).to(device)
 
 
 def collate(pairs: Sequence[tuple[np.ndarray, np.ndarray]], device: str | torch.device) -> Batch:

@@ -28,18 +28,21 @@ class PromptEncoder:
     Args:
         tokenizer: a transformers tokenizer.
         template: the task's template.
-        max_positions: positions that the model has; prompt and answer together never exceed them.
+        config: the model's transformers configuration: prompt and answer together never exceed its positions, and no
+            token lies beyond its embeddings. Without one there are no such limits.
         task: the task's key in the configuration, for messages.
 
     Raises:
-        UserError: the tokenizer can't represent the template's stop.
+        UserError: the tokenizer can't represent the template's stop, or the model has no embedding for one of the
+            template's tokens.
     """
 
-    def __init__(self, tokenizer: Any, template: Template, max_positions: int | None = None, task: str = "") -> None:
+    def __init__(self, tokenizer: Any, template: Template, config: Any = None, task: str = "") -> None:
         """See the class."""
         self.tokenizer = tokenizer
         self.template = template
-        self.max_positions = max_positions
+        self.max_positions = max_positions(config) if config is not None else None
+        self._unknown_from = unknown_from(tokenizer, config) if config is not None else None
         self._key = f"tasks.{task}.template" if task else "template"
         self._cache: dict[str, np.ndarray] = {}
         unknown = getattr(tokenizer, "unk_token_id", None)
@@ -49,6 +52,7 @@ class PromptEncoder:
         self._adds_eos = len(plain) > 1 and plain[-1] == tokenizer.eos_token_id
         automatic, bos = tokenizer(template.target_prefix)["input_ids"], tokenizer.bos_token_id
         has_bos = bos is not None and len(automatic) > len(plain) and automatic[0] == bos
+        refuse_unknown(tokenizer, self._unknown_from, [template.target_prefix], [automatic])
         self.bos_ids = np.array([bos] if has_bos else [], dtype=np.int32)
         self.stop_ids = self._template_ids(template.stop)
         # A tokenizer that maps the stop to nothing, to <unk> or to a space would end answers anywhere or never.
@@ -189,6 +193,7 @@ class PromptEncoder:
         if plain:
             # Unigram and word-level tokenizers find special tokens among their words even when told to split them.
             rows = [row if self._special_ids.isdisjoint(row) else self._spell(row) for row in rows]
+        refuse_unknown(self.tokenizer, self._unknown_from, texts, rows)
         return [np.array(row, dtype=np.int32) for row in rows]
 
     def _spell(self, row: Sequence[int]) -> list[int]:
@@ -218,7 +223,35 @@ class PromptEncoder:
 
 def max_positions(config: Any) -> int | None:
     """Return how many positions a model has by its transformers configuration, or None where that sets no limit."""
-    return getattr(config.get_text_config(), "max_position_embeddings", None)
+    text = config.get_text_config()
+    return getattr(text, "max_position_embeddings", getattr(text, "max_seq_len", None))  # the latter is MPT's
+
+
+def unknown_from(tokenizer: Any, config: Any) -> int | None:
+    """Return the first token that a model has no embedding for, None if its tokenizer has no such token."""
+    size = config.get_text_config().vocab_size
+    return size if max([tokenizer.vocab_size - 1, *tokenizer.added_tokens_decoder]) >= size else None
+
+
+def refuse_unknown(tokenizer: Any, first: int | None, texts: Sequence[str], rows: Sequence[Sequence[int]]) -> None:
+    """Refuse texts with tokens that the model has no embedding for.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+        first: from :func:`unknown_from`.
+        texts: any texts.
+        rows: their token ids.
+
+    Raises:
+        UserError: names the first such text and the token.
+    """
+    for text, ids in zip(texts, rows, strict=True) if first is not None else ():
+        if unknown := [token for token in ids if token >= first]:
+            raise UserError(
+                f"the text {text[:200]!r} has {tokenizer.convert_ids_to_tokens(unknown[0])!r} in it, token "
+                f"{unknown[0]} of the tokenizer, but the model has embeddings for {first} tokens only; leave the text "
+                "out, or use the tokenizer that belongs to the model"
+            )
 
 
 def _find(ids: np.ndarray, part: np.ndarray) -> int:

@@ -60,13 +60,13 @@ def fine_tune(
         UserError: training diverges, memory doesn't suffice, the disk is full, or a row doesn't fit the template's
             limits. The last state saved stays.
     """
-    from contrastive_context.prompting.prompts import PromptEncoder, max_positions
+    from contrastive_context.prompting.prompts import PromptEncoder
     from contrastive_context.training.optimization import Optimization
 
     recipe = settings.recipe
     safeguards, interruptions = safeguards or Safeguards(), interruptions or Interruptions()
     _refuse_after_failure(state, safeguards)
-    encoder = PromptEncoder(tokenizer, settings.template, max_positions(model.config), settings.task)
+    encoder = PromptEncoder(tokenizer, settings.template, model.config, settings.task)
     _add_texts(encoder, data)
     for name in sorted({data.contexts[pair].trained_id for rows in data.schedule for pair in rows}):
         encoder.completion(data.texts[name][1], name)  # better refused now than in the middle of training

@@ -15,7 +15,7 @@ from contrastive_context.models import adapters
 from contrastive_context.models.fast_lora import SummedLora
 from contrastive_context.models.peft_internals import drop_out_in_adapters_alone
 from contrastive_context.models.transformers_internals import checkpointed_layers
-from contrastive_context.prompting.batches import collate, completion_logits, length_batches
+from contrastive_context.prompting.batches import collate, completion_logits, length_batches, rope_limit
 
 log = logging.getLogger("contrastive_context")
 
@@ -140,7 +140,8 @@ class Optimization:
 
     def _groups(self, pairs: Sequence[tuple]) -> list[list[int]]:
         budget = self._micro_batch_tokens
-        return length_batches(_lengths(pairs), budget, budget // 8 if self.device.type == "cpu" else None)
+        split_above = budget // 8 if self.device.type == "cpu" else None
+        return length_batches(_lengths(pairs), budget, split_above, rope_limit(self.network.config))
 
     def _halve_micro_batches(self, pairs: Sequence[tuple]) -> None:
         lengths = _lengths(pairs)

@@ -40,6 +40,11 @@ class Watchdog:
         Raises:
             Diverged: nothing good can follow.
         """
+        if step == 1 and not math.isfinite(loss):
+            raise Diverged(
+                f"fine-tuning: loss {loss} at step 1, before the adapter does anything: the base itself gives no "
+                "finite logits. Its weights are damaged, or numbers overflow in the model's dtype; try float32"
+            )
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise Diverged(
                 f"fine-tuning: loss {loss} and gradient norm {norm} at step {step}; lower the recipe's "

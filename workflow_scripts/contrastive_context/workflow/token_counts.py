@@ -119,8 +119,8 @@ def _encoder(record: str, template: "Template", task: str) -> "PromptEncoder":
     from transformers import AutoConfig
 
     from contrastive_context.models.language_models import load_tokenizer
-    from contrastive_context.prompting.prompts import PromptEncoder, max_positions
+    from contrastive_context.prompting.prompts import PromptEncoder
 
     folder = record.removesuffix(".json")
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return PromptEncoder(load_tokenizer(folder), template, max_positions(config), task)
+    return PromptEncoder(load_tokenizer(folder), template, config, task)
