@@ -364,3 +364,55 @@ def test_only_what_stands_before_a_mark_is_compared(monkeypatch):
     monkeypatch.setitem(encoders.LOADERS, "sentence_transformer", lambda *_: list)
     encode = encoders.load_encoder(settings, "x")
     assert encode(["how many? | item(id)", "how many?", "a | b | c"]) == ["how many?", "how many?", "a"]
+
+
+def rewrite(folder, edit):
+    """Change an encoder's checkpoint: ``edit`` takes and returns name → tensor."""
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    save_file({name: tensor.clone() for name, tensor in edit(load_file(file)).items()}, file, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            lambda all_: {f"module.{name}": one for name, one in all_.items()},
+            "lacks .*has unknown .*'module.' is of a wrapper",
+        ),
+        (lambda all_: {name: one for name, one in all_.items() if "layer.0.output" not in name}, r"layer\.0\.output"),
+        (
+            lambda all_: all_ | {"encoder.layer.1.output.dense.bias": all_["encoder.layer.0.output.dense.bias"]},
+            r"has unknown encoder\.layer\.1\.output\.dense\.bias",
+        ),
+    ],
+    ids=["of a wrapper", "a layer less", "a layer more"],
+)
+def test_an_encoder_without_all_of_its_weights_is_refused_by_their_names(tiny, tmp_path, edit, message):
+    shutil.copytree(tiny, tmp_path / "changed")
+    rewrite(tmp_path / "changed", edit)
+    stored = f"the stored weights aren't those of the model: .*{message}"
+    with pytest.raises(UserError, match=rf"^encoders\.tiny: {stored}"):
+        prepare(settings(folder=str(tmp_path / "changed")), tmp_path / "e", tmp_path / "e.json")
+    with pytest.raises(UserError, match=stored):
+        load_encoder(settings(folder="x").encoder, tmp_path / "changed")
+
+
+def test_weights_that_no_vector_depends_on_may_be_missing_or_too_many(tiny, tmp_path):
+    """Many encoders have no pooler, which BERT's class draws at random; some still have the output layer."""
+    import torch
+
+    shutil.copytree(tiny, tmp_path / "changed")
+    head = {"cls.predictions.bias": torch.zeros(3), "embeddings.position_ids": torch.zeros(1)}
+    rewrite(tmp_path / "changed", lambda all_: {name: one for name, one in all_.items() if "pooler" not in name} | head)
+    prepare(settings(folder=str(tmp_path / "changed")), tmp_path / "e", tmp_path / "e.json")
+    encoder = settings(folder="x").encoder
+    np.testing.assert_array_equal(load_encoder(encoder, tmp_path / "e")(TEXTS), load_encoder(encoder, tiny)(TEXTS))
+
+
+def test_an_encoder_with_an_adapter_beside_its_weights_is_refused(tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path / "changed")
+    (tmp_path / "changed/adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"^encoders\.tiny: .*refused, adapter_config\.json would be applied on top"):
+        prepare(settings(folder=str(tmp_path / "changed")), tmp_path / "e", tmp_path / "e.json")

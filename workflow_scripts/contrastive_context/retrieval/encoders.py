@@ -144,11 +144,11 @@ def _check_weights(model: Any, folder: Path) -> None:
         weights = network.state_dict()
         for name in found["missing_keys"]:
             weights[name].fill_(torch.nan)
-        if found["missing_keys"] and bool(torch.isfinite(model.encode(["a"], convert_to_tensor=True)).all()):
+        if not found["missing_keys"] or bool(torch.isfinite(model.encode(["a"], convert_to_tensor=True)).all()):
             found["missing_keys"] = set()
-        parts = {name.partition(".")[0] for name in weights}
-        inside = {name: name.removeprefix(f"{network.base_model_prefix}.") for name in found["unexpected_keys"]}
-        found["unexpected_keys"] = {name for name, own in inside.items() if own.partition(".")[0] in parts}
+            parts = {name.partition(".")[0] for name in weights}
+            inside = {name: name.removeprefix(f"{network.base_model_prefix}.") for name in found["unexpected_keys"]}
+            found["unexpected_keys"] = {name for name, own in inside.items() if own.partition(".")[0] in parts}
         refuse_wrong_weights(str(folder), found)
 
 
