@@ -7,6 +7,8 @@ rule prepare_model:
         f"{R}/models/{{model}}.json",
     log:
         f"{R}/logs/prepare_model/{{model}}.log",
+    # Before other jobs that could run: a model that can't work should say so before another one is trained.
+    priority: 15
     conda:
         "../envs/core.yaml"
     resources:

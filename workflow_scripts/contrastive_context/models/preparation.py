@@ -39,14 +39,15 @@ def prepare(
         The content of the hash file.
 
     Raises:
-        UserError: the source is missing, is refused (:func:`check_weights`) or holds no safetensors, or the disk is
-            too small.
+        UserError: the source is missing, is refused (:func:`check_weights`), or holds no safetensors or no tokenizer;
+            or the disk is too small.
     """
     record.unlink(missing_ok=True)  # an old hash file must not say that a folder is whole while it is replaced
     with artifacts.atomic_folder(folder) as temporary:
         extra = MAKERS[settings.model.kind](settings, temporary, package, hub)
         with about(f"models.{settings.name}", temporary):
             check_weights(temporary)
+            load_tokenizer(temporary)
         extra["parameters"] = count_parameters(temporary)
     return artifacts.write_folder_hashes(folder, record, kind=settings.model.kind, **extra)
 
