@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +84,27 @@ def test_scores_are_comets_own_and_another_system_adds_only_its_own_segments(tmp
     assert record["versions"]["unbabel-comet"] and record["versions"]["transformers"].startswith("4.")
     _, said = run(tmp_path, model)
     assert "0 scored now, 4 known" in said
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ("del state['estimator.ff.0.weight']", "lacks estimator.ff.0.weight"),
+        ("state['estimator.ff.0.bias'] *= float('nan')", "the score of segment .* isn't finite"),
+        ("state['encoder.model.embeddings.position_ids'] = torch.arange(3)", ""),  # as in published checkpoints
+    ],
+)
+def test_a_checkpoint_without_all_of_its_weights_is_refused(tmp_path, model, edit, message):
+    metric, source = model
+    shutil.copytree(source, tmp_path / "changed")
+    file = str(tmp_path / "changed/checkpoints/model.ckpt")
+    script = (
+        "import sys, torch; all_ = torch.load(sys.argv[1], weights_only=False); state = all_['state_dict'];"
+        f"{edit}; torch.save(all_, sys.argv[1])"
+    )
+    subprocess.run([PYTHON, "-c", script, file], check=True, capture_output=True)
+    scores, said = run(tmp_path, (metric, tmp_path / "changed"), TRIPLES[:2])
+    assert bool(scores) == (not message) and re.search(message, said), said
 
 
 def test_what_is_refused(tmp_path, model):

@@ -207,13 +207,15 @@ def test_a_configuration_that_names_code_runs_none(tmp_path, marker, code):
 
 def test_a_translator_with_a_pickle_is_refused(tmp_path, marker):
     """Whatever suffix transformers would find it by."""
-    from contrastive_context.paraphrasing.back_translation import _load
+    from transformers import AutoModelForSeq2SeqLM
+
+    from contrastive_context.models.language_models import load_weights
 
     artifacts.write_json(tmp_path / "config.json", {"model_type": "marian"})
     save_file({"a": np.zeros(1, np.float32)}, tmp_path / "model.safetensors")
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(marker)))
     with pytest.raises(UserError, match=r"pytorch_model\.bin: refused"):
-        _load(tmp_path, None)
+        load_weights(AutoModelForSeq2SeqLM, tmp_path)
 
 
 def test_the_reports_page_runs_its_own_script_only_and_takes_texts_as_texts(repository):

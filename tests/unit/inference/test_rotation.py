@@ -93,7 +93,7 @@ def test_dynamic_scaling_never_begins():
     prompts = [encoder.encode([("lamp", "on")] * count, "lamp").ids for count in range(6)]
     assert max(map(len, prompts)) + TEMPLATE.max_new_tokens <= LIMIT
     with pytest.raises(UserError, match="the model's positions"):
-        encoder.encode([], "turn on the desk lamp in the kitchen " * 3)
+        encoder.encode([], "turn on the desk lamp in the kitchen " * 9)
     assert generate(scaled, encoder, prompts, max_new_tokens=8) == [
         generate(network("dynamic"), encoder, [prompt], max_new_tokens=8)[0] for prompt in prompts
     ]

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from contrastive_context.config.metrics import CometModel, LearnedMetric
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
+from contrastive_context.core.weights import refuse_wrong_weights
 from contrastive_context.scoring.settings import ScoreCometSettings
 
 CHECKPOINT, HPARAMS = "checkpoints/model.ckpt", "hparams.yaml"
@@ -65,11 +67,12 @@ def load(files: Files, metric: LearnedMetric) -> Any:
         metric: "comet" needs a model that reads references, "comet_qe" one that does without.
 
     Raises:
-        UserError: the checkpoint is another one, can't be loaded, or isn't of the metric's kind.
+        UserError: the checkpoint is another one, can't be loaded, lacks weights, or isn't of the metric's kind.
     """
-    if (found := artifacts.sha256_file(files.checkpoint)) != files.sha256:
-        raise UserError(f"{files.checkpoint}: its SHA-256 is {found}, not {files.sha256}; it is not loaded")
+    if (digest := artifacts.sha256_file(files.checkpoint)) != files.sha256:
+        raise UserError(f"{files.checkpoint}: its SHA-256 is {digest}, not {files.sha256}; it is not loaded")
     # Read by the hub's client when it is imported: nothing may be fetched here.
+    missing: list[str] = []
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     with _quiet():
         import yaml
@@ -79,7 +82,7 @@ def load(files: Files, metric: LearnedMetric) -> Any:
             hparams = yaml.safe_load((files.checkpoint.parents[1] / HPARAMS).read_text(encoding="utf-8"))
             # As comet.load_from_checkpoint, which has no way to say where the encoder's files are.
             patched = hparams.get("layer_transformation") == "sparsemax_patch"
-            model = str2model[hparams["class_identifier"]].load_from_checkpoint(
+            model = _noting(str2model[hparams["class_identifier"]], missing).load_from_checkpoint(
                 files.checkpoint,
                 map_location="cpu",
                 strict=False,
@@ -93,10 +96,27 @@ def load(files: Files, metric: LearnedMetric) -> Any:
             raise UserError(
                 f"metrics.{metric}: {files.checkpoint} can't be loaded ({type(error).__name__}: {reason})"
             ) from error
+    found = {"missing_keys": missing, "unexpected_keys": (), "mismatched_keys": ()}
+    refuse_wrong_weights(f"metrics.{metric}: {files.checkpoint}", found)
     if model.requires_references() != (metric == "comet"):
         other = "comet_qe" if metric == "comet" else "comet"
         raise UserError(f"metrics.{metric}: {files.checkpoint} is of the other kind; put it under metrics.{other}")
     return model
+
+
+def _noting(kind: type, missing: list[str]) -> type:
+    """Return a COMET class that notes which of its weights a checkpoint lacks; they would stay random.
+
+    Its own strictness can't be asked for: published checkpoints have buffers that newer models lack.
+    """
+
+    class Noting(kind):
+        def load_state_dict(self, *args: Any, **options: Any) -> Any:
+            found = super().load_state_dict(*args, **options)
+            missing.extend(found.missing_keys)
+            return found
+
+    return Noting
 
 
 def score(
@@ -113,6 +133,9 @@ def score(
 
     Returns:
         id → score, in the order of ``segments``.
+
+    Raises:
+        UserError: a score isn't finite.
     """
     pending = [id_ for id_ in segments if id_ not in journal]
     pending.sort(key=lambda id_: -sum(map(len, segments[id_].values())))
@@ -128,7 +151,10 @@ def score(
                 num_workers=0,
                 progress_bar=False,
             )
-            journal.add(dict(zip(ids, map(float, prediction.scores), strict=True)))
+            scores = dict(zip(ids, map(float, prediction.scores), strict=True))
+            if wrong := [id_ for id_, value in scores.items() if not math.isfinite(value)]:
+                raise UserError(f"{label}: the score of segment {wrong[0]} isn't finite; is the model damaged?")
+            journal.add(scores)
             bar.update(len(ids))
     return {id_: journal[id_] for id_ in segments}
 
