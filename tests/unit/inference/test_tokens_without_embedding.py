@@ -12,7 +12,7 @@ from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
 from contrastive_context.inference.generation import generate
 from contrastive_context.paraphrasing import back_translation
-from contrastive_context.paraphrasing.settings import Settings
+from contrastive_context.paraphrasing.settings import ParaphraseSettings
 from contrastive_context.prompting.prompts import PromptEncoder
 from small_models import model, tokenizer
 from small_runs import training_data, tune
@@ -101,7 +101,7 @@ def test_translators(tmp_path):
     words.add_tokens([AddedToken("<turn>", normalized=False)])
     words.save_pretrained(tmp_path)
     entry = {"forward": {"model": "m"}, "backward": {"model": "m"}, "max_new_tokens": 5}
-    step = Settings(
+    step = ParaphraseSettings(
         task="t",
         paraphraser_name="p",
         paraphraser=BackTranslationParaphraser(kind="back_translation", **entry),

@@ -248,6 +248,6 @@ class TestUnfitTargets:
         folder = tune(tmp_path, recipe, network=self.network(tied=False)).path(4)
         assert any("lm_head.lora_B" in name for name in load_file(folder / WEIGHTS))
         expected = logits(load_adapter(self.network(tied=False), folder).eval())
-        merged = logits(AdapterWalker(self.network(tied=False)).apply(folder))
+        merged = logits(AdapterSwitcher(self.network(tied=False)).apply(folder))
         torch.testing.assert_close(merged, expected, atol=1e-4, rtol=0)
         assert (expected - logits(self.network(tied=False))).abs().max() > 1e-3

@@ -16,9 +16,10 @@ from contrastive_context.core import artifacts
 from contrastive_context.inference.generation import generate
 from contrastive_context.inference.likelihood import completion_logprobs
 from contrastive_context.models.language_models import load_model, load_tokenizer
-from contrastive_context.models.preparation import Settings, prepare
+from contrastive_context.models.preparation import prepare
+from contrastive_context.models.settings import PrepareModelSettings
 from contrastive_context.paraphrasing import language_model
-from contrastive_context.paraphrasing.settings import Settings as ParaphraseSettings
+from contrastive_context.paraphrasing.settings import ParaphraseSettings
 from contrastive_context.prompting.prompts import PromptEncoder
 from grid_models import GRID_MODELS, grid_tokenizer, save_grid_model
 
@@ -87,7 +88,9 @@ def prepared(tmp_path_factory):
     def make(name):
         if name not in records:
             save_grid_model(name, folder / "published" / name)
-            settings = Settings(name=name, model={"kind": "folder", "path": str(folder / "published" / name)})
+            settings = PrepareModelSettings(
+                name=name, model={"kind": "folder", "path": str(folder / "published" / name)}
+            )
             prepare(settings, folder / name, folder / f"{name}.json")
             records[name] = folder / f"{name}.json"
         return records[name]

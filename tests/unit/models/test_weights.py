@@ -10,7 +10,8 @@ from transformers import AutoModelForSeq2SeqLM, T5Config, T5ForConditionalGenera
 import small_models
 from contrastive_context.core.errors import UserError
 from contrastive_context.models.language_models import load_model, load_weights
-from contrastive_context.models.preparation import Settings, prepare
+from contrastive_context.models.preparation import prepare
+from contrastive_context.models.settings import PrepareModelSettings
 
 
 def save(folder, family="llama", **changes):
@@ -28,7 +29,7 @@ def rewrite(folder, edit):
 
 
 def prepared(folder, tmp_path):
-    settings = Settings(name="m", model={"kind": "folder", "path": str(folder)})
+    settings = PrepareModelSettings(name="m", model={"kind": "folder", "path": str(folder)})
     return prepare(settings, tmp_path / "m", tmp_path / "m.json")
 
 
