@@ -9,13 +9,15 @@ LOCK ?= core
 # What plan, verify and accept are about.
 PROFILE ?= quickstart
 RUN ?= $(PROFILE)
+# Two tests at a time, each file's by one process.
+TWO := -n 2 --dist loadgroup --no-loadscope-reorder
 BENCH_VENV := .venv-bench
 BENCH := quickstart orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth
 # snakemake calls `python` by name: the environment's must come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart laptop-study check plan verify accept test test-all lint format clean clean-state comet-env bench \
+.PHONY: help setup quickstart laptop-study check plan verify accept test test-fast test-all lint format clean clean-state comet-env bench \
   bench-env test-faults test-slurm test-with-comet lock audit licences
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -72,7 +74,10 @@ accept: $(VENV)/.core ## let results stand although a step's code changed: make 
 	@python -m contrastive_context.workflow accept "$(RUN)" "$(STAGE)"
 
 test: $(VENV)/.dev ## all tests that need only pip
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slurm" tests
+	$(BIN)/python -m pytest -q $(TWO) -m "not slurm" tests
+
+test-fast: $(VENV)/.dev ## the inner loop: what needs neither a run of the workflow nor long training
+	$(BIN)/python -m pytest -q $(TWO) -m "not slow and not slurm" tests
 
 test-all: $(VENV)/.dev ## every test; those on a real SLURM, which mostly wait, beside the others
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-with-comet test-slurm

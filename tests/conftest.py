@@ -22,6 +22,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a file's tests to one worker, and so the files of one finished study; the long ones first."""
+    for item in items:
+        study = "tiny_study" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("tiny_study" if study else str(item.path)))
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
     """Print what tests measured: their property "figures", which reaches the runner from every worker."""
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):

@@ -116,18 +116,21 @@ def model(family: str, vocabulary: int = 600, seed: int = 0):
         return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
 
 
-def save_sentence_encoder(folder, texts: list[str]) -> None:
-    """Save a sentence-transformers model of random word vectors that knows the words of ``texts``."""
+def save_sentence_encoder(folder, texts: list[str], dimensions: int = 64) -> None:
+    """Save a sentence-transformers model of random word vectors: its cosine is about the share of common words."""
     import torch
     from sentence_transformers import SentenceTransformer, models
     from tokenizers import Tokenizer, pre_tokenizers
     from tokenizers.models import WordPiece
-    from tokenizers.trainers import WordPieceTrainer
 
-    raw = Tokenizer(WordPiece(unk_token="[UNK]"))
-    raw.pre_tokenizer = pre_tokenizers.Whitespace()
-    raw.train_from_iterator(texts, WordPieceTrainer(special_tokens=["[UNK]"], show_progress=False))
+    splitter = pre_tokenizers.Whitespace()
+    # A trainer would number the words in another order each time.
+    words = sorted({word for text in texts for word, _ in splitter.pre_tokenize_str(text)})
+    raw = Tokenizer(WordPiece({word: number for number, word in enumerate(["[UNK]", *words])}, unk_token="[UNK]"))
+    raw.pre_tokenizer = splitter
     torch.manual_seed(0)
-    words = models.StaticEmbedding(raw, embedding_dim=64)
-    torch.nn.init.normal_(words.embedding.weight)
-    SentenceTransformer(modules=[words, models.Normalize()], device="cpu").save(str(folder), create_model_card=False)
+    embedding = models.StaticEmbedding(raw, embedding_dim=dimensions)
+    torch.nn.init.normal_(embedding.embedding.weight)
+    SentenceTransformer(modules=[embedding, models.Normalize()], device="cpu").save(
+        str(folder), create_model_card=False
+    )

@@ -11,7 +11,7 @@ import yaml
 from contrastive_context.core.artifacts import read_json, sha256_file
 from frozen_contexts import check_task
 from runner import make_checkout, run
-from small_models import model, tokenizer
+from small_models import model, save_sentence_encoder, tokenizer
 
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
@@ -45,23 +45,6 @@ def make_wheel(folder: Path) -> dict[str, str]:
     }
 
 
-def make_encoder(folder: Path) -> None:
-    """Save a sentence-transformers model of random word vectors: its cosine is about the share of common words."""
-    import torch
-    from sentence_transformers import SentenceTransformer, models
-    from tokenizers import Tokenizer, pre_tokenizers
-    from tokenizers.models import WordPiece
-    from tokenizers.trainers import WordPieceTrainer
-
-    raw = Tokenizer(WordPiece(unk_token="[UNK]"))
-    raw.pre_tokenizer = pre_tokenizers.Whitespace()
-    raw.train_from_iterator([json.dumps(grammar())], WordPieceTrainer(special_tokens=["[UNK]"], show_progress=False))
-    torch.manual_seed(0)
-    words = models.StaticEmbedding(raw, embedding_dim=256)
-    torch.nn.init.normal_(words.embedding.weight)
-    SentenceTransformer(modules=[words, models.Normalize()], device="cpu").save(str(folder), create_model_card=False)
-
-
 @pytest.fixture(scope="module")
 def results(repository, tmp_path_factory, monkeypatch_module) -> Path:
     """The results of a small grid on text."""
@@ -69,7 +52,7 @@ def results(repository, tmp_path_factory, monkeypatch_module) -> Path:
     cache = folder / "cache"
     cache.mkdir()
     package = make_wheel(cache)
-    make_encoder(folder / "encoder")
+    save_sentence_encoder(folder / "encoder", [json.dumps(grammar())], 256)
     model("gpt2").save_pretrained(folder / "model")
     tokenizer("gpt2").save_pretrained(folder / "model")
     grid = {
