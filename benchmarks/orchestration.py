@@ -84,6 +84,23 @@ def seconds(command: list[str], cwd: Path) -> float:
     return measuring.run(command, cwd).seconds
 
 
+def beside(scratch: Path, source: Path, before: Path, rounds: int) -> tuple[list[measuring.Row], Any]:
+    """Measure dry run and parsing of the paper grid in turn with another checkout's."""
+    measures = {}
+    for name, of in (("now", source), ("before", before.resolve())):
+        folder = checkout(scratch / name, of)
+        python = ["env", f"PYTHONPATH={of / 'workflow_scripts'}"]
+        for what, option in (("dry run", "-n"), ("parsing", "--list-rules")):
+            command = [*python, *snakemake("--profile", "envs/profiles/local", option)]
+            measures[f"{what} {name}"] = lambda command=command, folder=folder: seconds(command, folder)
+    found = measuring.alternate(measures, rounds)
+    rows = []
+    for what in ("dry run", "parsing"):
+        ratios = [now / then for now, then in zip(found[f"{what} now"], found[f"{what} before"], strict=True)]
+        rows.append(measuring.Row(f"{what}, to that of the checkout before", statistics.median(ratios), "×", "≤ 1.05"))
+    return rows, found
+
+
 def dry_runs(scratch: Path, source: Path, rounds: int) -> tuple[list[measuring.Row], dict, Any]:
     """Measure dry run and parsing of the paper grid beside as many empty jobs, and beside a skeleton of it."""
     ours = checkout(scratch / "paper", source)
@@ -239,13 +256,22 @@ def nothing_to_do(name: str, folder: Path, options: list[str], rounds: int) -> m
     return measuring.Row(f"nothing to do, {name}", statistics.median(found["check"]), "s", "≤ 4")
 
 
+def finished_quickstart(folder: Path, rounds: int) -> list[measuring.Row]:
+    """Measure the check of a finished quickstart, if there is one."""
+    if not (folder / "results/quickstart/report.html").is_file():
+        print("a finished quickstart: skipped, there is none here (make quickstart)")
+        return []
+    return [nothing_to_do("a finished quickstart", folder, ["--profile", "envs/profiles/quickstart"], rounds)]
+
+
 def main() -> None:
     """Measure and record."""
     parser = measuring.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count, after one to warm up")
     parser.add_argument("--finished", type=Path, default=Path(), help="checkout with a finished quickstart")
     parser.add_argument("--grid", type=Path, default=Path("tests/e2e/tiny.yaml"), help="the tiny grid of the steps")
-    parser.add_argument("--only", choices=["dry-runs", "steps"], help="leave the other part out")
+    parser.add_argument("--only", choices=["dry-runs", "steps", "before"], help="leave the other parts out")
+    parser.add_argument("--before", type=Path, help="checkout whose dry run and parsing take turns with this one's")
     args = measuring.parse(parser)
     source = Path.cwd()  # with its links, as the workflow sees it
     rows: list[measuring.Row] = []
@@ -253,19 +279,19 @@ def main() -> None:
     details: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
-        if args.only != "steps":
+        if args.before:
+            found, details["beside the checkout before"] = beside(scratch, source, args.before, args.rounds)
+            rows += found
+        if args.only in (None, "dry-runs"):
             found, curves, details["dry runs"] = dry_runs(scratch, source, args.rounds)
             rows += found
-        if args.only != "dry-runs":
+        if args.only in (None, "steps"):
             folder, options = tiny_run(scratch, source, args.grid)
             rows.append(nothing_to_do("the tiny grid of the tests", folder, options, args.rounds))
             found, details["start-ups"] = start_ups(folder, commands(folder, options), args.rounds)
             rows += found
-        if (args.finished / "results/quickstart/report.html").is_file():
-            options = ["--profile", "envs/profiles/quickstart"]
-            rows.append(nothing_to_do("a finished quickstart", args.finished, options, args.rounds))
-        else:
-            print("a finished quickstart: skipped, there is none here (make quickstart)")
+        if args.only != "before":
+            rows += finished_quickstart(args.finished, args.rounds)
     measuring.record(args, rows, curves, details)
 
 
