@@ -69,10 +69,22 @@ def test_likelihood(batch_tokens):
     ],
 )
 def test_which_logits_are_refused(row, beams, name):
-    scores = torch.tensor([[0.0] * 4, row])
-    check = FiniteLogits(["a", "b"], model("llama"), beams)
-    if name is None:
+    ordinary = torch.zeros(2, 4)
+    check = FiniteLogits(["a", "b"], model("llama"), beams=beams)
+    for scores in (ordinary, torch.tensor([[0.0] * 4, row]), ordinary):
         assert check(None, scores) is scores
+    if name is None:
+        check.check()
     else:
         with pytest.raises(UserError, match=f"^prompt {name}: "):
-            check(None, scores)
+            check.check()
+
+
+def test_nothing_is_read_from_the_device_before_all_tokens_are_there(monkeypatch):
+    """Each reading would make the CPU wait for the GPU: greedy decoding does so once per token already."""
+    reads = []
+    check = FiniteLogits.check
+    monkeypatch.setattr(FiniteLogits, "check", lambda self: (reads.append(1), check(self)))
+    encoder = PromptEncoder(tokenizer("llama"), TEMPLATE)
+    answers = generate(model("llama"), encoder, [np.array([5, 6, 7])], max_new_tokens=8)
+    assert len(answers[0].ids) > 1 and len(reads) == 1

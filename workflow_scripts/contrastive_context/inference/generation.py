@@ -116,14 +116,16 @@ def _continued(
     pending, results = list(range(len(prompts))), {}
     while pending:
         rows.ended = [None] * len(pending)
+        finite = FiniteLogits([names[row] for row in pending], model, at_once=config.do_sample)
         output = model.generate(
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
-            logits_processor=[FiniteLogits([names[row] for row in pending], model)],
+            logits_processor=[finite],
             stopping_criteria=[rows],
             **({"past_key_values": cache} if cache is not None else {}),
         )
+        finite.check()
         results |= {row: result for row, result in zip(pending, rows.ended, strict=True) if result is not None}
         left = [index for index, result in enumerate(rows.ended) if result is None]
         pending = [pending[index] for index in left]

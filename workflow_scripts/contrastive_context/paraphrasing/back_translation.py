@@ -78,12 +78,14 @@ def _translate(
             if fits:
                 ids, mask = pad([encoded[i] for i in fits], "right", model.device)
                 names = [repr(inputs[i][:60]) for i in fits]
+                finite = FiniteLogits(names, model, beams=config.num_beams, at_once=config.do_sample)
                 output = model.generate(
                     input_ids=ids,
                     attention_mask=mask,
                     generation_config=config,
-                    logits_processor=[FiniteLogits(names, model, config.num_beams)],
+                    logits_processor=[finite],
                 )
+                finite.check()
                 ends = torch.tensor(own.eos_token_id, device=output.device).reshape(-1)
                 for i, ids in zip(fits, output, strict=True):
                     if torch.isin(ids, ends)[1:].any():  # the first token starts the decoder, with Marian's padding
