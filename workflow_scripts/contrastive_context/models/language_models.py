@@ -124,7 +124,8 @@ def load_weights(auto_class: Any, folder: str | Path, **options: Any) -> Any:
                 **options,
             )
         except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-            raise UserError(f"{folder}: can't be loaded by {auto_class.__name__} ({error})") from error
+            reason = " ".join(str(error).split())
+            raise UserError(f"{folder}: can't be loaded by {auto_class.__name__} ({reason})") from error
     refuse_wrong_weights(str(folder), found)
     return model
 
@@ -143,7 +144,8 @@ def load_tokenizer(folder: str | Path) -> Any:
                 str(folder), local_files_only=True, trust_remote_code=False
             )
         except (OSError, ValueError) as error:
-            raise UserError(f"{folder}: its tokenizer can't be loaded ({error})") from error
+            reason = " ".join(str(error).split())
+            raise UserError(f"{folder}: its tokenizer can't be loaded ({reason})") from error
 
 
 @contextlib.contextmanager

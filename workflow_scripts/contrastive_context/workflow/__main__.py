@@ -41,10 +41,15 @@ def main() -> None:
 
 def _check(arguments: argparse.Namespace, _: list[str]) -> int:
     from contrastive_context.workflow.checking import read_study
+    from contrastive_context.workflow.model_checks import check_models
 
     study = read_study(arguments.configfiles)
+    models = check_models(study)
     trainings = sum(len(entry.models) * len(entry.strategies) * len(entry.seeds) for entry in study.grid)
     print(f"no mistakes found; run: {study.run}, entries of the grid: {len(study.grid)}, fine-tunings: {trainings}")
+    for what, names in (("looked at", models.seen), ("not looked at, as their files aren't here yet", models.absent)):
+        if names:
+            print(f"models {what}: {', '.join(names)}")
     return 0
 
 
