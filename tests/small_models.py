@@ -16,7 +16,8 @@ def _train(tokenizer, trainer):
 @functools.cache
 def tokenizer(kind: str):
     """Return "llama" (byte-fallback BPE, "▁", BOS and EOS by itself), "gpt2" (byte level, no BOS, pad = end),
-    or "unigram" (Metaspace, BOS by itself)."""
+    "unigram" (Metaspace, BOS by itself); or one like gpt2: "neox" (composes to NFC), "glm" (two tokens in front,
+    none of which is BOS) or "prefix_space" (a blank in front)."""
     from tokenizers import (
         Regex,
         Tokenizer,
@@ -38,11 +39,13 @@ def tokenizer(kind: str):
         raw.normalizer = normalizers.Sequence(
             [normalizers.Replace("\n", ""), normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
         )
+        raw.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")  # SentencePiece learns no piece of two words
         raw = _train(raw, trainer)
         # Bytes must be ordinary tokens: as special ones they would be matched in text.
         import json
 
         state = json.loads(raw.to_str())
+        state["pre_tokenizer"] = None
         state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] in specials]
         # The trainer saw no newline: it falls back to its byte, as in Llama.
         raw = Tokenizer.from_str(json.dumps(state))
@@ -53,17 +56,24 @@ def tokenizer(kind: str):
         raw.post_processor = processors.TemplateProcessing(
             single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
         )
-    elif kind == "gpt2":
+    elif kind != "unigram":
+        front = ["[gMASK]", "<sop>"] if kind == "glm" else []
         trainer = trainers.BpeTrainer(
             vocab_size=400,
-            special_tokens=["<|endoftext|>"],
+            special_tokens=["<|endoftext|>", *front],
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
         raw = Tokenizer(models.BPE())
-        raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=kind == "prefix_space")
         raw.decoder = decoders.ByteLevel()
+        if kind == "neox":
+            raw.normalizer = normalizers.NFC()
         raw = _train(raw, trainer)
+        if front:
+            raw.post_processor = processors.TemplateProcessing(
+                single="[gMASK] <sop> $A", special_tokens=[("[gMASK]", 1), ("<sop>", 2)]
+            )
         options = dict.fromkeys(("bos_token", "eos_token", "pad_token"), "<|endoftext|>")
     else:
         trainer = trainers.UnigramTrainer(

@@ -261,7 +261,7 @@ class TestPredict:
         network.generate = counted
         paths = [files / f"{name}.parquet" for name in ("arrivals", "test", "many")]
         try:
-            return list(predict(network, tokenizer("llama"), TEMPLATE, 7, *paths, 400, journal=journal)), sum(given)
+            return list(predict(network, tokenizer("llama"), TEMPLATE, 7, *paths, 360, journal=journal)), sum(given)
         except KeyboardInterrupt:
             return None, sum(given)
 

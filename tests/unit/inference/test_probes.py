@@ -2,6 +2,7 @@
 
 import contextlib
 import types
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from contrastive_context.text.agreement import token_accuracy
 from small_models import model, tokenizer
 
 TEMPLATE = Template(source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_new_tokens=6)
+SPACED = TEMPLATE.model_copy(update={"target_prefix": "\nout:", "target_start": " "})
 
 
 def frame() -> pd.DataFrame:
@@ -193,37 +195,26 @@ def test_a_labels_place():
         label_span("a b", "c")
 
 
+@pytest.mark.parametrize("template", [TEMPLATE, SPACED], ids=["apart", "spaced"])
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "unigram"])
 @pytest.mark.parametrize("label", ["kitchen", "desk lamp", "obrixun", "नमस्ते"])
-def test_the_tokens_of_a_label_are_found_within_the_completion(kind, label):
+def test_the_tokens_of_a_label_are_found_within_the_completion(kind, label, template):
     text = f"HassTurnOn(area='{label}', größer='ja')"
-    encode = tokenizer(kind)
-    ids = encode(text, add_special_tokens=False)["input_ids"]
-    counted = label_tokens(encode, text, label)
+    encoder = PromptEncoder(tokenizer(kind), template)
+    ids = encoder.completion(text)[: -len(encoder.stop_ids)]
+    counted = label_tokens(encoder, text, label)
     assert len(counted) == len(ids) and 0 < counted.sum() < len(ids)
     chosen = np.flatnonzero(counted)
     assert chosen.tolist() == list(range(chosen[0], chosen[-1] + 1))
     if kind != "unigram" and label != "नमस्ते":  # tokens that stand for the label alone, without unknown ones
-        assert label in encode.decode([ids[i] for i in chosen])
+        assert label in encoder.tokenizer.decode(ids[counted].tolist())
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "unigram"])
-def test_the_tokens_of_a_label_are_those_of_the_completion_where_answers_start_with_a_blank(kind):
-    template = TEMPLATE.model_copy(update={"target_prefix": "\nout:", "target_start": " "})
-    encoder = PromptEncoder(tokenizer(kind), template)
-    text = "HassTurnOn(area='kitchen')"
-    counted = label_tokens(encoder.tokenizer, text, "kitchen", encoder.target_start)
-    completion = encoder.completion(text)
-    assert len(counted) == len(completion) - len(encoder.stop_ids)
-    assert "kitchen" in encoder.tokenizer.decode(completion[: len(counted)][counted].tolist())
-
-
-def test_a_tokenizer_without_offsets_is_refused():
-    def slow(text, **_):
-        raise NotImplementedError
-
+def test_a_tokenizer_without_offsets_is_refused(monkeypatch):
+    encoder = PromptEncoder(tokenizer("gpt2"), TEMPLATE)
+    monkeypatch.setattr(encoder, "offsets", Mock(side_effect=NotImplementedError))
     with pytest.raises(UserError, match="no offsets"):
-        label_tokens(slow, "a b", "b")
+        label_tokens(encoder, "a b", "b")
 
 
 def test_labels_are_found_as_whole_words():

@@ -1,5 +1,7 @@
 """Segment-wise tokenization: the answer's place is known whatever the text, and nothing is cut silently."""
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,9 +15,11 @@ from contrastive_context.corpora.lexicon import SOURCE_WORDS, TARGET_WORDS
 from contrastive_context.models.tiny.lexicon import TOKENS
 from contrastive_context.models.tiny.tokenizer import build
 from contrastive_context.prompting.prompts import PromptEncoder
+from contrastive_context.prompting.segments import SegmentTokenizer
 from small_models import tokenizer
 
-KINDS = ("llama", "gpt2", "unigram")
+KINDS = ("llama", "gpt2", "unigram", "glm", "prefix_space")
+FRONTS = {"llama": ["<s>"], "unigram": ["<s>"], "glm": ["[gMASK]", "<sop>"]}
 TEMPLATE = Template(
     instruction="translate:", source_prefix="in: ", target_prefix="\nout: ", stop="\n", max_prompt_tokens=4000
 )
@@ -29,27 +33,56 @@ def encoder(request) -> PromptEncoder:
     return PromptEncoder(tokenizer(request.param), TEMPLATE)
 
 
-def plain(encoder: PromptEncoder, text: str) -> list[int]:
-    return encoder.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+def natural(kind: str, text: str) -> list[int]:
+    """The ids of a whole text, with what the tokenizer puts in front of it."""
+    ids = tokenizer(kind)(text)["input_ids"]
+    return ids[:-1] if kind == "llama" else ids  # which puts EOS behind it too
+
+
+def natural_of(encoder: PromptEncoder, text: str) -> list[int]:
+    return encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def joined(template: Template, examples: list[tuple[str, str]], source: str) -> str:
+    shown = [
+        (template.source_prefix, template.source_start, left, template.source_end, template.target_prefix,
+         template.target_start, right, template.stop)
+        for left, right in examples
+    ]  # fmt: skip
+    query = (template.source_prefix, template.source_start, source, template.source_end, template.target_prefix)
+    return "".join([template.instruction, *("".join(parts) for parts in (*shown, query))])
+
+
+SENTENCES = st.lists(
+    st.sampled_from(["turn", "on", "the", "desk", "lamp", "größer", "äöü", "नमस्ते", "3", "'good", "kitchen."]),
+    min_size=1, max_size=6,
+).map(" ".join)  # fmt: skip
+
+
+@pytest.mark.parametrize("instruction", ["", "Please translate:\n"], ids=["bare", "instructed"])
+@pytest.mark.parametrize(("prefix", "start"), [("", ""), ("in:", " ")], ids=["no prefix", "prefix"])
+@pytest.mark.parametrize("kind", KINDS)
+@given(examples=st.lists(st.tuples(SENTENCES, SENTENCES), max_size=3), source=SENTENCES)
+@settings(max_examples=25, deadline=None)
+def test_a_prompt_reads_like_its_text(kind, instruction, prefix, start, examples, source):
+    template = Template(
+        instruction=instruction, source_prefix=prefix, source_start=start, source_end="\n", target_prefix="out:",
+        target_start=" ", stop="\n", max_prompt_tokens=4000,
+    )  # fmt: skip
+    encoder = PromptEncoder(tokenizer(kind), template)
+    assert encoder.encode(examples, source).ids.tolist() == natural(kind, joined(template, examples, source))
 
 
 @pytest.mark.parametrize("template", [TEMPLATE, SPACED], ids=["apart", "spaced"])
 @pytest.mark.parametrize("kind", KINDS)
 @given(examples=st.lists(st.tuples(PRINTABLE, PRINTABLE), max_size=3), source=PRINTABLE, target=PRINTABLE)
 @settings(max_examples=40, deadline=None)
-def test_ids_are_the_segments_in_order(kind, template, examples, source, target):
+def test_an_answered_query_is_the_next_example(kind, template, examples, source, target):
     encoder = PromptEncoder(tokenizer(kind), template)
-    start = template.target_start if kind == "gpt2" else ""  # the others put a blank before every segment themselves
-    expected = list(encoder.bos_ids) + plain(encoder, template.instruction)
-    for left, right in examples:
-        for text in (template.source_prefix, left, template.target_prefix, start + right, template.stop):
-            expected += plain(encoder, text)
-    for text in (template.source_prefix, source, template.target_prefix):
-        expected += plain(encoder, text)
-    prompt = encoder.encode(examples, source)
+    prompt, longer = encoder.encode(examples, source), encoder.encode([*examples, (source, target)], "lamp")
+    answered = [*prompt.ids.tolist(), *encoder.completion(target).tolist()]
     assert prompt.dropped == 0
-    assert prompt.ids.tolist() == expected
-    assert encoder.completion(target).tolist() == plain(encoder, start + target) + plain(encoder, template.stop)
+    assert longer.ids.tolist()[: len(answered)] == answered
 
 
 @pytest.mark.parametrize("template", [TEMPLATE, SPACED], ids=["apart", "spaced"])
@@ -78,21 +111,23 @@ def test_a_prefix_space_does_not_reach_the_text(encoder, template, target):
 
 @pytest.mark.parametrize("start", [" ", " = ", "= "])
 def test_an_answer_begins_as_it_would_in_running_text(encoder, start):
-    template = SPACED.model_copy(update={"target_start": start})
-    encoder = PromptEncoder(encoder.tokenizer, template)
+    encoder = PromptEncoder(encoder.tokenizer, SPACED.model_copy(update={"target_start": start}))
     ids = encoder.completion("lamp in the kitchen.")
-    text = encoder.tokenizer.decode([*plain(encoder, "out:"), *ids[: -len(encoder.stop_ids)]])
-    if "=" not in start or encoder.tokenizer is not tokenizer("unigram"):  # which doesn't know the sign
-        blank = " " * (start.startswith(" ") or encoder.tokenizer is not tokenizer("gpt2"))
-        assert text.lstrip() == f"out:{blank}{start.lstrip()}lamp in the kitchen."
+    known = [token for token in ids.tolist() if token != encoder.tokenizer.unk_token_id]
+    if len(known) == len(ids):  # unigram doesn't know the sign
+        whole = natural_of(encoder, f"out:{start}lamp in the kitchen.\n")
+        assert whole[-len(ids) :] == ids.tolist()
         assert encoder.decode(ids) == "lamp in the kitchen."
     if start == " " and encoder.tokenizer is tokenizer("gpt2"):
         assert encoder.tokenizer.convert_ids_to_tokens(int(ids[0])) == "Ġlamp"
 
 
-def test_an_answer_without_the_blank_is_read_as_it_is():
-    encoder = PromptEncoder(tokenizer("gpt2"), SPACED)
-    assert encoder.decode([*plain(encoder, "lamp"), *encoder.stop_ids]) == "lamp"
+@pytest.mark.parametrize("template", [TEMPLATE, SPACED], ids=["apart", "spaced"])
+def test_an_answer_with_or_without_the_blank_is_read_as_it_is(encoder, template):
+    encoder = PromptEncoder(encoder.tokenizer, template)
+    for blank in ("", " "):
+        (ids,) = SegmentTokenizer(encoder.tokenizer, "\n").inside([f"{blank}lamp\n"])
+        assert encoder.decode(ids) == ("" if template.target_start else blank) + "lamp"
 
 
 def test_a_start_that_holds_the_stop_is_refused():
@@ -103,8 +138,8 @@ def test_a_start_that_holds_the_stop_is_refused():
 @pytest.mark.parametrize("text", ["</s>", "a </s> lamp", "<|endoftext|>", "lamp<|endoftext|>lamp<s>", "<unk></s>"])
 def test_special_tokens_in_the_corpus_are_plain_text(encoder, text):
     inner = encoder.tokenizer
-    prompt = encoder.encode([(text, text)], text).ids[len(encoder.bos_ids) :]
-    special = set(inner.all_special_ids) - ({inner.unk_token_id} if inner is not tokenizer("gpt2") else set())
+    prompt = encoder.encode([(text, text)], text).ids[len(encoder.front_ids) :]
+    special = set(inner.all_special_ids) - ({inner.unk_token_id} if inner.unk_token else set())
     assert special.isdisjoint(prompt.tolist())
     assert special.isdisjoint(encoder.completion(text).tolist())
     if inner is not tokenizer("unigram"):  # which doesn't know every character
@@ -130,20 +165,41 @@ def test_a_special_token_that_cannot_be_spelled_out_is_refused():
         encoder.encode([], f"{source} <eos>")
 
 
-def test_bos_comes_first_only_where_the_tokenizer_adds_it(encoder):
-    expected = [] if encoder.tokenizer is tokenizer("gpt2") else [1]
-    prompt = encoder.encode([("a", "b")], "c").ids
-    assert encoder.bos_ids.tolist() == expected
-    assert prompt[: len(expected)].tolist() == expected
-    assert encoder.tokenizer.bos_token_id not in prompt[len(expected) :]
-    assert encoder.tokenizer.eos_token_id not in encoder.completion("a lamp").tolist()
+@pytest.mark.parametrize("own", [False, True], ids=["by itself", "in the template"])
+@pytest.mark.parametrize("segment", ["instruction", "source_prefix"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_tokenizer_puts_in_front_comes_first_and_once(kind, segment, own):
+    front = FRONTS.get(kind, [])
+    text = "".join(front) * own + "do: "
+    template = TEMPLATE.model_copy(update={"instruction": "", "source_prefix": "", segment: text})
+    encoder = PromptEncoder(tokenizer(kind), template)
+    prompt = tokenizer(kind).convert_ids_to_tokens(encoder.encode([("a", "b")], "c").ids.tolist())
+    assert tokenizer(kind).convert_ids_to_tokens(encoder.front_ids.tolist()) == front
+    assert prompt[: len(front)] == front
+    again = own and segment == "source_prefix"  # which stands before the query too
+    for token in {*front, *tokenizer(kind).all_special_tokens} - {"<unk>"}:
+        assert prompt.count(token) == front.count(token) * (1 + again)
+    assert tokenizer(kind).eos_token_id not in encoder.completion("a lamp").tolist()
+
+
+def test_a_tokenizer_that_begins_and_ends_texts_with_the_same_token_keeps_one():
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    raw = copy.deepcopy(tokenizer("gpt2").backend_tokenizer)
+    end = "<|endoftext|>"
+    raw.post_processor = processors.TemplateProcessing(single=f"{end} $A {end}", special_tokens=[(end, 0)])
+    both = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token=end, eos_token=end)
+    encoder = PromptEncoder(both, TEMPLATE.model_copy(update={"stop": end}))
+    assert encoder.front_ids.tolist() == encoder.stop_ids.tolist() == [0]
+    assert encoder.encode([], "lamp").ids.tolist().count(0) == 1
 
 
 def test_a_tokenizer_that_always_adds_eos_is_corrected():
     class AddsEos:
         """Ignores add_special_tokens, as some tokenizers did."""
 
-        bos_token_id, eos_token_id = None, 0
+        all_special_ids = (0,)
 
         def __call__(self, texts, **options):
             inner = tokenizer("gpt2")(texts)["input_ids"]

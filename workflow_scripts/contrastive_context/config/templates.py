@@ -8,13 +8,16 @@ from contrastive_context.config.base import Model
 
 
 class Template(Model):
-    """A prompt as segments, each tokenized on its own: instruction, then per example source_prefix, source,
-    target_prefix, target_start + target (one segment), stop; the query ends after target_prefix. Where targets are
-    words of a sentence target_start is a blank, and target_prefix ends without one: to most tokenizers a word and the
-    blank before it are one token."""
+    """A prompt as segments, each tokenized on its own: instruction, then per example source_prefix,
+    source_start + source + source_end (one segment), target_prefix, target_start + target (one segment), stop; the
+    query ends after target_prefix. Where sources or targets are words of a sentence their start is a blank, and the
+    prefix ends without one: to most tokenizers a word and the blank before it are one token. A line break is one with
+    the full stop before it to some: it is the end of the source rather than the beginning of target_prefix."""
 
     instruction: str = Field("", description="once, before the examples")
     source_prefix: str = Field("", description="before every source")
+    source_start: str = Field("", description="first characters of every source, tokenized with it")
+    source_end: str = Field("", description="last characters of every source, tokenized with it")
     target_prefix: str = Field(description="between a source and its target")
     target_start: str = Field("", description="first characters of every target, tokenized with it")
     stop: str = Field(min_length=1, description="ends every target; answers are cut at it")

@@ -4,7 +4,7 @@ where the prompts have them."""
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
 from contrastive_context.text import agreement as agreements
+
+if TYPE_CHECKING:
+    from contrastive_context.prompting.prompts import PromptEncoder
 
 # probe → (role of which the context gives the edited label for the query, role of which it doesn't)
 _CONTRASTS = {
@@ -195,22 +198,20 @@ def label_span(text: str, label: str) -> tuple[int, int]:
     return found.span()
 
 
-def label_tokens(tokenizer: Any, text: str, label: str, before: str = "") -> np.ndarray:
-    """Return which tokens of ``before + text`` share a character with ``label``, bool [tokens without special tokens].
+def label_tokens(encoder: "PromptEncoder", text: str, label: str) -> np.ndarray:
+    """Return which tokens of an answer share a character with ``label``, bool [tokens, without the stop's].
 
     Args:
-        tokenizer: a fast tokenizer.
+        encoder: of the prompts.
         text: the answer.
         label: the part of it that is looked for.
-        before: what the template puts before every answer (``target_start``).
 
     Raises:
         UserError: the tokenizer doesn't say which characters its tokens stand for, or has none for the label.
     """
-    start, end = (len(before) + offset for offset in label_span(text, label))
-    options = {"add_special_tokens": False, "split_special_tokens": True, "return_offsets_mapping": True}
+    start, end = label_span(text, label)
     try:
-        offsets = tokenizer(before + text, **options)["offset_mapping"]
+        offsets = encoder.offsets(text)
     except NotImplementedError as error:
         raise UserError(
             "probes: this model's tokenizer gives no offsets (it isn't a fast one), which the likelihood of a label "
@@ -272,7 +273,7 @@ class _Scorer:
         if one.part is None:
             return np.ones(length, dtype=bool)
         counted = np.zeros(length, dtype=bool)
-        tokens = label_tokens(self._encoder.tokenizer, one.text, one.part, self._encoder.target_start)
+        tokens = label_tokens(self._encoder, one.text, one.part)
         if len(tokens) + len(self._encoder.stop_ids) != length:
             raise UserError(
                 f"probe prompt {one.row.prompt_id}: its answer has text that the tokenizer reads as a special "

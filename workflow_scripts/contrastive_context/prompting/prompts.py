@@ -8,6 +8,7 @@ import numpy as np
 
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
+from contrastive_context.prompting.segments import SegmentTokenizer, find
 
 
 class Prompt(NamedTuple):
@@ -20,10 +21,11 @@ class Prompt(NamedTuple):
 class PromptEncoder:
     """Turns examples and a query into token ids under a template.
 
-    Each segment is tokenized once and cached; a target is one segment with the template's ``target_start``. The
-    tokenizer's BOS comes first if the tokenizer adds one by itself; EOS is never added. Sources and targets are plain
-    text: what looks like a special token in them (``</s>``) is spelled out. In the template's own segments special
-    tokens are read as such. ``target_start`` is what stands before a target's text with this tokenizer.
+    Each segment is tokenized once and cached, as it reads within a text (:mod:`~.segments`); a source is one segment
+    with the template's ``source_start`` and ``source_end``, a target with its ``target_start``. What the tokenizer puts
+    in front of a text by itself, as BOS, comes first and once, also where the template begins with it; EOS is never
+    added. Sources and targets are plain text: what looks like a special token in them (``</s>``) is spelled out. In the
+    template's own segments special tokens are read as such.
 
     Args:
         tokenizer: a transformers tokenizer.
@@ -31,6 +33,11 @@ class PromptEncoder:
         config: the model's transformers configuration: prompt and answer together never exceed its positions, and no
             token lies beyond its embeddings. Without one there are no such limits.
         task: the task's key in the configuration, for messages.
+
+    Attributes:
+        front_ids: what the tokenizer puts in front of a text by itself.
+        stop_ids: the template's stop.
+        tokens: of all prompts and completions encoded so far.
 
     Raises:
         UserError: the tokenizer can't represent the template's stop, or the model has no embedding for one of the
@@ -43,41 +50,34 @@ class PromptEncoder:
         self.template = template
         self.max_positions = max_positions(config) if config is not None else None
         self._unknown_from = unknown_from(tokenizer, config) if config is not None else None
+        self.tokens = 0
         self._key = f"tasks.{task}.template" if task else "template"
+        self._segments = SegmentTokenizer(tokenizer, template.stop)
         self._cache: dict[str, np.ndarray] = {}
-        unknown = getattr(tokenizer, "unk_token_id", None)
-        self._special_ids = set(getattr(tokenizer, "all_special_ids", ())) - {unknown}
-        self._adds_eos = False
-        plain = self._template_ids(template.target_prefix)
-        self._adds_eos = len(plain) > 1 and plain[-1] == tokenizer.eos_token_id
-        automatic, bos = tokenizer(template.target_prefix)["input_ids"], tokenizer.bos_token_id
-        has_bos = bos is not None and len(automatic) > len(plain) and automatic[0] == bos
-        refuse_unknown(tokenizer, self._unknown_from, [template.target_prefix], [automatic])
-        self.bos_ids = np.array([bos] if has_bos else [], dtype=np.int32)
-        self.stop_ids = self._template_ids(template.stop)
+        self._first: dict[str, np.ndarray] = {}  # texts that a prompt begins with
+        self._source_prefix, self._target_prefix, self.stop_ids = self._inside(
+            [template.source_prefix, template.target_prefix, template.stop], plain=False
+        )
+        self.front_ids = self._known([template.target_prefix], [self._segments.front])[0]
+        opening = self._at_the_beginning(template.instruction or template.source_prefix, plain=False)
+        own = int(np.argmin([*np.isin(opening, self.front_ids), False]))  # what the template itself puts in front
+        self._opening = np.concatenate([self.front_ids, opening[own:]])
         # A tokenizer that maps the stop to nothing, to <unk> or to a space would end answers anywhere or never.
-        restored = self._text(self.stop_ids)
+        restored = self._segments.text(self.stop_ids)
         if not (template.stop in restored or (template.stop.strip() and template.stop.strip() in restored)):
             raise UserError(
                 f"{self._key}.stop {template.stop!r}: this model's tokenizer reads it as {restored!r}; "
                 "choose another stop"
             )
-        self.tokens = 0  # of all prompts and completions encoded so far
         self._stop_span = len(template.stop.encode())
-        self._target_prefix = self._template_ids(template.target_prefix)
-        self._source_prefix = self._template_ids(template.source_prefix)
-        self._instruction = self._template_ids(template.instruction)
-        # Some tokenizers put a blank before every segment by themselves; with another one there would be two.
-        blank_comes_by_itself = template.target_start.startswith(" ") and self._puts_blanks_first()
-        self.target_start = template.target_start[1:] if blank_comes_by_itself else template.target_start
 
     def add(self, sources: Iterable[str], targets: Iterable[str] = ()) -> None:
         """Tokenize texts in one go; later calls that need them find them in the cache."""
-        texts = itertools.chain(sources, (self.target_start + text for text in targets))
+        texts = itertools.chain(map(self._whole_source, sources), map(self._whole_target, targets))
         new = [text for text in dict.fromkeys(texts) if text not in self._cache]
         for start in range(0, len(new), 1000):
             chunk = new[start : start + 1000]
-            self._cache.update(zip(chunk, self._tokenize(chunk), strict=True))
+            self._cache.update(zip(chunk, self._inside(chunk), strict=True))
 
     def encode(
         self,
@@ -103,33 +103,37 @@ class PromptEncoder:
         Raises:
             UserError: the query alone doesn't fit.
         """
-        head = [self.bos_ids, self._instruction]
-        query = [self._source_prefix, self._ids(source), self._target_prefix]
-        blocks = [
-            (self._source_prefix, self._ids(a), self._target_prefix, self._target_ids(b), self.stop_ids)
-            for a, b in examples
-        ]
-        sizes = [sum(map(len, block)) for block in blocks]
-        fixed = sum(map(len, head)) + sum(map(len, query))
         limit = self._limit(reserve or 0)
-        if fixed > limit or fixed == 0:
-            what = f"has {fixed} tokens without any example; the limit is {limit}" if fixed else "has no token at all"
-            raise UserError(
-                f"target {name or source[:60]!r}: its prompt {what} ({self._key}.max_prompt_tokens, or the model's "
-                "positions less the answer's); raise the limit or leave the row out of the corpus"
-            )
-        total = fixed + sum(sizes)
-        dropped: set[int] = set()
-        if total > limit:
-            rank = similarities if similarities is not None else [0.0] * len(blocks)
-            for index in sorted(range(len(blocks)), key=lambda i: (rank[i], i)):
-                dropped.add(index)
-                total -= sizes[index]
-                if total <= limit:
+        ids = self._joined(examples, source)
+        kept = list(range(len(examples)))
+        if len(ids) > limit:
+            rank = similarities if similarities is not None else [0.0] * len(examples)
+            for index in sorted(kept, key=lambda i: (rank[i], i)):
+                kept.remove(index)
+                ids = self._joined([examples[i] for i in kept], source)
+                if len(ids) <= limit:
                     break
-        kept = [part for i, block in enumerate(blocks) if i not in dropped for part in block]
-        self.tokens += total
-        return Prompt(np.concatenate([*head, *kept, *query]), len(dropped))
+        if len(ids) > limit or len(ids) == 0:
+            fault = f"{len(ids)} tokens without any example; the limit is {limit}" if len(ids) else "no token at all"
+            raise UserError(
+                f"target {name or source[:60]!r}: its prompt has {fault} ({self._key}.max_prompt_tokens, or the "
+                "model's positions less the answer's); raise the limit or leave the row out of the corpus"
+            )
+        self.tokens += len(ids)
+        return Prompt(ids, len(examples) - len(kept))
+
+    def _joined(self, examples: Sequence[tuple[str, str]], query: str) -> np.ndarray:
+        sources = [self._whole_source(source) for source, _ in examples] + [self._whole_source(query)]
+        parts = [self._opening]
+        for source, (_, target) in zip(sources, examples, strict=False):
+            parts += [self._source_prefix, self._ids(source)]
+            parts += [self._target_prefix, self._ids(self._whole_target(target)), self.stop_ids]
+        parts += [self._source_prefix, self._ids(sources[-1]), self._target_prefix]
+        if not self.template.instruction:
+            del parts[1]  # the first source_prefix is the opening
+            if not self.template.source_prefix:
+                parts[1] = self._first_ids(sources[0])
+        return np.concatenate(parts)
 
     def completion(self, target: str, name: str = "") -> np.ndarray:
         """Return the ids that the model must produce: ``target_start`` with the target, and the stop; int32 [tokens].
@@ -137,8 +141,9 @@ class PromptEncoder:
         Raises:
             UserError: the stop occurs within the target, so that no generated answer could ever equal it.
         """
-        ids = self._target_ids(target)
-        if self.template.stop in self.target_start + target or _contains(ids, self.stop_ids):
+        text = self._whole_target(target)
+        ids = self._ids(text)
+        if self.template.stop in text or find(ids, self.stop_ids) >= 0:
             raise UserError(
                 f"{self._key}.stop {self.template.stop!r} occurs in the target of row {name or target[:60]!r}, so no "
                 "answer could equal it; choose a stop that occurs in no target, or leave the row out of the corpus"
@@ -146,12 +151,23 @@ class PromptEncoder:
         self.tokens += len(ids) + len(self.stop_ids)
         return np.concatenate([ids, self.stop_ids])
 
+    def offsets(self, target: str) -> list[tuple[int, int]]:
+        """Return the characters (from, to) of a target that the tokens of its completion stand for, but for the stop's.
+
+        Those of ``target_start`` come before 0.
+
+        Raises:
+            NotImplementedError: the tokenizer doesn't know (it isn't a fast one).
+        """
+        start = len(self.template.target_start)
+        return [(a - start, b - start) for a, b in self._segments.offsets(self._whole_target(target))]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of generated ids up to the first stop, without the template's ``target_start``."""
         ids = np.asarray(ids, dtype=np.int32)
-        at = _find(ids, self.stop_ids)
-        text = self._text(ids if at < 0 else ids[:at])
-        return text.split(self.template.stop, 1)[0].removeprefix(self.target_start)
+        at = find(ids, self.stop_ids)
+        text = self._segments.text(ids if at < 0 else ids[:at])
+        return text.split(self.template.stop, 1)[0].removeprefix(self.template.target_start)
 
     def stopped(self, ids: Sequence[int]) -> bool:
         """Whether generated ``ids`` end an answer: with the stop's ids, or with tokens that spell or contain the stop.
@@ -161,7 +177,7 @@ class PromptEncoder:
         count = len(self.stop_ids)
         if len(ids) >= count and np.array_equal(ids[-count:], self.stop_ids):
             return True
-        return self.template.stop in self._text(ids[-self._stop_span :])
+        return self.template.stop in self._segments.text(ids[-self._stop_span :])
 
     def _limit(self, reserve: int) -> int:
         if self.max_positions is None:
@@ -170,55 +186,31 @@ class PromptEncoder:
 
     def _ids(self, text: str) -> np.ndarray:
         if text not in self._cache:
-            self._cache[text] = self._tokenize([text])[0]
+            (self._cache[text],) = self._inside([text])
         return self._cache[text]
 
-    def _target_ids(self, target: str) -> np.ndarray:
-        return self._ids(self.target_start + target)
+    def _first_ids(self, text: str) -> np.ndarray:
+        if not self._segments.marks_beginnings:
+            return self._ids(text)
+        if text not in self._first:
+            self._first[text] = self._at_the_beginning(text)
+        return self._first[text]
 
-    def _template_ids(self, text: str) -> np.ndarray:
-        return self._tokenize([text], plain=False)[0]
+    def _inside(self, texts: Sequence[str], plain: bool = True) -> list[np.ndarray]:
+        return self._known(texts, self._segments.inside(texts, plain=plain))
 
-    def _puts_blanks_first(self) -> bool:
-        stop = self._tokenize([self.template.stop])[0]
-        return self._text([*stop, *stop]).endswith(f" {self.template.stop}")
+    def _at_the_beginning(self, text: str, plain: bool = True) -> np.ndarray:
+        return self._known([text], [self._segments.first(text, plain=plain)])[0]
 
-    def _tokenize(self, texts: list[str], plain: bool = True) -> list[np.ndarray]:
-        options = {"add_special_tokens": False, "return_attention_mask": False, "split_special_tokens": plain}
-        try:
-            rows = self.tokenizer(texts, **options)["input_ids"]
-        except Exception as error:  # tokenizers raises bare Exception, for instance for a word unknown to a word list
-            raise UserError(f"the model's tokenizer can't read {texts[0][:60]!r} or a text near it: {error}") from error
-        rows = [row[:-1] if self._adds_eos else row for row in rows]
-        if plain:
-            # Unigram and word-level tokenizers find special tokens among their words even when told to split them.
-            rows = [row if self._special_ids.isdisjoint(row) else self._spell(row) for row in rows]
+    def _known(self, texts: Sequence[str], rows: list[np.ndarray]) -> list[np.ndarray]:
         refuse_unknown(self.tokenizer, self._unknown_from, texts, rows)
-        return [np.array(row, dtype=np.int32) for row in rows]
+        return rows
 
-    def _spell(self, row: Sequence[int]) -> list[int]:
-        """Replace special tokens by those of their characters: a piece each, else its bytes, else the unknown token."""
-        vocabulary, unknown = self.tokenizer.get_vocab(), self.tokenizer.unk_token_id
-        result: list[int] = []
-        for token in row:
-            if token not in self._special_ids:
-                result.append(token)
-                continue
-            text = self.tokenizer.convert_ids_to_tokens(token)
-            for character in text:
-                of_bytes = [vocabulary.get(f"<0x{byte:02X}>", unknown) for byte in character.encode()]
-                ids = [vocabulary[character]] if character in vocabulary else of_bytes
-                if None in ids or not self._special_ids.isdisjoint(ids):
-                    raise UserError(
-                        f"a text of the corpus contains {text!r}, which this model's tokenizer reads as a special "
-                        "token and can't spell out; leave the row out of the corpus"
-                    )
-                result += ids
-        return result
+    def _whole_source(self, source: str) -> str:
+        return f"{self.template.source_start}{source}{self.template.source_end}"
 
-    def _text(self, ids: Sequence[int]) -> str:
-        # Special tokens stay visible: in a corpus of our own they may be words; skipping them would shift positions.
-        return self.tokenizer.decode(list(map(int, ids)), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    def _whole_target(self, target: str) -> str:
+        return self.template.target_start + target
 
 
 def max_positions(config: Any) -> int | None:
@@ -246,22 +238,9 @@ def refuse_unknown(tokenizer: Any, first: int | None, texts: Sequence[str], rows
         UserError: names the first such text and the token.
     """
     for text, ids in zip(texts, rows, strict=True) if first is not None else ():
-        if unknown := [token for token in ids if token >= first]:
+        if unknown := [int(token) for token in ids if token >= first]:
             raise UserError(
                 f"the text {text[:200]!r} has {tokenizer.convert_ids_to_tokens(unknown[0])!r} in it, token "
                 f"{unknown[0]} of the tokenizer, but the model has embeddings for {first} tokens only; leave the text "
                 "out, or use the tokenizer that belongs to the model"
             )
-
-
-def _find(ids: np.ndarray, part: np.ndarray) -> int:
-    """Return the first index at which ``part`` occurs in ``ids``, or -1."""
-    if len(part) == 0 or len(ids) < len(part):
-        return -1
-    hits = np.lib.stride_tricks.sliding_window_view(ids, len(part)) == part
-    found = np.flatnonzero(hits.all(axis=1))
-    return int(found[0]) if found.size else -1
-
-
-def _contains(ids: np.ndarray, part: np.ndarray) -> bool:
-    return _find(ids, part) >= 0
