@@ -90,8 +90,8 @@ RECIPE = {
 }  # fmt: skip
 
 PROMPT = {
-    "instruction": "Do it.", "source_prefix": "a", "target_prefix": "b", "target_start": "c", "max_new_tokens": 9,
-    "max_prompt_tokens": 90,
+    "instruction": "Do it.", "source_prefix": "a", "source_start": "b", "source_end": "c", "target_prefix": "d",
+    "target_start": "e", "max_new_tokens": 9, "max_prompt_tokens": 90,
 }  # fmt: skip
 
 ENDPOINT = {

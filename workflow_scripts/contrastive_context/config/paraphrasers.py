@@ -115,8 +115,10 @@ class LanguageModelParaphraser(_Paraphraser):
     model: str = Field(description="key under models")
     template: Template = Template(
         instruction="The same in other words.\n\n",
-        source_prefix="Sentence: ",
-        target_prefix="\nIn other words:",
+        source_prefix="Sentence:",
+        source_start=" ",
+        source_end="\n",
+        target_prefix="In other words:",
         target_start=" ",
         stop="\n",
         max_new_tokens=96,
