@@ -49,6 +49,11 @@ def test_shipped_configurations_are_valid(repository, study_config):
         ("metrics/comet/encoder", "xlm-r", "metrics.comet.encoder: 'xlm-r' is not in metric_encoders"),
         ("metrics/comet/checkpoint", "model.ckpt", "metrics.comet: give exactly one of hub and checkpoint"),
         ("tasks/en-hi/bleu", {"tokenize": "flores200"}, "tasks.en-hi.bleu.tokenize: must be '13a', 'intl'"),
+        (
+            "tasks/en-hi/corpus/cleaning/target_script",
+            "Thai",
+            "tasks.en-hi.bleu.tokenize: intl divides words at blanks",
+        ),
         ("tasks/lexicon/kk", 3, "tasks.lexicon.kk: unknown key; did you mean 'k'?"),
         ("finetuning/tiny/learning_rate", float("inf"), "finetuning.tiny.learning_rate: must be a finite number"),
         ("finetuning/tiny/weight_decay", float("inf"), "finetuning.tiny.weight_decay: must be a finite number"),

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrastive_context.contexts.anchors import contains, find_anchors, replace
+from contrastive_context.contexts.anchors import find_anchors, replace
+from contrastive_context.text.words import contains
 
 
 def keys(kind, source, target):
@@ -40,6 +41,16 @@ def test_shared_words_are_words_or_numbers_that_occur_once():
         ("12", "12"),
     ]
     assert keys("shared_words", "Tom and Tom", "Tom und") == []
+
+
+def test_words_have_their_marks_and_end_where_the_script_changes():
+    assert keys("shared_words", "दिल्ली में", "दिल्ली का") == [("दिल्ली", "दिल्ली")]
+    decomposed = "fu\u0308r Ko\u0308ln"
+    assert keys("shared_words", decomposed, decomposed) == [(word, word) for word in decomposed.split()]
+    assert keys("shared_words", "I use Python 3", "我用Python编程3次") == [("Python", "Python"), ("3", "3")]
+    assert keys("shared_words", "东京很大", "东京很大") == []
+    assert keys("quoted_values", "把电灯打开", "turn_on(name='电灯')") == [("电灯", "电灯")]
+    assert keys("sentence_label", "很好看", "label 好评") == [("很", "好评"), ("好", "好评"), ("看", "好评")]
 
 
 @given(st.lists(st.sampled_from(["ab", "cde", "12", "fgh"]), min_size=1, max_size=6), st.integers(0, 5))

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from context_samples import EDGES, examples, label, sentences
 from contrastive_context.config.tasks import TaskProbes
-from contrastive_context.contexts.anchors import contains
 from contrastive_context.contexts.probe_prompts import freeze_probes
 from contrastive_context.contexts.settings import FreezeProbesSettings
 from contrastive_context.core.columnar import write_tables
 from contrastive_context.core.errors import UserError
 from contrastive_context.text.agreement import token_accuracy
+from contrastive_context.text.words import contains
 
 ROLES = ["irrelevant", "other_irrelevant", "icl_relevant", "icl_control", "icl_valid_relevant", "icl_valid_control"]
 

@@ -15,11 +15,12 @@ from contrastive_context.contexts.candidates import Examples, iter_candidates
 from contrastive_context.core.artifacts import read_json, write_json, write_parquet
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.rows import row_id
-from contrastive_context.retrieval.bm25 import BM25, Statistics, words
+from contrastive_context.retrieval.bm25 import BM25, Statistics
 from contrastive_context.retrieval.embedding_files import read_embeddings
 from contrastive_context.retrieval.encoders import load_encoder
 from contrastive_context.retrieval.neighbours import find_neighbours
 from contrastive_context.retrieval.similarity import DUPLICATE, LexicalVectors, similarity_between
+from contrastive_context.text.words import search_terms
 
 ENTRY = BM25Encoder(kind="bm25")
 WORDS = ["turn", "on", "the", "lamp", "Lamp!", "off", "door", "now", "नमस्ते", "дом"]
@@ -34,9 +35,9 @@ def encoder(train, others=(), entry=ENTRY):
 def scores_of_the_library(train, queries, k1=1.5, b=0.75):
     """[queries, documents] by bm25s' own index of the training texts."""
     model = bm25s.BM25(method="lucene", k1=k1, b=b, dtype="float64")
-    model.index([words(text) for text in train], show_progress=False)
+    model.index([search_terms(text) for text in train], show_progress=False)
     known = set(model.vocab_dict)
-    return np.array([model.get_scores([word for word in words(query) if word in known]) for query in queries])
+    return np.array([model.get_scores([word for word in search_terms(query) if word in known]) for query in queries])
 
 
 @settings(max_examples=60, deadline=None)
@@ -94,7 +95,9 @@ def test_only_the_training_split_counts(train, others, more):
     """Arrivals and test texts change no weight: similarity of one to another is frozen."""
     alone, together = Statistics.of(train, others), Statistics.of(train, [*others, *more])
     assert (alone.documents, alone.mean_length) == (together.documents, together.mean_length)
-    assert {word for word, count in together.frequencies.items() if count} == {w for text in train for w in words(text)}
+    assert {word for word, count in together.frequencies.items() if count} == {
+        w for text in train for w in search_terms(text)
+    }
     left = similarity_between(BM25(ENTRY, alone)(others), BM25(ENTRY, alone)(train))
     right = similarity_between(BM25(ENTRY, together)(others), BM25(ENTRY, together)(train))
     rows = np.indices((len(others), len(train)))
@@ -122,10 +125,36 @@ def test_it_is_not_symmetric():
     assert similarity_between(short, long).pairs(row, row) > similarity_between(long, short).pairs(row, row) + 0.2
 
 
+@pytest.mark.parametrize(
+    ("target", "near", "far"),
+    [
+        ("请打开厨房的电灯", "请关上厨房的电灯", "明天会下雨吗"),
+        ("台所の電気をつけて", "台所の電気を消して", "明日は雨ですか"),
+        ("เปิดไฟในครัว", "ปิดไฟในครัว", "พรุ่งนี้ฝนจะตกไหม"),
+        ("បើកភ្លើងផ្ទះបាយ", "បិទភ្លើងផ្ទះបាយ", "ស្អែកមានភ្លៀងទេ"),
+        ("ເປີດໄຟໃນເຮືອນຄົວ", "ປິດໄຟໃນເຮືອນຄົວ", "ມື້ອື່ນຝົນຕົກບໍ"),
+        ("မီးဖိုချောင်မီးဖွင့်ပါ", "မီးဖိုချောင်မီးပိတ်ပါ", "မနက်ဖြန်မိုးရွာမလား"),
+    ],
+    ids=["Chinese", "Japanese", "Thai", "Khmer", "Lao", "Burmese"],
+)
+def test_texts_without_blanks_resemble_those_that_share_letters(target, near, far):
+    encode = encoder([target, near, far])
+    similar = similarity_between(encode([target]), encode([near, far]))
+    ((_, found),) = similar.blocks()
+    assert found[0, 0] > 0.3 > 0.2 > found[0, 1]
+
+
+def test_a_corpus_of_which_nothing_resembles_anything_is_refused():
+    texts = sorted(f"word{number}" for number in range(20))
+    vectors, ids = encoder(texts)(texts), [row_id(text, "t") for text in texts]
+    with pytest.raises(UserError, match=r"tasks\.toy\.encoder: 20 of 20 training examples have similarity 0 to every"):
+        find_neighbours(ids, vectors, Index(), 2, task="toy")
+
+
 def test_words_are_case_folded_without_outer_punctuation_in_any_script():
-    assert words("Turn ON, the  ‘lamp’!") == ["turn", "on", "the", "lamp"]
-    assert words("नमस्ते दुनिया।") == ["नमस्ते", "दुनिया"]
-    assert words("") == []
+    assert search_terms("Turn ON, the  ‘lamp’!") == ["turn", "on", "the", "lamp"]
+    assert search_terms("नमस्ते दुनिया।") == ["नमस्ते", "दुनिया"]
+    assert search_terms("") == []
 
 
 def test_texts_without_words_resemble_nothing(tmp_path):

@@ -192,3 +192,13 @@ def test_nearest_label_takes_the_most_similar_example(tmp_path):
     contexts["example_ids"] = [np.array(["a", "zz"]), np.array(["c", "b"]), []]
     with pytest.raises(UserError, match="example zz is not among the arrivals"):
         list(nearest_label.predict(contexts, {"a": "ta", "b": "tb", "c": "tc"}))
+
+
+def test_bleu_by_blanks_is_refused_where_targets_have_none(tmp_path):
+    texts = {"id": ["a", "b"], "source": ["on", "off"], "target": ["打开电灯", "关上电灯"]}
+    frame = pd.DataFrame(texts | {"cluster": ["1", "2"], "test_set": ["in_domain", "in_domain"]})
+    test = tmp_path / "chinese.parquet"
+    frame.to_parquet(test)
+    with pytest.raises(UserError, match=r"tasks\.t\.bleu\.tokenize: 13a divides words at blanks"):
+        score({}, test, ScoreSettings(task="t", metrics=["bleu"]))
+    assert score({}, test, ScoreSettings(task="t", metrics=["bleu"], bleu={"tokenize": "zh"}))[0].empty

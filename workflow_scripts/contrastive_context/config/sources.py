@@ -194,7 +194,8 @@ class SentenceTransformerEncoder(Model):
 
 
 class BM25Encoder(Model):
-    """BM25, divided by the target's score for itself [ours]. Words are what stands between blanks, case folded.
+    """BM25, divided by the target's score for itself [ours]. Words are what stands between blanks, case folded; in
+    scripts without blanks (Chinese, Japanese, Thai, Khmer, …) each pair of letters that follow each other.
 
     Frequencies of words and the mean length come from the training split; not symmetric: the query is the target.
     """

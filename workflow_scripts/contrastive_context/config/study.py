@@ -23,7 +23,7 @@ from contrastive_context.config.secrets import PLACEHOLDER, without_secrets
 from contrastive_context.config.sources import DataSet, Encoder, Package
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
-from contrastive_context.config.tasks import EXECUTED, Task
+from contrastive_context.config.tasks import BY_BLANKS, EXECUTED, Task
 from contrastive_context.config.text import CataloguesCorpus
 from contrastive_context.core.buckets import DEFAULT_BUCKETS
 from contrastive_context.core.errors import UserError
@@ -271,6 +271,7 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
             yield f"tasks.{name}.metrics: {metric} runs queries; it goes with corpora of Text-to-SQL only"
         if metric in get_args(LearnedMetric) and metric not in study.metrics:
             yield f"tasks.{name}.metrics: {metric} is a learned metric; say under metrics.{metric} which model it is"
+    yield from _check_bleu(name, task)
     if encoder is not None and encoder.kind == "bm25" and task.index.kind == "hnswlib":
         yield f"tasks.{name}.index.kind: hnswlib can't index BM25; use exact or auto"
     if task.evaluation.paraphraser is not None:
@@ -286,6 +287,18 @@ def _check_task(name: str, task: Task, study: Study) -> Iterator[str]:
     for test_set in task.test_sets:
         if test_set not in known:
             yield f"tasks.{name}.test_sets: the corpus has no test set {test_set!r}{suggest(test_set, known)}"
+
+
+def _check_bleu(name: str, task: Task) -> Iterator[str]:
+    cleaning = getattr(task.corpus, "cleaning", None)
+    if "bleu" in task.metrics and cleaning is not None and cleaning.target_script is not None:
+        from contrastive_context.text.words import UNSPACED_SCRIPTS
+
+        if cleaning.target_script in UNSPACED_SCRIPTS and task.bleu.tokenize in BY_BLANKS:
+            yield (
+                f"tasks.{name}.bleu.tokenize: {task.bleu.tokenize} divides words at blanks, which targets in "
+                f"{cleaning.target_script} don't have; set it to char, or zh for Chinese"
+            )
 
 
 def _check_catalogues(where: str, corpus: CataloguesCorpus, study: Study) -> Iterator[str]:

@@ -75,10 +75,15 @@ class TaskProbes(Model):
     )
 
 
+BY_BLANKS = ("13a", "intl", "none")
+"""BLEU's tokenizers that need blanks between words."""
+
+
 class Bleu(Model):
     """How BLEU splits the target language into words. Only tokenizers that need no download at first use.
 
     ``13a`` (WMT's) knows ASCII punctuation; ``intl`` splits at any Unicode punctuation, as the danda of Indic scripts.
+    Languages without blanks between words need ``zh`` (Chinese) or ``char``.
     """
 
     tokenize: Literal["13a", "intl", "char", "zh", "none"] = Field("13a", description="sacrebleu's name of it")

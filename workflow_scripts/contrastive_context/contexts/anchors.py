@@ -5,15 +5,17 @@ prompt's query still shows it.
 """
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-_WORD = re.compile(r"\w+")
-_PIECE = re.compile(r"\S+")
-_BEFORE = re.compile(r"(\w+)\W*$")
-_QUOTED = re.compile(r"(?<!\w)'([^']+)'(?!\w)")
+from contrastive_context.text import words
+from contrastive_context.text.words import Span
 
-Span = tuple[int, int]
+_BEFORE = re.compile(r"(\w+)\W*$")
+_LAST = re.compile(r"(\S+)\s*$")
+_QUOTED = re.compile(r"(?<!\w)'([^']+)'(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,20 @@ class Anchor:
 
 def positional_words(source: str, target: str) -> Iterator[Anchor]:
     """Tie word i of the source to word i of the target; words are separated by white space."""
-    left, right = list(_PIECE.finditer(source)), list(_PIECE.finditer(target))
-    words = [match.group() for match in left]
-    for a, b in zip(left, right, strict=False):
-        if words.count(a.group()) == 1:
-            yield Anchor(a.span(), b.span(), a.group(), b.group())
+    left, right = (_texts(text, words.piece_spans(text)) for text in (source, target))
+    counts = Counter(text for _, text in left)
+    for (a, source_text), (b, target_text) in zip(left, right, strict=False):
+        if counts[source_text] == 1:
+            yield Anchor(a, b, source_text, target_text)
 
 
 def sentence_label(source: str, target: str) -> Iterator[Anchor]:
     """Tie each word of the source to the last word of the target, a label that the sentence has as a whole."""
-    words, labels = list(_PIECE.finditer(source)), list(_PIECE.finditer(target))
-    texts = [match.group() for match in words]
-    for match in words if labels else ():
-        if texts.count(match.group()) == 1:
-            yield Anchor(match.span(), labels[-1].span(), match.group(), labels[-1].group(), "last")
+    pieces, label = _texts(source, words.piece_spans(source)), _LAST.search(target)
+    counts = Counter(text for _, text in pieces)
+    for span, text in pieces if label else ():
+        if counts[text] == 1:
+            yield Anchor(span, label.span(1), text, label.group(1), "last")
 
 
 def quoted_values(source: str, target: str) -> Iterator[Anchor]:
@@ -65,24 +67,33 @@ def quoted_values(source: str, target: str) -> Iterator[Anchor]:
     texts = [match.group(1).lower() for match in values]
     for match in values:
         value = match.group(1)
-        found = list(re.finditer(rf"(?<!\w){re.escape(value)}(?!\w)", source, re.IGNORECASE))
+        found = words.find(source, value, ignore_case=True)
         if len(found) == 1 and texts.count(value.lower()) == 1 and value.strip() == value:
             slot = _BEFORE.search(target[: match.start()])
-            yield Anchor(found[0].span(), match.span(1), value.lower(), value, slot.group(1) if slot else "")
+            yield Anchor(found[0], match.span(1), value.lower(), value, slot.group(1) if slot else "")
 
 
 def shared_words(source: str, target: str) -> Iterator[Anchor]:
-    """Tie words of at least three letters, and numbers, that occur once in the source and once in the target."""
-    left, right = list(_WORD.finditer(source)), list(_WORD.finditer(target))
-    sources, targets = [match.group() for match in left], {match.group(): match for match in right}
-    counts = [match.group() for match in right]
-    for match in left:
-        word = match.group()
-        if not (word.isdecimal() or (word.isalpha() and len(word) >= 3)):
-            continue
-        if sources.count(word) == 1 and counts.count(word) == 1:
-            slot = "number" if word.isdecimal() else "word"
-            yield Anchor(match.span(), targets[word].span(), word, word, slot)
+    """Tie words of at least three letters, and numbers, that occur once in the source and once in the target.
+
+    In scripts without blanks nobody can tell a word by its letters: of such text only what stands in it in another
+    script is tied, such as names and numbers.
+    """
+    left, right = (_texts(text, words.spans(text)) for text in (source, target))
+    counts, others = Counter(text for _, text in left), Counter(text for _, text in right)
+    places = {text: span for span, text in right}
+    for span, word in left:
+        if counts[word] == others[word] == 1 and (word.isdecimal() or _is_word(word)):
+            yield Anchor(span, places[word], word, word, "number" if word.isdecimal() else "word")
+
+
+def _texts(text: str, spans: list[Span]) -> list[tuple[Span, str]]:
+    return [((start, end), text[start:end]) for start, end in spans]
+
+
+def _is_word(text: str) -> bool:
+    letters = sum(map(str.isalpha, text))
+    return letters >= 3 and all(c.isalpha() or unicodedata.category(c)[0] == "M" for c in text)
 
 
 KINDS: dict[str, Callable[[str, str], Iterator[Anchor]]] = {
@@ -101,9 +112,3 @@ def find_anchors(kind: str, source: str, target: str) -> list[Anchor]:
 def replace(text: str, span: Span, new: str) -> str:
     """Return ``text`` with the characters of ``span`` replaced by ``new``."""
     return text[: span[0]] + new + text[span[1] :]
-
-
-def contains(text: str, phrase: str) -> bool:
-    """Whether the words of ``phrase`` occur in ``text`` one after another (split at non-word characters)."""
-    words, wanted = _WORD.findall(text), _WORD.findall(phrase)
-    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))

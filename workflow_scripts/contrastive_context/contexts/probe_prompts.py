@@ -27,12 +27,13 @@ import numpy as np
 import pyarrow as pa
 
 from contrastive_context.config.tasks import TaskProbes
-from contrastive_context.contexts.anchors import Anchor, contains, find_anchors, replace
+from contrastive_context.contexts.anchors import Anchor, find_anchors, replace
 from contrastive_context.contexts.candidates import Candidates, Examples, iter_candidates
 from contrastive_context.contexts.settings import FreezeProbesSettings
 from contrastive_context.core.buckets import bounds_of
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import below, id_bits, numbers, ranking, shuffled, states, stream
+from contrastive_context.text.words import contains, words
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class _Arrivals:
             (
                 spans[i][1]
                 for i in sorted(order, key=lambda i: spans[i][0] != slot)
-                if not any(contains(label, spans[i][1]) for label in labels)
+                if words(spans[i][1]) and not any(contains(label, spans[i][1]) for label in labels)
             ),
             None,
         )

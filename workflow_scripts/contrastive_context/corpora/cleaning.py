@@ -14,6 +14,7 @@ import regex
 from contrastive_context.config.text import Cleaning
 from contrastive_context.corpora.reading import Listed, excerpt
 from contrastive_context.text.normalising import normalise
+from contrastive_context.text.words import pieces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,7 @@ def reason_to_drop(source: Any, target: Any, rules: Cleaning) -> str | None:
         return "placeholders"
     if rules.untranslated and normalise(source) == normalise(target):
         return "not translated"
-    if len(source.split()) < rules.min_words:
+    if len(pieces(source)) < rules.min_words:
         return "too short"
     if rules.max_characters is not None and max(len(source), len(target)) > rules.max_characters:
         return "too long"

@@ -1,8 +1,6 @@
 """IWL-, ICL- and Copy-score of a model on frozen probe prompts, by generation and by likelihood; ICL-gain and Override
 where the prompts have them."""
 
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +11,7 @@ from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
 from contrastive_context.text import agreement as agreements
+from contrastive_context.text.words import contains, find
 
 if TYPE_CHECKING:
     from contrastive_context.prompting.prompts import PromptEncoder
@@ -129,10 +128,8 @@ def generation_values(rows: Sequence[Any], outputs: dict[str, str], agree: Calla
         for probe, (relevant, control) in _CONTRASTS.items():
             if row.role == relevant:
                 other = by_role[row.item, control]
-                hit = contains_words(outputs[row.prompt_id], row.label)
-                records.append(
-                    (row, probe, "generation", float(hit) - contains_words(outputs[other.prompt_id], row.label))
-                )
+                hit = contains(outputs[row.prompt_id], row.label)
+                records.append((row, probe, "generation", float(hit) - contains(outputs[other.prompt_id], row.label)))
     return records
 
 
@@ -175,27 +172,16 @@ def likelihood_values(
     ]
 
 
-def contains_words(output: str, label: str) -> bool:
-    """Whether the words of ``label`` occur in ``output`` next to each other, as whole words."""
-    text, part = words(output), words(label)
-    return bool(part) and any(text[at : at + len(part)] == part for at in range(len(text) - len(part) + 1))
-
-
-def words(text: str) -> list[str]:
-    """Split on everything but letters, digits, underscores and combining marks (vowel signs in Hindi or Tamil)."""
-    return "".join(c if c.isalnum() or c == "_" or unicodedata.category(c)[0] == "M" else " " for c in text).split()
-
-
 def label_span(text: str, label: str) -> tuple[int, int]:
     """Return the characters of ``label`` in ``text``: its first occurrence as whole words, else its first one.
 
     Raises:
         UserError: it doesn't occur.
     """
-    found = re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text) or re.search(re.escape(label), text)
-    if not label or found is None:
+    if not label or label not in text:
         raise UserError(f"probe prompts: label {label!r} isn't in its gold {text!r}; make the probes again")
-    return found.span()
+    first = text.index(label)
+    return next(iter(find(text, label)), (first, first + len(label)))
 
 
 def label_tokens(encoder: "PromptEncoder", text: str, label: str) -> np.ndarray:

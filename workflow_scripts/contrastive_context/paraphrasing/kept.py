@@ -1,7 +1,9 @@
 """What a rewording must leave alone: all of a source but its question, and the words that the target takes from it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+
+from contrastive_context.text.words import find
 
 _QUOTED = re.compile(r"'([^']+)'")
 _TREE = re.compile(r"\[IN:")
@@ -16,16 +18,16 @@ def split(source: str, ends: Iterable[str]) -> tuple[str, str]:
 
 def spans(source: str, target: str) -> list[tuple[int, int]]:
     """Return where a source says what the target repeats, as whole words and in any case."""
-    return [match.span() for pattern in _patterns(target) for match in pattern.finditer(source)]
+    return [span for value in _values(target) for span in find(source, value, ignore_case=True)]
 
 
 def loses(source: str, other: str, target: str) -> bool:
     """Whether another wording of a source lacks a word that the target takes from the source."""
-    return any(pattern.search(source) and not pattern.search(other) for pattern in _patterns(target))
+    return any(
+        find(source, value, ignore_case=True) and not find(other, value, ignore_case=True) for value in _values(target)
+    )
 
 
-def _patterns(target: str) -> Iterator[re.Pattern[str]]:
-    """Yield patterns of values in quotes (``name='desk lamp'``, ``city = 'Bern'``) or of words in a tree's slots."""
-    words = dict.fromkeys(_BRACKET.sub(" ", target).split()) if _TREE.match(target) else _QUOTED.findall(target)
-    for word in words:
-        yield re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+def _values(target: str) -> Iterable[str]:
+    """Return values in quotes (``name='desk lamp'``, ``city = 'Bern'``) or the words in a tree's slots."""
+    return dict.fromkeys(_BRACKET.sub(" ", target).split()) if _TREE.match(target) else _QUOTED.findall(target)

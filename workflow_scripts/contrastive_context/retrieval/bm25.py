@@ -6,7 +6,6 @@ score for itself; as a document, the words' scores. The dot product of the two i
 for itself.
 """
 
-import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from contrastive_context.config.sources import BM25Encoder
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.retrieval.similarity import LEXICAL, LexicalVectors
-from contrastive_context.text.normalising import normalise
+from contrastive_context.text.words import search_terms
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,13 @@ class Statistics:
         """
         documents, length, counts = 0, 0, Counter()
         for text in train:
-            found = words(text)
+            found = search_terms(text)
             documents, length = documents + 1, length + len(found)
             counts.update(set(found))
         if not documents:
             raise UserError("nothing to embed: the corpus has no rows")
         for text in others:
-            counts.update(dict.fromkeys(words(text), 0))
+            counts.update(dict.fromkeys(search_terms(text), 0))
         return cls(documents, length / documents, dict(sorted(counts.items())))
 
     @classmethod
@@ -70,16 +69,6 @@ class Statistics:
     def write(self, path: str | Path) -> None:
         """Write the statistics as JSON."""
         artifacts.write_json(path, {"kind": "bm25", **asdict(self)})
-
-
-@functools.lru_cache(maxsize=1 << 17)
-def _word(text: str) -> str:
-    return normalise(text)
-
-
-def words(text: str) -> list[str]:
-    """Return a text's words: what stands between blanks, without punctuation at the ends, case folded."""
-    return [_word(part) for part in text.split()]
 
 
 class BM25:
@@ -118,7 +107,7 @@ class BM25:
         unknown = len(self._terms)
         rows, terms, counts, lengths = [], [], [], []
         for row, text in enumerate(texts):
-            found = words(text)
+            found = search_terms(text)
             for word, count in Counter(found).items():
                 rows.append(row)
                 terms.append(self._terms.get(word, unknown))

@@ -135,6 +135,7 @@ def find_neighbours(
                 f"tasks.{task}.index: recall@{k} is {recall:.4f}, below min_recall {settings.min_recall}; "
                 "raise ef, ef_construction or m, or use kind: exact"
             )
+    _check_similar(found, task)
     short = int(np.sum(found.rows[:, k - 1] < 0))
     if short:
         raise UserError(
@@ -142,6 +143,16 @@ def find_neighbours(
             "lower k or remove duplicates from the corpus"
         )
     return found, {"kind": kind, "k": k, "sample": sample, "recall": recall}
+
+
+def _check_similar(found: Neighbours, task: str) -> None:
+    """Say how many rows resemble none: their neighbours are ties, which are broken by id, and so the same for all."""
+    n, alone = len(found.rows), int(np.sum(found.similarities[:, 0] == 0))
+    told = f"tasks.{task}.encoder: {alone} of {n} training examples have similarity 0 to every other"
+    if alone > n / 2:
+        raise UserError(f"{told}; it can't tell which of them are alike. Choose an encoder that knows their language")
+    if alone:
+        log.warning("%s; those with the lowest ids stand for their nearest ones", told)
 
 
 def neighbour_tables(ids: Sequence[str], found: Neighbours, block: int = 65_536) -> Iterator[pa.Table]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from contrastive_context.config.tasks import BY_BLANKS
 from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts
 from contrastive_context.core.buckets import NO_BUCKET
@@ -14,6 +15,7 @@ from contrastive_context.core.names import parse_system
 from contrastive_context.scoring.metrics import Metric, Segment, get_metric
 from contrastive_context.scoring.segments import segment_id
 from contrastive_context.scoring.settings import ScoreSettings
+from contrastive_context.text.words import unspaced_share
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +139,8 @@ def score(
         id_: (source, target, str(cluster), test_set)
         for id_, source, target, cluster, test_set in corpus[list(columns)].itertuples(index=False, name=None)
     }
+    if "bleu" in settings.metrics and settings.bleu.tokenize in BY_BLANKS:
+        _check_blanks([reference for _, reference, *_ in gold.values()], settings)
     emptied = 0
     scorer = Scorer([get_metric(name, settings.bleu.tokenize) for name in settings.metrics], learned)
     rows: list[tuple] = []
@@ -182,3 +186,12 @@ def score(
     frame = pd.DataFrame(rows, columns=columns)
     frame["seed"] = frame["seed"].astype("Int64")
     return frame, scorer
+
+
+def _check_blanks(references: Sequence[str], settings: ScoreSettings) -> None:
+    shares = [unspaced_share(text) for text in references]
+    if sum(share > 0.5 for share in shares) > len(shares) / 2:
+        raise UserError(
+            f"tasks.{settings.task}.bleu.tokenize: {settings.bleu.tokenize} divides words at blanks, which most "
+            "targets don't have; set it to char, or zh for Chinese, and run again: only scoring is repeated"
+        )

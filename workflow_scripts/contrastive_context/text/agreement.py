@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sacrebleu.metrics import CHRF
 
+from contrastive_context.text.words import pieces
+
 
 def token_accuracy(output: str, reference: str) -> float:
-    """Share of positions at which the whitespace-separated tokens are equal; a missing or extra token is an error."""
-    left, right = output.split(), reference.split()
+    """Share of positions at which the words (:func:`~.words.pieces`) are equal; a missing or extra one is an error."""
+    left, right = pieces(output), pieces(reference)
     if not left and not right:
         return 1.0
     return sum(a == b for a, b in zip(left, right, strict=False)) / max(len(left), len(right))
