@@ -232,7 +232,8 @@ EDITS: list[tuple[str, object, str | None]] = [
        "gpu_max_runtime": 99, "gpu_flag": "gres", "gpu_type": "a100", "stages/score/mem_mb": 999,
        "stages/score/runtime": 9}.items()),
     *((f"safeguards/{key}", value, "") for key, value in
-      {"save_every_s": 9, "keep_states": 9, "stop_before_s": 9, "lease_timeout_s": 9, "max_loss_factor": 9}.items()),
+      {"save_every_s": 9, "keep_states": 9, "stop_before_s": 9, "lease_timeout_s": 9, "max_loss_factor": 9,
+       "max_unwritable": 0.5, "max_truncated": 0.5}.items()),
 ]  # fmt: skip
 
 #: Leaves without a row, and why. ``kind`` and ``format`` say which model an entry is: another one is another entry.

@@ -1,6 +1,7 @@
 """Segment-wise tokenization: the answer's place is known whatever the text, and nothing is cut silently."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -265,3 +266,17 @@ def test_prefetched_texts_give_the_same_ids(encoder):
     other.add(["desk", "the kitchen", "desk"], ["lamp"])
     other._tokenize = None  # everything must be there
     np.testing.assert_array_equal(before, other.encode([("desk", "lamp")], "the kitchen").ids)
+
+
+def test_targets_that_a_tokenizer_cannot_write_are_told_and_too_many_refused(caplog):
+    encoder = PromptEncoder(tokenizer("unigram"), SPACED, task="toy")
+    encoder.check_writable({"a": "the lamp", "b": "turn on"}, 0)
+    assert not caplog.records
+    targets = {"a": "the lamp", "b": "ஒளி", "c": "turn on"}
+    encoder.check_writable(targets)
+    told = r"can't write 1 of 3 targets; 'ஒளி' \(row b\) becomes '<unk>'"
+    assert re.search(told, caplog.text)
+    with pytest.raises(UserError, match=rf"tasks\.toy\.template: .*{told}.*max_unwritable"):
+        encoder.check_writable(targets, 0.3)
+    for kind in ("llama", "gpt2", "neox", "prefix_space"):
+        PromptEncoder(tokenizer(kind), SPACED).check_writable(targets, 0)

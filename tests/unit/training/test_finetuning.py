@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -187,17 +188,19 @@ class TestTraining:
         log = run(tmp_path)
         data, network, names = training_data(), model("llama"), tokenizer("llama")
 
-        def ids(text):
-            return names(text, add_special_tokens=False)["input_ids"]
+        def ids(text, before="\n"):
+            """As part of a text, whose beginning this tokenizer marks with a blank."""
+            whole, part = (names(text, add_special_tokens=False)["input_ids"] for text in (before + text, before))
+            return whole[len(part) :]
 
         total, count = 0.0, 0
         for target, draw in data.schedule[0]:
-            prompt = [1]
+            prompt = [1, *ids("in: ", before="")]
             for name in data.contexts[target, draw].example_ids:
                 source, answer = data.texts[name]
-                prompt += ids("in: ") + ids(source) + ids("\nout: ") + ids(answer) + ids("\n")
+                prompt += ids(source) + ids("\nout: ") + ids(answer) + ids("\n") + ids("in: ")
             source, answer = data.texts[target]
-            prompt += ids("in: ") + ids(source) + ids("\nout: ")
+            prompt += ids(source) + ids("\nout: ")
             completion = ids(answer) + ids("\n")
             with torch.inference_mode():
                 logprobs = network(torch.tensor([prompt + completion])).logits[0].log_softmax(-1)
@@ -268,3 +271,12 @@ def test_cuda_without_a_gpu_is_refused_before_anything_heavy(monkeypatch):
     with pytest.raises(UserError, match=r"models\.big\.device is cuda but no GPU is visible"):
         require_gpu("cuda", "models.big")
     require_gpu("cpu", "models.big")
+
+
+def test_a_model_that_cannot_write_the_targets_is_refused_before_training(tmp_path, monkeypatch):
+    data = training_data()
+    foreign = replace(data, texts={name: (source, "ஒளி") for name, (source, _) in data.texts.items()})
+    monkeypatch.setattr("small_runs.tokenizer", lambda _: tokenizer("unigram"))
+    with pytest.raises(UserError, match=r"can't write (\d+) of \1 targets"):
+        tune(tmp_path, data=foreign)
+    assert not list(tmp_path.glob("*/*"))

@@ -1,5 +1,6 @@
 """What every configuration model shares."""
 
+import unicodedata
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -19,6 +20,9 @@ def _distinct(values: list[Any]) -> list[Any]:
 
 Distinct = AfterValidator(_distinct)
 """Of a list: no entry stands in it twice."""
+
+Composed = Annotated[str, AfterValidator(lambda text: unicodedata.normalize("NFC", text))]
+"""Text in the form that corpora are brought to."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, description="another seed draws other random numbers")]
 

@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from contrastive_context.config.base import Model, Seed
-from contrastive_context.config.text import Cleaning
+from contrastive_context.config.base import Seed
+from contrastive_context.config.text import Cleaning, WrittenCorpus
 
 
-class MtopCorpus(Model):
+class MtopCorpus(WrittenCorpus):
     """One language of MTOP. Train and eval are split as published, arrivals are eval's, test targets are test's.
 
     Cluster: the tree without its words.

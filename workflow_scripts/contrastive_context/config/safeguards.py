@@ -1,4 +1,4 @@
-"""What keeps fine-tuning jobs from losing work."""
+"""What keeps jobs from losing work, and from doing work that is worth nothing."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from contrastive_context.config.base import Model
 
 
 class Safeguards(Model):
-    """When fine-tuning saves its state, when it stops, and who may go on. Nothing here changes a number [ours]."""
+    """When fine-tuning saves its state, who may go on, and when steps stop. Nothing here changes a number [ours]."""
 
     save_every_s: float = Field(300, ge=0, description="seconds between saved states; kept checkpoints are one each")
     keep_states: int = Field(2, ge=1, description="newest states that are kept, checkpoints not counted")
@@ -18,4 +18,7 @@ class Safeguards(Model):
     )
     max_loss_factor: float = Field(
         5, gt=1, description="training stops when the loss stays above so many times its running median"
+    )
+    max_unwritable: float = Field(
+        0.05, ge=0, le=1, description="fine-tuning stops if the model's tokenizer can't write this share of the targets"
     )

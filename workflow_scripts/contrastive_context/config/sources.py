@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from contrastive_context.config.base import Model, Seed
 from contrastive_context.config.parses import MtopCorpus
 from contrastive_context.config.sql import GeneratedSqlCorpus, TextToSqlCorpus
-from contrastive_context.config.text import CataloguesCorpus, Cleaning, FilesCorpus
+from contrastive_context.config.text import CataloguesCorpus, Cleaning, FilesCorpus, WrittenCorpus
 
 
 class Package(Model):
@@ -64,7 +64,7 @@ class IdiomCorpus(Model):
     label_noise: float = Field(0.05, ge=0, le=1, description="probability of a random label, in training rows only")
 
 
-class HomeAssistantIntentsCorpus(Model):
+class HomeAssistantIntentsCorpus(WrittenCorpus):
     """Commands and their parse, expanded from home-assistant-intents' grammars of one language; cluster = template."""
 
     kind: Literal["home_assistant_intents"]
@@ -98,7 +98,7 @@ class DataSet(Model):
     contents: str = Field("", description="what it is, for the report")
 
 
-class HubCorpus(Model):
+class HubCorpus(WrittenCorpus):
     """Splits of data sets of the Hugging Face hub, read by column names."""
 
     class Split(Model):

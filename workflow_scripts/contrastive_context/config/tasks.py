@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contrastive_context.config.base import Distinct, Model, Seed
+from contrastive_context.config.base import Composed, Distinct, Model, Seed
 from contrastive_context.config.sources import Corpus
 from contrastive_context.config.templates import Template
 
@@ -67,10 +67,10 @@ class TaskProbes(Model):
     anchors: Literal["positional_words", "sentence_label", "quoted_values", "shared_words"] = Field(
         description="how a span of the source is tied to the span of the target that it explains"
     )
-    source_nonces: Annotated[list[str], Distinct] = Field(
+    source_nonces: Annotated[list[Composed], Distinct] = Field(
         min_length=2, description="made-up words for sources; two that a prompt's examples lack are used"
     )
-    label_nonces: Annotated[list[str], Distinct] = Field(
+    label_nonces: Annotated[list[Composed], Distinct] = Field(
         min_length=2, description="made-up words for targets; one that a prompt's examples lack is used"
     )
 

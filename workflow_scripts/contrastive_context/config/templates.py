@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from contrastive_context.config.base import Model
+from contrastive_context.config.base import Composed, Model
 
 
 class Template(Model):
@@ -20,7 +20,7 @@ class Template(Model):
     source_end: str = Field("", description="last characters of every source, tokenized with it")
     target_prefix: str = Field(description="between a source and its target")
     target_start: str = Field("", description="first characters of every target, tokenized with it")
-    stop: str = Field(min_length=1, description="ends every target; answers are cut at it")
+    stop: Composed = Field(min_length=1, description="ends every target; answers are cut at it")
     max_new_tokens: int = Field(64, ge=1, description="longest answer, tokens")
     max_prompt_tokens: int = Field(
         1024, ge=8, description="tokens; above it whole examples are dropped, the graded one last"

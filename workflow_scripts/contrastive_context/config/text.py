@@ -64,8 +64,18 @@ class Shares(Model):
         return self
 
 
-class _TextCorpus(Model):
-    """What corpora of text share."""
+class WrittenCorpus(Model):
+    """What corpora share whose text people have written."""
+
+    unicode_form: Literal["NFC", "NFKC"] | None = Field(
+        "NFC",
+        description="what sources and targets are brought to, as many tokenizers do by themselves: such a model could "
+        "write no other form. NFKC replaces full-width letters, ligatures and the like too; null: left as they are",
+    )
+
+
+class _TextCorpus(WrittenCorpus):
+    """What corpora of text share that are divided here."""
 
     seed: Seed = 0
     shares: Shares = Shares()

@@ -1,17 +1,18 @@
 """From a corpus's raw rows to its files: cleaning, ids, removal of duplicates within and across splits, counts."""
 
 import itertools
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.loading import load
 from contrastive_context.corpora.dividing import uniform
-from contrastive_context.corpora.reading import MAX_LISTED, Listed, Reading
+from contrastive_context.corpora.reading import MAX_LISTED, Listed, Reading, tidy
 from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, row_id
 from contrastive_context.corpora.settings import BuildCorpusSettings
 from contrastive_context.text.normalising import normalise
@@ -75,9 +76,14 @@ def build(settings: BuildCorpusSettings, packages: Mapping[str, Path], hub: Mapp
         )
     wanted = {f"test/{name}": raw[f"test.{name}"] for name in settings.test_sets}
     wanted |= {name: raw[name] for name in ("arrivals", "dev", "train")}
+    form = getattr(corpus, "unicode_form", None)
+    wanted, changed = _recompose(wanted, form) if form else (wanted, set())
     cleaned, listed = _clean(wanted, getattr(corpus, "cleaning", None), settings.stop)
     frames, of_splits = remove_duplicates(cleaned)
     frames = _limit(frames, of_splits, getattr(corpus, "limits", {}), corpus.seed)
+    for split, frame in frames.items():
+        if noted := int(frame["id"].isin(changed).sum()):
+            of_splits[split]["noted"] = {f"brought to {form}": noted}
     # Where a corpus is divided by chance a small one may have no dev rows, which nothing depends on.
     dev_is_optional = hasattr(corpus, "shares") or getattr(corpus, "dev", None) == 0
     for split, frame in frames.items():
@@ -141,6 +147,25 @@ def _count_read(readings: Iterable[Reading], max_rejected: float, where: str) ->
     dropped = {f"malformed: {reason}": n for reason, n in sorted(rejected.items())} | dict(sorted(skipped.items()))
     counts = {"generated": read, "dropped": dropped, "kept": read - sum(dropped.values())}
     return counts | ({"noted": dict(sorted(noted.items()))} if noted else {})
+
+
+def _recompose(
+    raw: Mapping[str, "pd.DataFrame"], form: Literal["NFC", "NFKC"]
+) -> tuple["dict[str, pd.DataFrame]", set[str]]:
+    """Bring all sources and targets to a Unicode form; return the frames and the ids of the pairs that it changed."""
+
+    def recomposed(text: Any) -> Any:
+        if not isinstance(text, str) or unicodedata.is_normalized(form, text):
+            return text
+        return tidy(unicodedata.normalize(form, text))
+
+    frames, changed = {}, set()
+    for split, frame in raw.items():
+        new = {side: frame[side].map(recomposed) for side in ("source", "target")}
+        frames[split] = frame.assign(**new)
+        rows = frames[split][(new["source"] != frame["source"]) | (new["target"] != frame["target"])]
+        changed |= {row_id(source, target) for source, target in zip(rows["source"], rows["target"], strict=True)}
+    return frames, changed
 
 
 def _clean(

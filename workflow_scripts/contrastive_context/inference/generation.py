@@ -310,6 +310,8 @@ def predict(
     """
     encoder = PromptEncoder(tokenizer, template, model.config, task)
     frozen, prompts = read_prompts(encoder, arrivals, test, contexts, paraphrases)
+    gold = artifacts.read_parquet(test, ("id", "target")).set_index("id")["target"]
+    encoder.check_writable({name: gold[name] for name in frozen["target_id"].unique()})
     series = [series_of(row) for row in frozen.to_dict("records")]
     ids = {name: prompt.ids for name, prompt in zip(frozen["prompt_id"], prompts, strict=True)}
     outputs = answer(model, encoder, ids, journal, batch_tokens=batch_tokens, label=label)

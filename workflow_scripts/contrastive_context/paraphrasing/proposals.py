@@ -1,5 +1,6 @@
 """Proposals of every paraphraser: one per row of a corpus, judged later by ``pairs.accept``."""
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +36,8 @@ def propose(
 ) -> list[Proposal]:
     """Return one proposal per row.
 
-    Of a Text-to-SQL source the question is reworded; the evidence and the schema behind it stay.
+    Of a Text-to-SQL source the question is reworded; the evidence and the schema behind it stay. Proposals are in the
+    corpus's Unicode form.
 
     Args:
         settings: the paraphraser's entry and what it needs to know.
@@ -48,11 +50,15 @@ def propose(
     """
     parts = [kept.split(source, getattr(settings.corpus, "question_ends", ())) for source in rows["source"]]
     asked = rows.assign(source=[question for question, _ in parts])
+    form = getattr(settings.corpus, "unicode_form", None)
+
+    def finished(proposal: Proposal, fixed: str) -> Proposal:
+        texts = proposal.source and f"{proposal.source}{fixed}", proposal.target
+        source, target = (unicodedata.normalize(form, text) if form else text for text in texts)
+        return proposal._replace(source=source, target=target)
+
     proposals = PROPOSERS[settings.paraphraser.kind](settings, asked, folders, answers)
-    return [
-        proposal._replace(source=proposal.source and f"{proposal.source}{fixed}")
-        for proposal, (_, fixed) in zip(proposals, parts, strict=True)
-    ]
+    return [finished(proposal, fixed) for proposal, (_, fixed) in zip(proposals, parts, strict=True)]
 
 
 def _by_rules(settings: ParaphraseSettings, rows: "pd.DataFrame", *_: Any) -> list[Proposal]:

@@ -1,7 +1,8 @@
 """Prompts as token ids: segments are tokenized one by one and joined, so it is known where the answer begins."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
 from contrastive_context.prompting.segments import SegmentTokenizer, find
+from contrastive_context.text.agreement import exact_match
+
+log = logging.getLogger(__name__)
 
 
 class Prompt(NamedTuple):
@@ -127,7 +131,7 @@ class PromptEncoder:
         parts = [self._opening]
         for source, (_, target) in zip(sources, examples, strict=False):
             parts += [self._source_prefix, self._ids(source)]
-            parts += [self._target_prefix, self._ids(self._whole_target(target)), self.stop_ids]
+            parts += [self._target_prefix, self._target_ids(target), self.stop_ids]
         parts += [self._source_prefix, self._ids(sources[-1]), self._target_prefix]
         if not self.template.instruction:
             del parts[1]  # the first source_prefix is the opening
@@ -141,15 +145,36 @@ class PromptEncoder:
         Raises:
             UserError: the stop occurs within the target, so that no generated answer could ever equal it.
         """
-        text = self._whole_target(target)
-        ids = self._ids(text)
-        if self.template.stop in text or find(ids, self.stop_ids) >= 0:
+        ids = self._target_ids(target)
+        if self.template.stop in self._whole_target(target) or find(ids, self.stop_ids) >= 0:
             raise UserError(
                 f"{self._key}.stop {self.template.stop!r} occurs in the target of row {name or target[:60]!r}, so no "
                 "answer could equal it; choose a stop that occurs in no target, or leave the row out of the corpus"
             )
         self.tokens += len(ids) + len(self.stop_ids)
         return np.concatenate([ids, self.stop_ids])
+
+    def check_writable(self, targets: Mapping[str, str], most: float = 1.0) -> None:
+        """Say how many targets (by id) the tokenizer can't write, so that no answer could equal them.
+
+        It may not know some of their letters, or bring text to a form that is not the corpus's.
+
+        Raises:
+            UserError: their share is above ``most``.
+        """
+        lost = [
+            name for name, target in targets.items() if not exact_match(self.decode(self._target_ids(target)), target)
+        ]
+        if not lost:
+            return
+        target = targets[lost[0]]
+        told = (
+            f"{self._key}: this model's tokenizer can't write {len(lost)} of {len(targets)} targets; {target[:60]!r} "
+            f"(row {lost[0]}) becomes {self.decode(self._target_ids(target))[:60]!r}"
+        )
+        if len(lost) > most * len(targets):
+            raise UserError(f"{told}. Leave the model out, change the corpus, or raise safeguards.max_unwritable")
+        log.warning("%s", told)
 
     def offsets(self, target: str) -> list[tuple[int, int]]:
         """Return the characters (from, to) of a target that the tokens of its completion stand for, but for the stop's.
@@ -211,6 +236,9 @@ class PromptEncoder:
 
     def _whole_target(self, target: str) -> str:
         return self.template.target_start + target
+
+    def _target_ids(self, target: str) -> np.ndarray:
+        return self._ids(self._whole_target(target))
 
 
 def max_positions(config: Any) -> int | None:

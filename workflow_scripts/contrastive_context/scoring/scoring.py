@@ -15,6 +15,7 @@ from contrastive_context.core.names import parse_system
 from contrastive_context.scoring.metrics import Metric, Segment, get_metric
 from contrastive_context.scoring.segments import segment_id
 from contrastive_context.scoring.settings import ScoreSettings
+from contrastive_context.text.normalising import composed
 from contrastive_context.text.words import unspaced_share
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,8 @@ class Scorer:
     def _segment(self, metric: Metric, source: str, hypothesis: str, reference: str) -> Segment:
         if not metric.learned:
             self.computed += 1
-            return metric.segment(hypothesis, reference)
+            # A learned metric's tokenizer brings its texts to one form by itself.
+            return metric.segment(composed(hypothesis), composed(reference))
         value = self._learned.get(metric.name, {}).get(segment_id(source, hypothesis, reference))
         if value is None:
             raise UserError(

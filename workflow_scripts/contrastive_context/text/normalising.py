@@ -10,6 +10,11 @@ import pyarrow as pa
 _SPACES = re.compile(r"\s+")
 
 
+def composed(text: str) -> str:
+    """Return the form in which an answer and what it should be are compared letter by letter: NFC."""
+    return unicodedata.normalize("NFC", text)
+
+
 def normalise(text: str) -> str:
     """Return the form in which two texts are compared: NFKC, case folded, single spaces, no punctuation at the ends."""
     text = _SPACES.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()

@@ -5,9 +5,10 @@
 """
 
 import re
-import unicodedata
 from collections import Counter
 from typing import NamedTuple
+
+from contrastive_context.text.normalising import composed
 
 _PIECES = re.compile(r"\[(?:IN|SL):[^\s\[\]]+|\]|[^\s\[\]]+|\[")
 _CALL = re.compile(r"(\w+)\((.*)\)")
@@ -34,7 +35,7 @@ def parse(text: str) -> Node:
         ParseError: brackets don't match or are nested too deeply, an intent and a slot don't alternate, or it is
             neither notation.
     """
-    text = " ".join(unicodedata.normalize("NFC", text).split())
+    text = " ".join(composed(text).split())
     return _brackets(text) if text.startswith("[") else _call(text)
 
 

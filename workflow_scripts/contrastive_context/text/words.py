@@ -6,14 +6,13 @@ Unicode's default word boundaries (UAX #29) do, and it needs no data; who retrie
 letters (:func:`search_terms`).
 """
 
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 
 import regex
 
-from contrastive_context.text.normalising import normalise
+from contrastive_context.text.normalising import composed, normalise
 
 Span = tuple[int, int]
 """Characters from, to."""
@@ -75,7 +74,7 @@ def spans(text: str) -> list[Span]:
 
 def words(text: str) -> list[str]:
     """Return the words at :func:`spans`, composed (NFC): the same word is the same string, however it was typed."""
-    text = unicodedata.normalize("NFC", text)
+    text = composed(text)
     return [text[start:end] for start, end in spans(text)]
 
 

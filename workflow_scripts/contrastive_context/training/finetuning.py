@@ -17,6 +17,8 @@ from contrastive_context.training.settings import FinetuneSettings
 from contrastive_context.training.state import LOG, RunState
 from contrastive_context.training.watchdog import Diverged, Watchdog
 
+_TRIED = 2000  # targets of which it is seen whether the tokenizer can write them
+
 
 def learning_rate(recipe: FineTuning, step: int) -> float:
     """Return the rate of ``step`` (from 1): linear warm-up, constant, linear decay over the last steps."""
@@ -57,8 +59,8 @@ def fine_tune(
 
     Raises:
         Stopped: a signal or the end of the job's time; the state is saved.
-        UserError: training diverges, memory doesn't suffice, the disk is full, or a row doesn't fit the template's
-            limits. The last state saved stays.
+        UserError: training diverges, memory doesn't suffice, the disk is full, a row doesn't fit the template's
+            limits, or the tokenizer can't write too many of the targets. The last state saved stays.
     """
     from contrastive_context.prompting.prompts import PromptEncoder
     from contrastive_context.training.optimization import Optimization
@@ -68,8 +70,11 @@ def fine_tune(
     _refuse_after_failure(state, safeguards)
     encoder = PromptEncoder(tokenizer, settings.template, model.config, settings.task)
     _add_texts(encoder, data)
-    for name in sorted({data.contexts[pair].trained_id for rows in data.schedule for pair in rows}):
+    trained = sorted({data.contexts[pair].trained_id for rows in data.schedule for pair in rows})
+    for name in trained:
         encoder.completion(data.texts[name][1], name)  # better refused now than in the middle of training
+    sample = {name: data.texts[name][1] for name in trained[:_TRIED]}
+    encoder.check_writable(sample, safeguards.max_unwritable)
     optimization = Optimization(model, recipe, settings.seed, settings.model_name, settings.gradient_checkpointing)
     run = _Run(recipe, encoder, data, optimization, state, safeguards, interruptions)
     label = f"{settings.task} {settings.model_name} {settings.strategy_name}-seed{settings.seed}"
