@@ -41,3 +41,4 @@ rule embed_corpus:
         "python workflow_scripts/embed_corpus.py --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --encoder {input.encoder} --out {output.embeddings}"
         " --statistics {output.statistics}"
+        f" --safeguards {jobs.safeguards}"

@@ -31,3 +31,4 @@ rule rebucket:
         "python workflow_scripts/rebucket.py --settings {params.settings:q} --log {log}"
         " --contexts {input.contexts} --train {input.train} --texts {input.texts} --encoder {input.encoder}"
         f" --scores {{input.scores}} {{input.nearest}} --out-dir {R}/rebucketed/{{wildcards.task}}/{{wildcards.encoder}}"
+        f" --safeguards {jobs.safeguards}"

@@ -45,6 +45,9 @@ rule list_gaps:
             for task, model in reported.scored_pairs
         ],
         counts=[f"{R}/corpus/{task}/counts.json" for task in reported.scored_tasks],
+        embeddings=[
+            f"{R}/embeddings/{task}/statistics.json" for task in reported.scored_tasks
+        ],
         coverage=[
             f"{R}/contexts/{task}/eval.coverage.json" for task in reported.scored_tasks
         ],
@@ -68,7 +71,8 @@ rule list_gaps:
     shell:
         "python workflow_scripts/list_gaps.py --settings {params.settings:q} --log {log}"
         " --scores {input.scores} --probes {input.probes} --segments {input.segments}"
-        f" --counts {{input.counts}} --coverage {{input.coverage}} --out-dir {R}/tables"
+        " --counts {input.counts} --embeddings {input.embeddings} --coverage {input.coverage}"
+        f" --out-dir {R}/tables"
 
 
 rule export_latex:

@@ -184,6 +184,7 @@ COUNTS = {
     "test": {"in_domain": {"generated": 5, "dropped": {}, "kept": 5}},
     "read": {"generated": 1014, "dropped": {}, "kept": 1014, "noted": {"its prompt lacks tables of the schema": 317}},
 }
+EMBEDDINGS = {"noted": {"train": {"longer than the 256 tokens that the encoder reads": 7}}}
 COVERAGE = {
     "in_domain": {"missing": [{"composition": "top_k", "bucket": "huge", "reason": "3 targets of 300 fill it"}]}
 }
@@ -191,12 +192,15 @@ COVERAGE = {
 
 def write_gaps(repository, folder, settings=None):
     """List the gaps of <folder>/tables and <folder>/scores with made-up counts, by the entry point itself."""
-    for name, record in (("corpus/lexicon/counts.json", COUNTS), ("contexts/lexicon/eval.coverage.json", COVERAGE)):
+    records = {"corpus/lexicon/counts.json": COUNTS, "embeddings/lexicon/statistics.json": EMBEDDINGS,
+               "contexts/lexicon/eval.coverage.json": COVERAGE}  # fmt: skip
+    for name, record in records.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(record))
     run_step(repository, "list_gaps", settings or {}, "--scores", folder / "tables/scores.parquet", "--probes",
              folder / "tables/probes.parquet", "--segments", *sorted((folder / "scores/lexicon").glob("*.parquet")),
-             "--counts", folder / "corpus/lexicon/counts.json", "--coverage",
+             "--counts", folder / "corpus/lexicon/counts.json", "--embeddings",
+             folder / "embeddings/lexicon/statistics.json", "--coverage",
              folder / "contexts/lexicon/eval.coverage.json", "--out-dir", folder / "tables")  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from contrastive_context.config.safeguards import add_safeguards
 from contrastive_context.core import artifacts, cli, provenance
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.errors import UserError
@@ -15,6 +16,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--statistics", required=True, help="what the encoder learned from the training split is written here (.json)"
     )
+    add_safeguards(parser)
     return parser
 
 
@@ -27,7 +29,9 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f"--out: {len(args.out)} files for {len(args.corpus)} corpora")
     artifacts.check_folder(args.encoder.removesuffix(".json"), args.encoder)
     version = canonical_json(provenance.read_settings(args.settings))
-    write_embeddings(settings.encoder, args.encoder, args.corpus, args.out, args.statistics, version)
+    write_embeddings(
+        settings.encoder, args.encoder, args.corpus, args.out, args.statistics, version, args.safeguards.max_unread
+    )
     provenance.write_provenance(
         *args.out,
         args.statistics,

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_context.config.safeguards import Safeguards
+from contrastive_context.config.safeguards import add_safeguards
 from contrastive_context.core import artifacts, cli, provenance
 from contrastive_context.training.settings import FinetuneSettings
 from contrastive_context.workflow.code_versions import code_of
@@ -28,13 +28,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--out-dir", required=True, help="folder to write; it appears when training is complete")
     parser.add_argument("--state-dir", help="folder for what a later run resumes from; without it nothing is kept")
     parser.add_argument("--time-limit", type=float, metavar="MINUTES", help="stop before; default: the SLURM job's own")
-    parser.add_argument(
-        "--safeguards",
-        type=Safeguards.model_validate_json,
-        default=Safeguards().model_dump_json(),
-        metavar="JSON",
-        help="when to save and when to stop",
-    )
+    add_safeguards(parser)
     return parser
 
 

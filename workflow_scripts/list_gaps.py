@@ -15,6 +15,9 @@ def arguments() -> argparse.ArgumentParser:
         "--counts", type=Path, nargs="*", default=[], help="counts of the corpora, …/<task>/counts.json"
     )
     parser.add_argument(
+        "--embeddings", type=Path, nargs="*", default=[], help="what encoders note, …/<task>/statistics.json"
+    )
+    parser.add_argument(
         "--coverage", type=Path, nargs="*", default=[], help="coverage of the contexts, …/<task>/eval.coverage.json"
     )
     parser.add_argument(
@@ -33,12 +36,14 @@ def main(args: argparse.Namespace) -> None:
     )
     columns = ("task", "model", "strategy", "metric", "stop_reason", "dropped_examples")
     segments = (artifacts.read_parquet(path, columns)[list(columns)] for path in args.segments)
-    counts, coverage = (
-        {path.parent.name: artifacts.read_json(path) for path in paths} for paths in (args.counts, args.coverage)
+    counts, embeddings, coverage = (
+        {path.parent.name: artifacts.read_json(path) for path in paths}
+        for paths in (args.counts, args.embeddings, args.coverage)
     )
+    noted = {task: record.get("noted", {}) for task, record in embeddings.items()}
     listed = {
         "missing": (gaps.missing(scores, probes, coverage, settings), presentation.missing_tables),
-        "dropped": (gaps.dropped(counts), presentation.dropped_tables),
+        "dropped": (gaps.dropped(counts, noted), presentation.dropped_tables),
         "truncated": (gaps.truncated(segments), presentation.truncated_tables),
     }
     paths = []
@@ -46,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
         paths += [*tidy.write_table(frame, args.out_dir, name), args.out_dir / f"{name}.tex"]
         latex.write(paths[-1], tables(frame, settings))
         cli.log.info("%s: %d rows", name, len(frame))
-    names = ("scores", "probes", "segments", "counts", "coverage")
+    names = ("scores", "probes", "segments", "counts", "embeddings", "coverage")
     inputs = {name: vars(args)[name] for name in names}
     provenance.write_provenance(*paths, inputs=inputs, settings=args.settings, started=args.started)
 

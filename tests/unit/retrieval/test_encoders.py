@@ -18,8 +18,9 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import lexicon
 from contrastive_context.retrieval import encoders
 from contrastive_context.retrieval.encoder_preparation import prepare
-from contrastive_context.retrieval.encoders import embed, embed_to_file, load_encoder
+from contrastive_context.retrieval.encoders import check_read, embed, embed_to_file, load_encoder
 from contrastive_context.retrieval.settings import PrepareEncoderSettings
+from small_models import save_sentence_encoder
 
 POSITIONAL = PositionalWordsEncoder(kind="positional_words")
 TEXTS = ["please switch on that old lamp", "turn on the lamp", "seven green boats left our port", "go"]
@@ -356,14 +357,11 @@ def test_embed_corpus_command(tmp_path, monkeypatch):
     assert read_json(f"{options['out']}.provenance.json")["inputs"]["encoder"]["sha256"]
 
 
-def test_only_what_stands_before_a_mark_is_compared(monkeypatch):
-    from contrastive_context.config.sources import SentenceTransformerEncoder
-    from contrastive_context.retrieval import encoders
-
-    settings = SentenceTransformerEncoder(kind="sentence_transformer", folder="x", until=" | ")
-    monkeypatch.setitem(encoders.LOADERS, "sentence_transformer", lambda *_: list)
-    encode = encoders.load_encoder(settings, "x")
-    assert encode(["how many? | item(id)", "how many?", "a | b | c"]) == ["how many?", "how many?", "a"]
+def test_only_what_stands_before_a_mark_is_compared(tiny):
+    encode = load_encoder(settings(folder="x", until=" | ").encoder, tiny)
+    plain = load_encoder(settings(folder="x").encoder, tiny)
+    texts = ["turn on the lamp | seven boats", "turn on the lamp", "go | green | port"]
+    np.testing.assert_allclose(encode(texts), plain(["turn on the lamp", "turn on the lamp", "go"]), atol=1e-6)
 
 
 def rewrite(folder, edit):
@@ -416,3 +414,92 @@ def test_an_encoder_with_an_adapter_beside_its_weights_is_refused(tiny, tmp_path
     (tmp_path / "changed/adapter_config.json").write_text("{}")
     with pytest.raises(UserError, match=r"^encoders\.tiny: .*refused, adapter_config\.json would be applied on top"):
         prepare(settings(folder=str(tmp_path / "changed")), tmp_path / "e", tmp_path / "e.json")
+
+
+LONG = "the lamp " * 20  # the encoder reads 32 tokens
+
+
+class TestUnread:
+    texts = [LONG + "turn on", LONG + "go seven boats", *TEXTS * 10]
+
+    @pytest.fixture
+    def encode(self, tiny):
+        return load_encoder(settings(folder="x").encoder, tiny)
+
+    def test_texts_that_differ_only_beyond_the_limit_are_counted(self, encode, caplog):
+        vectors = encode(self.texts)
+        assert vectors[0] @ vectors[1] > 0.999999
+        remark = "longer than the 32 tokens that the encoder reads"
+        for texts in (self.texts, pa.chunked_array([self.texts[:5], self.texts[5:]])):
+            assert check_read(encode, texts, 0.05, "train") == {remark: 2}
+        assert f"encoders.st: 2 of 42 sources of train are {remark} (4.8%)" in caplog.text
+
+    def test_too_many_are_refused(self, encode):
+        with pytest.raises(UserError, match=r"2 of 42 sources of train .*safeguards\.max_unread, which is 0\.04"):
+            check_read(encode, self.texts, 0.04, "train")
+
+    def test_the_limit_itself_is_read(self, encode):
+        exact = " ".join(["lamp"] * 30)  # and two tokens around them
+        assert check_read(encode, [exact], 0, "train") == {}
+        with pytest.raises(UserError, match="1 of 1 sources"):
+            check_read(encode, [f"{exact} go"], 0, "train")
+
+    def test_what_is_put_before_counts_and_what_is_left_out_does_not(self, tiny):
+        exact = " ".join(["lamp"] * 30)
+        with pytest.raises(UserError, match="1 of 1 sources"):
+            check_read(load_encoder(settings(folder="x", prefix="go ").encoder, tiny), [exact], 0, "train")
+        assert (
+            check_read(load_encoder(settings(folder="x", until=" | ").encoder, tiny), [f"{exact} | go"], 0, "x") == {}
+        )
+
+    def test_a_language_that_the_encoder_does_not_know_is_refused(self, encode, caplog):
+        thai = [f"เปิดไฟ {n}" for n in range(3)]
+        with pytest.raises(UserError, match=r"3 of 3 sources of test are written in words .* an encoder of their"):
+            check_read(encode, thai, 0.05, "test")
+        remark = "written in words or letters most of which the encoder doesn't know"
+        assert check_read(encode, [*thai, *TEXTS * 50], 0.05, "test") == {remark: 3}
+        assert f"3 of 203 sources of test are {remark}" in caplog.text
+
+    def test_encoders_without_a_limit_have_none(self, tmp_path):
+        save_sentence_encoder(tmp_path / "static", TEXTS)
+        for encode in (load_encoder(POSITIONAL, None), load_encoder(settings(folder="x").encoder, tmp_path / "static")):
+            assert check_read(encode, self.texts, 0, "train") == {}
+        assert check_read(load_encoder(settings(folder="x").encoder, tmp_path / "static"), [], 0, "train") == {}
+
+    def test_the_command_refuses_before_it_embeds_and_notes_the_rest(self, tmp_path, tiny, monkeypatch):
+        import embed_corpus
+        from contrastive_context.core import cli
+
+        prepare(settings(folder=str(tiny)), tmp_path / "tiny", tmp_path / "tiny.json")
+        for split, texts in (("train", TEXTS), ("test", self.texts)):
+            write_parquet(tmp_path / f"{split}.parquet", pd.DataFrame({"source": texts}))
+        files = [[str(tmp_path / f"{split}.{end}") for split in ("train", "test")] for end in ("parquet", "npy")]
+        command = [
+            "embed_corpus", "--settings", settings(folder=str(tiny)).model_dump_json(), "--corpus", *files[0],
+            "--encoder", str(tmp_path / "tiny.json"), "--out", *files[1], "--statistics", str(tmp_path / "s.json"),
+        ]  # fmt: skip
+        monkeypatch.setattr("sys.argv", [*command, "--safeguards", '{"max_unread": 0.01}'])
+        with pytest.raises(SystemExit):
+            cli.run(embed_corpus.main, embed_corpus.arguments())
+        assert not list(tmp_path.glob("*.npy"))
+        monkeypatch.setattr("sys.argv", command)
+        cli.run(embed_corpus.main, embed_corpus.arguments())
+        noted = read_json(tmp_path / "s.json")["noted"]
+        assert noted == {"train": {}, "test": {"longer than the 32 tokens that the encoder reads": 2}}
+
+
+def test_weights_stored_with_half_the_bits_are_used_with_all(tmp_path, tiny):
+    from safetensors.torch import load_file, save_file
+
+    halved = shutil.copytree(tiny, tmp_path / "halved")
+    config = json.loads((halved / "config.json").read_text())
+    (halved / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16", "torch_dtype": "bfloat16"}))
+    weights = {name: value.bfloat16() for name, value in load_file(tiny / "model.safetensors").items()}
+    save_file(weights, halved / "model.safetensors", metadata={"format": "pt"})
+    encode = load_encoder(settings(folder="x").encoder, halved)
+    texts = TEXTS * 8
+    alone = np.concatenate([encode([text]) for text in texts])
+    np.testing.assert_allclose(encode(texts), alone, atol=1e-6)
+    asked = load_encoder(settings(folder="x", dtype="bfloat16").encoder, halved)
+    assert asked(texts).dtype == np.float32
+    assert np.abs(asked(texts) - alone).max() > 1e-4

@@ -1,5 +1,7 @@
 """What keeps jobs from losing work, and from doing work that is worth nothing."""
 
+import argparse
+
 from pydantic import Field
 
 from contrastive_context.config.base import Model
@@ -21,4 +23,21 @@ class Safeguards(Model):
     )
     max_unwritable: float = Field(
         0.05, ge=0, le=1, description="fine-tuning stops if the model's tokenizer can't write this share of the targets"
+    )
+    max_unread: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="embedding stops if the encoder doesn't read this share of a split's sources whole",
+    )
+
+
+def add_safeguards(parser: argparse.ArgumentParser) -> None:
+    """Give an entry point the option ``--safeguards``: no result depends on it, so it is no part of the settings."""
+    parser.add_argument(
+        "--safeguards",
+        type=Safeguards.model_validate_json,
+        default=Safeguards().model_dump_json(),
+        metavar="JSON",
+        help="when to save and when to stop",
     )

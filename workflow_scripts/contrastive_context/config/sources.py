@@ -191,6 +191,9 @@ class SentenceTransformerEncoder(Model):
     )
     batch_size: int = Field(32, ge=1, description="texts per forward pass")
     device: Literal["cpu", "cuda"] = Field("cpu", description="vectors differ slightly between devices")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of the weights, however they are stored; with others vectors depend on the batch"
+    )
 
 
 class BM25Encoder(Model):

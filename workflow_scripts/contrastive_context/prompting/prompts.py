@@ -10,7 +10,7 @@ import numpy as np
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
 from contrastive_context.prompting.segments import SegmentTokenizer, find
-from contrastive_context.text.agreement import exact_match
+from contrastive_context.text.normalising import composed
 
 log = logging.getLogger(__name__)
 
@@ -162,15 +162,17 @@ class PromptEncoder:
         Raises:
             UserError: their share is above ``most``.
         """
-        lost = [
-            name for name, target in targets.items() if not exact_match(self.decode(self._target_ids(target)), target)
-        ]
+
+        def words(text: str) -> list[str]:
+            return composed(text).split()
+
+        written = {name: self.decode(self._target_ids(target)) for name, target in targets.items()}
+        lost = [name for name, target in targets.items() if words(written[name]) != words(target)]
         if not lost:
             return
-        target = targets[lost[0]]
         told = (
-            f"{self._key}: this model's tokenizer can't write {len(lost)} of {len(targets)} targets; {target[:60]!r} "
-            f"(row {lost[0]}) becomes {self.decode(self._target_ids(target))[:60]!r}"
+            f"{self._key}: this model's tokenizer can't write {len(lost)} of {len(targets)} targets; "
+            f"{targets[lost[0]][:60]!r} (row {lost[0]}) becomes {written[lost[0]][:60]!r}"
         )
         if len(lost) > most * len(targets):
             raise UserError(f"{told}. Leave the model out, change the corpus, or raise safeguards.max_unwritable")

@@ -9,11 +9,17 @@ from contrastive_context.config.sources import BM25Encoder, Encoder
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.columnar import read_columns
 from contrastive_context.core.journal import fingerprint
-from contrastive_context.retrieval.encoders import batch_size, embed_to_file, load_encoder
+from contrastive_context.retrieval.encoders import batch_size, check_read, embed_to_file, load_encoder
 
 
 def write_embeddings(
-    encoder: Encoder, record: str, corpora: Sequence[str], outs: Sequence[str], statistics: str, version: str
+    encoder: Encoder,
+    record: str,
+    corpora: Sequence[str],
+    outs: Sequence[str],
+    statistics: str,
+    version: str,
+    max_unread: float = 1.0,
 ) -> None:
     """Embed the sources of corpus files; an interrupted call goes on where it was.
 
@@ -22,34 +28,51 @@ def write_embeddings(
         record: its hash file, the prepared folder beside it.
         corpora: corpus files (Parquet), the training split first.
         outs: their embeddings (``.npy``), in the same order.
-        statistics: the file (JSON) for what the encoder learned from the training split.
+        statistics: the file (JSON) for what the encoder learned from the training split, and how many sources of each
+            split it doesn't read whole.
         version: what the vectors depend on beside these files.
+        max_unread: share of a split's sources that it may not read whole.
 
     Raises:
-        UserError: a text has no direction, or a file can't be read or written.
+        UserError: more sources aren't read whole, a text has no direction, or a file can't be read or written.
     """
-    WRITERS[encoder.kind](encoder, record, corpora, outs, statistics, version)
+    WRITERS[encoder.kind](encoder, record, corpora, outs, statistics, version, max_unread)
 
 
 def _embed(
-    encoder: Encoder, record: str, corpora: Sequence[str], outs: Sequence[str], statistics: str, version: str
+    encoder: Encoder,
+    record: str,
+    corpora: Sequence[str],
+    outs: Sequence[str],
+    statistics: str,
+    version: str,
+    max_unread: float,
 ) -> None:
     encode = load_encoder(encoder, record.removesuffix(".json"))
-    for corpus, out in zip(corpora, outs, strict=True):
+    names = [Path(corpus).stem for corpus in corpora]
+    sources = [read_columns(corpus, ["source"])["source"] for corpus in corpora]
+    noted = {name: check_read(encode, texts, max_unread, name) for name, texts in zip(names, sources, strict=True)}
+    for name, corpus, texts, out in zip(names, corpora, sources, outs, strict=True):
         shape = embed_to_file(
             out,
-            read_columns(corpus, ["source"])["source"],
+            texts,
             encode,
             batch_size(encoder),
             key=fingerprint(version, files={"corpus": corpus, "encoder": record}),
-            label=f"embedding {Path(corpus).stem}",
+            label=f"embedding {name}",
         )
         cli.log.info("%s: %d rows of %d dimensions", corpus, *shape)
-    artifacts.write_json(statistics, {"kind": encoder.kind})
+    artifacts.write_json(statistics, {"kind": encoder.kind, "noted": noted})
 
 
 def _weigh_words(
-    encoder: BM25Encoder, record: str, corpora: Sequence[str], outs: Sequence[str], statistics: str, version: str
+    encoder: BM25Encoder,
+    record: str,
+    corpora: Sequence[str],
+    outs: Sequence[str],
+    statistics: str,
+    version: str,
+    max_unread: float,
 ) -> None:
     from contrastive_context.retrieval.bm25 import BM25, Statistics
 

@@ -6,10 +6,11 @@ hash.
 """
 
 import hashlib
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contrastive_context.config.sources import BM25Encoder, Encoder, SentenceTransformerEncoder
 from contrastive_context.core import artifacts, cli
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 Encode = Callable[[Sequence[str]], "Vectors"]
 """Texts → their vectors: float32 [texts, dimensions] with rows of unit norm, or lexical ones."""
 
+log = logging.getLogger(__name__)
+
 _BATCHES_PER_CHUNK = 16
 _SECTION = 1 << 17  # texts held and sorted by length at a time
+_NO_LIMIT = 1 << 30  # tokens; sentence-transformers has larger numbers where there is no limit
+_SAMPLE = 500  # texts of which it is seen whether the encoder knows their words
 
 
 def batch_size(settings: Encoder) -> int:
@@ -53,10 +58,7 @@ def load_encoder(settings: Encoder, folder: str | Path | None, statistics: str |
         UserError: no GPU is visible for ``cuda``; the folder is missing, is not a sentence-transformers model, or holds
             a file that could run code.
     """
-    encode = LOADERS[settings.kind](settings, folder, statistics)
-    if (until := getattr(settings, "until", None)) is None:
-        return encode
-    return lambda texts: encode([text.partition(until)[0] for text in texts])
+    return LOADERS[settings.kind](settings, folder, statistics)
 
 
 def _load_bm25(settings: BM25Encoder, folder: str | Path | None, statistics: str | Path | None) -> Encode:
@@ -72,47 +74,156 @@ def _load_sentence_transformer(
 ) -> Encode:
     if folder is None:
         raise UserError("--encoder: the encoder's folder is missing")
-    folder = Path(folder)
-    require_gpu(settings.device, f"encoders.{folder.name}")
+    return SentenceEncoder(Path(folder), settings)
 
-    import numpy as np
-    from safetensors import SafetensorError
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as transformers_logging
 
-    _check_safe(folder)
-    transformers_logging.disable_progress_bar()
-    try:
-        model = SentenceTransformer(
-            str(folder),
-            device=settings.device,
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True},
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder}: can't be loaded with sentence-transformers ({error})") from error
-    _check_weights(model, folder)
+class Unread(NamedTuple):
+    """What an encoder doesn't see of some texts.
 
-    def encode(texts: Sequence[str]) -> np.ndarray:
-        texts = [settings.prefix + text for text in texts]
+    ``cut``: texts with more tokens than its ``limit``; ``foreign``: of ``tried`` texts those whose tokens are mostly
+    unknown to it.
+    """
+
+    texts: int
+    cut: int = 0
+    limit: int | None = None
+    tried: int = 0
+    foreign: int = 0
+
+
+class SentenceEncoder:
+    """Embeds texts with a model of sentence-transformers.
+
+    Args:
+        folder: the prepared folder.
+        settings: the encoder's entry.
+
+    Raises:
+        UserError: see :func:`load_encoder`.
+    """
+
+    def __init__(self, folder: Path, settings: SentenceTransformerEncoder) -> None:
+        """Load the model."""
+        require_gpu(settings.device, f"encoders.{folder.name}")
+
+        import torch
+        from safetensors import SafetensorError
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as transformers_logging
+
+        _check_safe(folder)
+        transformers_logging.disable_progress_bar()
+        self.name = folder.name
+        self._settings = settings
+        try:
+            model = SentenceTransformer(
+                str(folder),
+                device=settings.device,
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise UserError(f"{folder}: can't be loaded with sentence-transformers ({error})") from error
+        _check_weights(model, folder)
+        # Weights stored with half the bits would be used so, and vectors then depend on the batch that they are in.
+        self._model = model.to(getattr(torch, settings.dtype))
+
+    def __call__(self, texts: Sequence[str]) -> "np.ndarray":
+        """Return float32 [texts, dimensions] with rows of unit norm."""
+        import numpy as np
+
+        texts, size = self._seen(texts), self._settings.batch_size
         # encode() would sort by characters, which leaves half as much padding again as there are tokens.
-        order = np.argsort(_token_counts(model, texts), kind="stable")
+        order = np.argsort(_token_counts(self._model, texts), kind="stable")
         parts = [
-            model.encode(
-                [texts[index] for index in order[start : start + settings.batch_size]],
-                batch_size=settings.batch_size,
+            self._model.encode(
+                [texts[index] for index in order[start : start + size]],
+                batch_size=size,
                 convert_to_numpy=True,
                 normalize_embeddings=True,
                 show_progress_bar=False,
             )
-            for start in range(0, len(texts), settings.batch_size)
+            for start in range(0, len(texts), size)
         ]
         vectors = np.empty((len(texts), parts[0].shape[1]), dtype=np.float32)
         vectors[order] = np.concatenate(parts)
         return vectors
 
-    return encode
+    def unread(self, texts: "Sequence[str] | pa.ChunkedArray") -> Unread:
+        """Say how much of texts the model doesn't see."""
+        import pyarrow as pa
+        from pyarrow import compute
+        from transformers import PreTrainedTokenizerBase
+
+        tokenizer, limit = self._model.tokenizer, self._model.max_seq_length
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):  # an own one, without a limit
+            return Unread(len(texts))
+        held = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([pa.array(texts, pa.large_string())])
+        added, unknown = tokenizer.num_special_tokens_to_add(), tokenizer.unk_token_id
+
+        def ids(some: pa.ChunkedArray) -> Iterator[list[int]]:
+            for start in range(0, len(some), 1000):
+                seen = self._seen(some.slice(start, 1000).to_pylist())
+                yield from tokenizer(seen, truncation=False, verbose=False)["input_ids"]
+
+        cut = 0
+        if limit is not None and limit < _NO_LIMIT:
+            # A token has a byte at least, but for those that come by themselves: short texts need not be read.
+            room = limit - added - 1 - len(self._settings.prefix.encode())
+            for start in range(0, len(held), _SECTION):
+                section = held.slice(start, _SECTION)
+                long = section.filter(compute.greater(compute.binary_length(section), room))
+                cut += sum(len(row) > limit for row in ids(long))
+        sample = held.take(list(range(0, len(held), max(1, len(held) // _SAMPLE))))
+        foreign = sum(2 * row.count(unknown) > len(row) - added for row in ids(sample))
+        return Unread(len(held), cut, limit, len(sample), foreign)
+
+    def _seen(self, texts: Sequence[str]) -> list[str]:
+        until = self._settings.until
+        return [self._settings.prefix + (text if until is None else text.partition(until)[0]) for text in texts]
+
+
+def check_read(encode: Encode, texts: "Sequence[str] | pa.ChunkedArray", most: float, what: str) -> dict[str, int]:
+    """Count the texts that an encoder doesn't see whole.
+
+    Args:
+        encode: from :func:`load_encoder`.
+        texts: what it is to embed.
+        most: share of them that may be so.
+        what: the texts' name, for messages.
+
+    Returns:
+        Remark → number of texts, of which there is one at least; for the report.
+
+    Raises:
+        UserError: they are more.
+    """
+    if not isinstance(encode, SentenceEncoder) or not len(texts):
+        return {}
+    found, where = encode.unread(texts), f"encoders.{encode.name}"
+    remarks = [
+        (
+            found.cut,
+            found.texts,
+            f"longer than the {found.limit} tokens that the encoder reads",
+            "sources that differ only beyond them have similarity 1 and count as duplicates. Take an encoder that "
+            "reads more, or shorter sources (cleaning.max_characters, or until of the encoder)",
+        ),
+        (
+            found.foreign,
+            found.tried,
+            "written in words or letters most of which the encoder doesn't know",
+            "it can't tell such sources apart. Take an encoder of their language",
+        ),
+    ]
+    for count, of, remark, hint in remarks:
+        if count:
+            told = f"{where}: {count} of {of} sources of {what} are {remark} ({count / of:.1%})"
+            if count > most * of:
+                raise UserError(f"{told}; {hint}, or raise safeguards.max_unread, which is {most:g}")
+            log.warning("%s", told)
+    return {remark: count for count, of, remark, _ in remarks if count and of == found.texts}
 
 
 #: Kind → the function that embeds texts, given the entry, the prepared folder and the statistics.

@@ -86,11 +86,12 @@ def truncated(segments: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(TRUNCATED))
 
 
-def dropped(counts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def dropped(counts: Mapping[str, Mapping[str, Any]], embeddings: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Tabulate what became of the rows read for each corpus.
 
     Args:
         counts: task → its corpus's counts.json.
+        embeddings: task → split → what the encoder notes of it, with numbers of rows.
 
     Returns:
         A frame with ``DROPPED``; ``what`` is "read", "dropped: <reason>", the most frequent first, "kept", or
@@ -104,6 +105,8 @@ def dropped(counts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
             rows += [(task, split, f"dropped: {reason}", n) for reason, n in reasons.items()]
             rows.append((task, split, "kept", entry["kept"]))
             rows += [(task, split, f"{_NOTED}{reason}", n) for reason, n in (entry.get("noted") or {}).items()]
+        for split, noted in embeddings.get(task, {}).items():
+            rows += [(task, split, f"{_NOTED}{reason}", n) for reason, n in noted.items()]
     frame = pd.DataFrame(rows, columns=list(DROPPED))
     totals = frame.groupby(["task", "what"])["rows"].transform("sum")
     ends = frame["what"].map(_ENDS).fillna(frame["what"].str.startswith(_NOTED) * 2)

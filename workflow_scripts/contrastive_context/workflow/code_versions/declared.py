@@ -37,7 +37,7 @@ REGISTRIES: dict[str, tuple[str, ...]] = {
 IGNORED: dict[str, str] = {
     f"{PACKAGE}.{module}": reason
     for module, reason in {
-        "config.safeguards": "when fine-tuning saves and stops",
+        "config.safeguards": "when steps save and stop",
         "core.cli": "arguments, log and progress",
         "core.errors": "how an error is shown",
         "core.loading": "loads what a registry names; the entry itself counts",
