@@ -6,18 +6,20 @@ BIN := $(VENV)/bin
 COMET_VENV := .venv-comet
 TOOLS_VENV := .venv-tools
 LOCK ?= core
-# What plan, verify and accept are about.
+# What plan, prompt, verify and accept are about.
 PROFILE ?= quickstart
 RUN ?= $(PROFILE)
 # Two tests at a time, each file's by one process.
 TWO := -n 2 --dist loadgroup --no-loadscope-reorder
+profile = test -f envs/profiles/$(PROFILE)/config.yaml || \
+  { echo "no profile '$(PROFILE)'; PROFILE= one of: $$(ls envs/profiles | xargs)"; exit 2; }
 BENCH_VENV := .venv-bench
 BENCH := quickstart orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth
 # snakemake calls `python` by name: the environment's must come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart laptop-study check plan verify accept test test-fast test-all lint format clean clean-state comet-env bench \
+.PHONY: help setup quickstart laptop-study check plan prompt verify accept test test-fast test-all lint format clean clean-state comet-env bench \
   bench-env test-faults test-slurm test-with-comet lock audit licences
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -62,9 +64,13 @@ check: $(VENV)/.core ## look for mistakes in a configuration: make check CONFIG=
 	@python -m contrastive_context.workflow check $(or $(CONFIG),config.yaml)
 
 plan: $(VENV)/.core ## what would run, and because of which key: make plan PROFILE=quickstart ARGS="--config run=mine"
-	@test -f envs/profiles/$(PROFILE)/config.yaml || \
-	  { echo "no profile '$(PROFILE)'; PROFILE= one of: $$(ls envs/profiles | xargs)"; exit 2; }
+	@$(profile)
 	@python -m contrastive_context.workflow plan --profile envs/profiles/$(PROFILE) $(ARGS)
+
+prompt: $(VENV)/.core ## a prompt as text and tokens: make prompt TASK=intents MODEL=smollm2-135m PROFILE=quickstart
+	@$(profile)
+	@python -m contrastive_context.workflow prompt "$(TASK)" "$(MODEL)" $(if $(TARGET),--target $(TARGET)) \
+	  --profile envs/profiles/$(PROFILE) $(ARGS)
 
 verify: $(VENV)/.core ## check every hash of a run's results: make verify RUN=quickstart
 	@python -m contrastive_context.workflow verify "$(RUN)"

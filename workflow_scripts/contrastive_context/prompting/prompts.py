@@ -22,6 +22,13 @@ class Prompt(NamedTuple):
     dropped: int
 
 
+class Segment(NamedTuple):
+    """A part of a prompt: the template's key that it comes from (``front``: the tokenizer's own), and int32 ids."""
+
+    key: str
+    ids: np.ndarray
+
+
 class PromptEncoder:
     """Turns examples and a query into token ids under a template.
 
@@ -59,13 +66,12 @@ class PromptEncoder:
         self._segments = SegmentTokenizer(tokenizer, template.stop)
         self._cache: dict[str, np.ndarray] = {}
         self._first: dict[str, np.ndarray] = {}  # texts that a prompt begins with
-        self._source_prefix, self._target_prefix, self.stop_ids = self._inside(
-            [template.source_prefix, template.target_prefix, template.stop], plain=False
-        )
+        inside = ("source_prefix", "target_prefix", "stop")
+        rows = self._inside([getattr(template, key) for key in inside], plain=False)
+        self._source_prefix, self._target_prefix, self._stop = map(Segment, inside, rows)
+        self.stop_ids = self._stop.ids
         self.front_ids = self._known([template.target_prefix], [self._segments.front])[0]
-        opening = self._at_the_beginning(template.instruction or template.source_prefix, plain=False)
-        own = int(np.argmin([*np.isin(opening, self.front_ids), False]))  # what the template itself puts in front
-        self._opening = np.concatenate([self.front_ids, opening[own:]])
+        self._instruction, self._first_source_prefix = map(self._opening, ("instruction", "source_prefix"))
         # A tokenizer that maps the stop to nothing, to <unk> or to a space would end answers anywhere or never.
         restored = self._segments.text(self.stop_ids)
         if not (template.stop in restored or (template.stop.strip() and template.stop.strip() in restored)):
@@ -74,6 +80,12 @@ class PromptEncoder:
                 "choose another stop"
             )
         self._stop_span = len(template.stop.encode())
+
+    def _opening(self, key: str) -> Segment:
+        """Return a segment of the template that prompts begin with, less what the tokenizer puts in front by itself."""
+        ids = self._at_the_beginning(getattr(self.template, key), plain=False)
+        again = int(np.argmin([*np.isin(ids, self.front_ids), False]))
+        return Segment(key, ids[again:])
 
     def add(self, sources: Iterable[str], targets: Iterable[str] = ()) -> None:
         """Tokenize texts in one go; later calls that need them find them in the cache."""
@@ -107,37 +119,52 @@ class PromptEncoder:
         Raises:
             UserError: the query alone doesn't fit.
         """
+        segments, dropped = self.segments(examples, source, similarities=similarities, reserve=reserve, name=name)
+        ids = np.concatenate([segment.ids for segment in segments])
+        self.tokens += len(ids)
+        return Prompt(ids, dropped)
+
+    def segments(
+        self,
+        examples: Sequence[tuple[str, str]],
+        source: str,
+        *,
+        similarities: Sequence[float] | None = None,
+        reserve: int | None = None,
+        name: str = "",
+    ) -> tuple[list[Segment], int]:
+        """Return a prompt by its segments, and how many examples were dropped; see :meth:`encode`."""
         limit = self._limit(reserve or 0)
-        ids = self._joined(examples, source)
+        parts = self._joined(examples, source)
         kept = list(range(len(examples)))
-        if len(ids) > limit:
+        if _length(parts) > limit:
             rank = similarities if similarities is not None else [0.0] * len(examples)
             for index in sorted(kept, key=lambda i: (rank[i], i)):
                 kept.remove(index)
-                ids = self._joined([examples[i] for i in kept], source)
-                if len(ids) <= limit:
+                parts = self._joined([examples[i] for i in kept], source)
+                if _length(parts) <= limit:
                     break
-        if len(ids) > limit or len(ids) == 0:
-            fault = f"{len(ids)} tokens without any example; the limit is {limit}" if len(ids) else "no token at all"
+        length = _length(parts)
+        if length > limit or length == 0:
+            fault = f"{length} tokens without any example; the limit is {limit}" if length else "no token at all"
             raise UserError(
                 f"target {name or source[:60]!r}: its prompt has {fault} ({self._key}.max_prompt_tokens, or the "
                 "model's positions less the answer's); raise the limit or leave the row out of the corpus"
             )
-        self.tokens += len(ids)
-        return Prompt(ids, len(examples) - len(kept))
+        return parts, len(examples) - len(kept)
 
-    def _joined(self, examples: Sequence[tuple[str, str]], query: str) -> np.ndarray:
+    def _joined(self, examples: Sequence[tuple[str, str]], query: str) -> list[Segment]:
         sources = [self._whole_source(source) for source, _ in examples] + [self._whole_source(query)]
-        parts = [self._opening]
+        parts = [Segment("front", self.front_ids), self._instruction]
         for source, (_, target) in zip(sources, examples, strict=False):
-            parts += [self._source_prefix, self._ids(source)]
-            parts += [self._target_prefix, self._target_ids(target), self.stop_ids]
-        parts += [self._source_prefix, self._ids(sources[-1]), self._target_prefix]
+            parts += [self._source_prefix, Segment("source", self._ids(source)), self._target_prefix]
+            parts += [Segment("target", self._target_ids(target)), self._stop]
+        parts += [self._source_prefix, Segment("source", self._ids(sources[-1])), self._target_prefix]
         if not self.template.instruction:
-            del parts[1]  # the first source_prefix is the opening
+            parts[2] = self._first_source_prefix
             if not self.template.source_prefix:
-                parts[1] = self._first_ids(sources[0])
-        return np.concatenate(parts)
+                parts[3] = Segment("source", self._first_ids(sources[0]))
+        return parts
 
     def completion(self, target: str, name: str = "") -> np.ndarray:
         """Return the ids that the model must produce: ``target_start`` with the target, and the stop; int32 [tokens].
@@ -241,6 +268,10 @@ class PromptEncoder:
 
     def _target_ids(self, target: str) -> np.ndarray:
         return self._ids(self._whole_target(target))
+
+
+def _length(segments: Sequence[Segment]) -> int:
+    return sum(len(segment.ids) for segment in segments)
 
 
 def max_positions(config: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""What stands around a run: ``python -m contrastive_context.workflow {check,plan,verify,accept,licences} --help``."""
+"""What stands around a run: ``python -m contrastive_context.workflow {check,plan,prompt,verify,accept,licences} --help``."""
 
 import argparse
 import sys
@@ -13,12 +13,17 @@ _ROW = "{:24} {:>6} {:>13} {:>17} {:>10}  {}"
 def main() -> None:
     """Parse the command line and run the command; mistakes of the user are one line and status 2."""
     parser = argparse.ArgumentParser(prog="python -m contrastive_context.workflow", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{check,plan,verify,accept,licences}")
+    commands = parser.add_subparsers(required=True, metavar="{check,plan,prompt,verify,accept,licences}")
     command = commands.add_parser("check", help="look for mistakes in a configuration")
     command.add_argument("configfiles", nargs="+", type=Path, help="as for snakemake --configfile, in that order")
     command.set_defaults(call=_check)
     command = commands.add_parser("plan", help="what would run, why, and how much of it; options go to snakemake")
     command.set_defaults(call=_plan)
+    command = commands.add_parser("prompt", help="a prompt as text and tokens; other options are as for snakemake")
+    command.add_argument("task", help="key under tasks")
+    command.add_argument("model", help="key under models, prepared in the run's folder")
+    command.add_argument("--target", metavar="ID", help="the beginning of a target's id")
+    command.set_defaults(call=_prompt)
     command = commands.add_parser("verify", help="check every hash of a run's folder; status 1 if something is wrong")
     command.add_argument("run", help="name of the run: results/<run>")
     command.set_defaults(call=_verify)
@@ -30,7 +35,7 @@ def main() -> None:
     command.add_argument("configfiles", nargs="+", type=Path, help="as for snakemake --configfile, in that order")
     command.set_defaults(call=_licences)
     arguments, options = parser.parse_known_args()
-    if options and arguments.call is not _plan:
+    if options and arguments.call not in (_plan, _prompt):
         parser.error(f"unrecognized arguments: {' '.join(options)}")
     try:
         sys.exit(arguments.call(arguments, options))
@@ -78,6 +83,18 @@ def _plan(_: argparse.Namespace, options: list[str]) -> int:
         "or of others for the same task and model; else ≤ as many as the configuration allows; ≥ known so far; "
         "? if none ran"
     )
+    return 0
+
+
+def _prompt(arguments: argparse.Namespace, options: list[str]) -> int:
+    from contrastive_context.workflow.checking import read_study
+    from contrastive_context.workflow.prompt_view import view
+    from contrastive_context.workflow.snakemake_internals import config_of_command
+
+    found = config_of_command(options)
+    if found is None:
+        raise UserError(f"snakemake doesn't know the options {' '.join(options)}")
+    print(view(read_study(*found), arguments.task, arguments.model, arguments.target, _RESULTS))
     return 0
 
 
