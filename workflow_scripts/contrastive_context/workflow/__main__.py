@@ -1,4 +1,4 @@
-"""What stands around a run: ``python -m contrastive_context.workflow {check,plan,prompt,verify,accept,licences} --help``."""
+"""What stands around a run: ``python -m contrastive_context.workflow --help``."""
 
 import argparse
 import sys
