@@ -6,7 +6,8 @@ import pytest
 
 from contrastive_context.config.templates import Template
 from contrastive_context.config.text import FilesCorpus
-from contrastive_context.corpora.build import Settings, build
+from contrastive_context.corpora.build import build
+from contrastive_context.corpora.settings import BuildCorpusSettings
 from contrastive_context.prompting.prompts import PromptEncoder
 from contrastive_context.scoring.metrics import get_metric
 from contrastive_context.scoring.scoring import Scorer
@@ -26,7 +27,7 @@ def built(tmp_path, rows, **corpus):
         files[split].write_text("\n".join(["source\ttarget", *lines]) + "\n")
     paths = {split: str(path) for split, path in files.items()}
     corpus = FilesCorpus(kind="files", **{**paths, "test": {"in_domain": paths["test"]}}, **corpus)
-    return build(Settings(task="toy", corpus=corpus, test_sets=["in_domain"], stop="\n"), {})
+    return build(BuildCorpusSettings(task="toy", corpus=corpus, test_sets=["in_domain"], stop="\n"), {})
 
 
 def test_a_corpus_is_composed_and_what_that_changed_is_counted(tmp_path):
