@@ -197,7 +197,7 @@ CODE_EDITS = [
     ("a decorator", {"@/text/agreement.py": ("@functools.cache\n", "")}, of_tasks(CHRF, *COMPARED)),
     (
         "an agreement that is a metric too",
-        {"@/text/agreement.py": ("float(output.split() == ", "1.0 * (output.split() == ")},
+        {"@/text/agreement.py": ("float(composed(output).split() == ", "1.0 * (composed(output).split() == ")},
         f"scores/intents/* scores/sql/* scores/bird/* tables/scores.parquet {PRESENTED}",
     ),
     (
@@ -237,7 +237,7 @@ CODE_EDITS = [
     ),
     (
         "an encoder",
-        {"@/retrieval/bm25.py": ("for part in text.split()]", "for part in sorted(text.split())]")},
+        {"@/retrieval/bm25.py": ("in Counter(found).items()", "in sorted(Counter(found).items())")},
         of_tasks(BM25, "embeddings/{}/*") + " paraphrases/own/*",
     ),
     (

@@ -67,11 +67,12 @@ class PromptEncoder:
         self._cache: dict[str, np.ndarray] = {}
         self._first: dict[str, np.ndarray] = {}  # texts that a prompt begins with
         inside = ("source_prefix", "target_prefix", "stop")
-        rows = self._inside([getattr(template, key) for key in inside], plain=False)
+        rows = self._inside([template.source_prefix, template.target_prefix, template.stop], plain=False)
         self._source_prefix, self._target_prefix, self._stop = map(Segment, inside, rows)
         self.stop_ids = self._stop.ids
         self.front_ids = self._known([template.target_prefix], [self._segments.front])[0]
-        self._instruction, self._first_source_prefix = map(self._opening, ("instruction", "source_prefix"))
+        self._instruction = self._opening("instruction", template.instruction)
+        self._first_source_prefix = self._opening("source_prefix", template.source_prefix)
         # A tokenizer that maps the stop to nothing, to <unk> or to a space would end answers anywhere or never.
         restored = self._segments.text(self.stop_ids)
         if not (template.stop in restored or (template.stop.strip() and template.stop.strip() in restored)):
@@ -81,9 +82,9 @@ class PromptEncoder:
             )
         self._stop_span = len(template.stop.encode())
 
-    def _opening(self, key: str) -> Segment:
+    def _opening(self, key: str, text: str) -> Segment:
         """Return a segment of the template that prompts begin with, less what the tokenizer puts in front by itself."""
-        ids = self._at_the_beginning(getattr(self.template, key), plain=False)
+        ids = self._at_the_beginning(text, plain=False)
         again = int(np.argmin([*np.isin(ids, self.front_ids), False]))
         return Segment(key, ids[again:])
 
