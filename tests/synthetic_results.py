@@ -184,7 +184,8 @@ COUNTS = {
     "test": {"in_domain": {"generated": 5, "dropped": {}, "kept": 5}},
     "read": {"generated": 1014, "dropped": {}, "kept": 1014, "noted": {"its prompt lacks tables of the schema": 317}},
 }
-EMBEDDINGS = {"noted": {"train": {"longer than the 256 tokens that the encoder reads": 7}}}
+LONGER = "longer than the 256 tokens that the encoder reads"
+EMBEDDINGS = {"noted": {"train": {LONGER: 7}, "test": {LONGER: 1}}}
 COVERAGE = {
     "in_domain": {"missing": [{"composition": "top_k", "bucket": "huge", "reason": "3 targets of 300 fill it"}]}
 }

@@ -170,7 +170,11 @@ def test_what_was_truncated_dropped_or_is_missing_agrees(run):
     assert list(dropped["what"]) == [
         "read", "read", "read", "dropped: duplicate source", "kept", "kept", "kept",
         "kept, but its prompt lacks tables of the schema",
+        *["kept, but longer than the 256 tokens that the encoder reads"] * 2,
     ]  # fmt: skip
+    # The encoder's are of all test sets together.
+    for split, expected in (("train", "7 (0.7%)"), ("test", "1 (20.0%)")):
+        assert expected in page and expected.replace("%", r"\%") in latex_of["dropped"], split
     for row in dropped.itertuples():
         assert f"{row.rows:,}" in latex_of["dropped"] and f"{row.rows:,}" in page
     missing = pd.read_csv(run / "tables/missing.csv")

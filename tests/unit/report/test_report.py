@@ -97,7 +97,7 @@ def test_counts_provenance_licences_and_config_are_there(run):
     for expected in ("test/in_domain", "Apache-2.0", "llm-x", "numpy", "CPUs", "Where we had"):
         assert expected in text, expected
     assert '<th scope="row">dropped: duplicate source</th><td>2</td><td></td>' in text
-    assert '<th scope="row">kept, but longer than the 256 tokens that the encoder reads</th>' in text
+    assert '<th scope="row">kept, but longer than the 256 tokens that the encoder reads</th><td>7 (0.7%)</td>' in text
     assert '<th scope="row">kept</th><td>1,007</td><td>5</td>' in text
     assert "top k/huge (in domain)" in text and "3 targets of 300 fill it" in text
     assert "&#34;k&#34;: 5" in text

@@ -460,6 +460,22 @@ class TestUnread:
         assert check_read(encode, [*thai, *TEXTS * 50], 0.05, "test") == {remark: 3}
         assert f"3 of 203 sources of test are {remark}" in caplog.text
 
+    def test_static_embeddings_have_the_limit_of_their_tokenizer(self, tmp_path):
+        from tokenizers import Tokenizer
+
+        save_sentence_encoder(tmp_path / "static", [LONG, *TEXTS])
+        (file,) = (tmp_path / "static").rglob("tokenizer.json")
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.enable_truncation(32)
+        tokenizer.save(str(file))
+        encode = load_encoder(settings(folder="x").encoder, tmp_path / "static")
+        vectors = encode([LONG + "turn on", LONG + "go seven boats"])
+        np.testing.assert_array_equal(*vectors)
+        remark = "longer than the 32 tokens that the encoder reads"
+        assert check_read(encode, self.texts, 0.05, "train") == {remark: 2}
+        with pytest.raises(UserError, match=r"2 of 2 sources of test are written in words .* an encoder of their"):
+            check_read(encode, ["เปิดไฟ", "ปิดไฟ"], 0.05, "test")
+
     def test_encoders_without_a_limit_have_none(self, tmp_path):
         save_sentence_encoder(tmp_path / "static", TEXTS)
         for encode in (load_encoder(POSITIONAL, None), load_encoder(settings(folder="x").encoder, tmp_path / "static")):

@@ -91,6 +91,15 @@ class Unread(NamedTuple):
     foreign: int = 0
 
 
+class _Reader(NamedTuple):
+    """How an encoder reads texts: all ids of each, at most ``limit`` of which it uses, ``added`` of them its own."""
+
+    ids: Callable[[list[str]], list[list[int]]]
+    limit: int | None
+    added: int
+    unknown: int | None
+
+
 class SentenceEncoder:
     """Embeds texts with a model of sentence-transformers.
 
@@ -154,34 +163,56 @@ class SentenceEncoder:
         """Say how much of texts the model doesn't see."""
         import pyarrow as pa
         from pyarrow import compute
-        from transformers import PreTrainedTokenizerBase
 
-        tokenizer, limit = self._model.tokenizer, self._model.max_seq_length
-        if not isinstance(tokenizer, PreTrainedTokenizerBase):  # an own one, without a limit
+        if (reader := _reader(self._model)) is None:
             return Unread(len(texts))
         held = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([pa.array(texts, pa.large_string())])
-        added, unknown = tokenizer.num_special_tokens_to_add(), tokenizer.unk_token_id
 
         def ids(some: pa.ChunkedArray) -> Iterator[list[int]]:
             for start in range(0, len(some), 1000):
-                seen = self._seen(some.slice(start, 1000).to_pylist())
-                yield from tokenizer(seen, truncation=False, verbose=False)["input_ids"]
+                yield from reader.ids(self._seen(some.slice(start, 1000).to_pylist()))
 
         cut = 0
-        if limit is not None and limit < _NO_LIMIT:
+        if reader.limit is not None and reader.limit < _NO_LIMIT:
             # A token has a byte at least, but for those that come by themselves: short texts need not be read.
-            room = limit - added - 1 - len(self._settings.prefix.encode())
+            room = reader.limit - reader.added - 1 - len(self._settings.prefix.encode())
             for start in range(0, len(held), _SECTION):
                 section = held.slice(start, _SECTION)
                 long = section.filter(compute.greater(compute.binary_length(section), room))
-                cut += sum(len(row) > limit for row in ids(long))
+                cut += sum(len(row) > reader.limit for row in ids(long))
         sample = held.take(list(range(0, len(held), max(1, len(held) // _SAMPLE))))
-        foreign = sum(2 * row.count(unknown) > len(row) - added for row in ids(sample))
-        return Unread(len(held), cut, limit, len(sample), foreign)
+        foreign = sum(2 * row.count(reader.unknown) > len(row) - reader.added for row in ids(sample))
+        return Unread(len(held), cut, reader.limit, len(sample), foreign)
 
     def _seen(self, texts: Sequence[str]) -> list[str]:
         until = self._settings.until
         return [self._settings.prefix + (text if until is None else text.partition(until)[0]) for text in texts]
+
+
+def _reader(model: Any) -> _Reader | None:
+    """Return how a model of sentence-transformers reads texts, None if its tokenizer is an own one, without a limit."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerBase
+
+    tokenizer = model.tokenizer
+    if isinstance(tokenizer, PreTrainedTokenizerBase):
+
+        def ids(texts: list[str]) -> list[list[int]]:
+            return tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+
+        return _Reader(ids, model.max_seq_length, tokenizer.num_special_tokens_to_add(), tokenizer.unk_token_id)
+    if not isinstance(tokenizer, Tokenizer):
+        return None
+    # Static embeddings say that they have no limit, but their tokenizer's file may.
+    whole = Tokenizer.from_str(tokenizer.to_str())
+    whole.no_truncation()
+    unknown = getattr(whole.model, "unk_token", None)
+    return _Reader(
+        lambda texts: [one.ids for one in whole.encode_batch(texts, add_special_tokens=False)],
+        (tokenizer.truncation or {}).get("max_length"),
+        0,
+        None if unknown is None else whole.token_to_id(unknown),
+    )
 
 
 def check_read(encode: Encode, texts: "Sequence[str] | pa.ChunkedArray", most: float, what: str) -> dict[str, int]:

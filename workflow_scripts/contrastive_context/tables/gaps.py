@@ -15,7 +15,8 @@ MISSING = ("task", "test_set", "model", "strategy", "seed", "what", "composition
 TRUNCATED = ("task", "model", "strategy", "answers", "cut", "shortened")
 DROPPED = ("task", "split", "what", "rows")
 _ENDS = {"read": -1, "kept": 1}
-_NOTED = "kept, but "
+NOTED = "kept, but "
+"""What begins so is among the kept."""
 
 
 def missing(
@@ -104,12 +105,12 @@ def dropped(counts: Mapping[str, Mapping[str, Any]], embeddings: Mapping[str, Ma
             reasons = {reason.replace("_", " "): n for reason, n in (entry.get("dropped") or {}).items() if n}
             rows += [(task, split, f"dropped: {reason}", n) for reason, n in reasons.items()]
             rows.append((task, split, "kept", entry["kept"]))
-            rows += [(task, split, f"{_NOTED}{reason}", n) for reason, n in (entry.get("noted") or {}).items()]
+            rows += [(task, split, f"{NOTED}{reason}", n) for reason, n in (entry.get("noted") or {}).items()]
         for split, noted in embeddings.get(task, {}).items():
-            rows += [(task, split, f"{_NOTED}{reason}", n) for reason, n in noted.items()]
+            rows += [(task, split, f"{NOTED}{reason}", n) for reason, n in noted.items()]
     frame = pd.DataFrame(rows, columns=list(DROPPED))
     totals = frame.groupby(["task", "what"])["rows"].transform("sum")
-    ends = frame["what"].map(_ENDS).fillna(frame["what"].str.startswith(_NOTED) * 2)
+    ends = frame["what"].map(_ENDS).fillna(frame["what"].str.startswith(NOTED) * 2)
     order = frame.assign(task=frame["task"].map(list(counts).index), end=ends, total=-totals, row=range(len(frame)))
     return frame.loc[order.sort_values(["task", "end", "total", "what", "row"]).index].reset_index(drop=True)
 

@@ -10,6 +10,7 @@ from contrastive_context.contexts.series import SAME_TARGETS
 from contrastive_context.core.buckets import NO_BUCKET
 from contrastive_context.core.frames import groups_of, rows_of
 from contrastive_context.scoring.metrics import get_metric
+from contrastive_context.tables.gaps import NOTED
 from contrastive_context.tables.numbers import Estimate, estimate, share, written
 from contrastive_context.tables.selection import headline_seed, last_step, ordered, systems, with_series
 from contrastive_context.tables.settings import PresentationSettings
@@ -295,14 +296,22 @@ def truncated_tables(
 
 
 def dropped_tables(dropped: pd.DataFrame, settings: PresentationSettings) -> list[Table]:
-    """Return, per task, the rows read, dropped by reason and kept, a column per split."""
+    """Return, per task, the rows read, dropped by reason and kept, a column per split; shares are of the kept."""
     tables = []
     for (task,), here in groups_of(dropped, "task"):
         splits = list(dict.fromkeys(here["split"]))
-        rows: list[list[str | Estimate]] = []
-        for (what,), of_what in groups_of(here, "what"):
-            counts = dict(zip(of_what["split"], of_what["rows"], strict=True))
-            rows.append([what, *(f"{counts[split]:,}" if split in counts else "" for split in splits)])
+        counts = {
+            what: dict(zip(rows["split"], rows["rows"], strict=True)) for (what,), rows in groups_of(here, "what")
+        }
+        # What is noted of all test sets together is a share of all.
+        kept = {
+            split: sum(n for name, n in counts.get("kept", {}).items() if f"{name}/".startswith(f"{split}/"))
+            for split in splits
+        }
+        rows: list[list[str | Estimate]] = [
+            [what, *(share(of[split], kept[split] * what.startswith(NOTED)) if split in of else "" for split in splits)]
+            for what, of in counts.items()
+        ]
         name = settings.title("tasks", task)
         caption = f"{name}: rows of the corpus."
         tables.append(Table(f"Corpus: {name}", caption, f"tab:dropped-{task}", ["Rows", *splits], rows))
