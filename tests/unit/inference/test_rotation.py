@@ -9,9 +9,10 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config
 
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.model_limits import rope_limit
 from contrastive_context.inference.generation import generate
 from contrastive_context.inference.likelihood import completion_logprobs
-from contrastive_context.prompting.batches import length_batches, rope_limit
+from contrastive_context.prompting.batches import length_batches
 from contrastive_context.prompting.prompts import PromptEncoder
 from contrastive_context.training.optimization import Optimization
 from small_models import model, tokenizer

@@ -12,6 +12,7 @@ from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
+from contrastive_context.core.model_limits import rope_limit
 from contrastive_context.models.transformers_internals import cache_by_rows
 from contrastive_context.prompting.prompts import Prompt, PromptEncoder
 
@@ -63,7 +64,7 @@ def generate(
     import torch
     from transformers import GenerationConfig
 
-    from contrastive_context.prompting.batches import length_batches, rope_limit
+    from contrastive_context.prompting.batches import length_batches
 
     eos = _eos_ids(model, encoder.tokenizer)
     names = names if names is not None else [f"number {place}" for place in range(len(prompts))]

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from contrastive_context.core import cli
+from contrastive_context.core.model_limits import rope_limit
 from contrastive_context.inference.finite import not_finite
-from contrastive_context.prompting.batches import collate, completion_logits, length_batches, rope_limit
+from contrastive_context.prompting.batches import collate, completion_logits, length_batches
 
 
 def completion_logprobs(

@@ -6,6 +6,7 @@ from pathlib import Path
 from contrastive_context.config.paraphrasers import BackTranslationParaphraser, Translator
 from contrastive_context.core import cli
 from contrastive_context.core.devices import set_up_torch
+from contrastive_context.core.model_limits import max_positions, refuse_unknown, unknown_from
 from contrastive_context.models.language_models import load_tokenizer, load_weights
 from contrastive_context.paraphrasing.settings import ModelUse, ParaphraseSettings
 
@@ -44,7 +45,6 @@ def _translate(
     from contrastive_context.inference.finite import FiniteLogits
     from contrastive_context.inference.generation import sampling, seeded
     from contrastive_context.prompting.batches import length_batches, pad
-    from contrastive_context.prompting.prompts import max_positions, refuse_unknown, unknown_from
 
     set_up_torch(use.device, threads=1)
     model = load_weights(transformers.AutoModelForSeq2SeqLM, folder, dtype=getattr(torch, use.dtype))

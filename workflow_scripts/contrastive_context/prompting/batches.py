@@ -1,6 +1,6 @@
 """Padded batches, and logits only where a completion token is predicted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ def length_batches(
         budget: padded tokens per group.
         split_above: a group of this many tokens isn't extended by rows shorter than 0.9 of its longest, because on a
             CPU the padding would cost more than another forward pass.
-        alone_above: a row of more tokens than this is a group of its own (:func:`rope_limit`).
+        alone_above: a row of more tokens than this is a group of its own (``model_limits.rope_limit``).
 
     Returns:
         Row indices per group; ties keep the given order.
@@ -47,22 +47,6 @@ def length_batches(
             longest = max(1, lengths[row])
         groups[-1].append(row)
     return groups
-
-
-def rope_limit(config: Any) -> int | None:
-    """Return up to how many tokens rows may share a batch, by a model's transformers configuration; None for any.
-
-    Under longrope and dynamic scaling the longest row of a batch decides how the positions of all are rotated, once it
-    is beyond the length that the model was first trained with.
-    """
-    text = config.get_text_config(decoder=True)
-    parameters = getattr(text, "rope_parameters", None) or {}
-    limits = [
-        kind.get("original_max_position_embeddings", text.max_position_embeddings)
-        for kind in (parameters, *parameters.values())  # one, or one for each type of layer
-        if isinstance(kind, Mapping) and kind.get("rope_type") in ("longrope", "dynamic")
-    ]
-    return min(limits, default=None)
 
 
 def pad(rows: Sequence[Sequence[int]], side: Literal["left", "right"], device: str | torch.device) -> torch.Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.model_limits import max_positions, refuse_unknown, unknown_from
 from contrastive_context.prompting.segments import SegmentTokenizer, find
 from contrastive_context.text.normalising import composed
 
@@ -273,36 +274,3 @@ class PromptEncoder:
 
 def _length(segments: Sequence[Segment]) -> int:
     return sum(len(segment.ids) for segment in segments)
-
-
-def max_positions(config: Any) -> int | None:
-    """Return how many positions a model has by its transformers configuration, or None where that sets no limit."""
-    text = config.get_text_config()
-    return getattr(text, "max_position_embeddings", getattr(text, "max_seq_len", None))  # the latter is MPT's
-
-
-def unknown_from(tokenizer: Any, config: Any) -> int | None:
-    """Return the first token that a model has no embedding for, None if its tokenizer has no such token."""
-    size = config.get_text_config().vocab_size
-    return size if max([tokenizer.vocab_size - 1, *tokenizer.added_tokens_decoder]) >= size else None
-
-
-def refuse_unknown(tokenizer: Any, first: int | None, texts: Sequence[str], rows: Sequence[Sequence[int]]) -> None:
-    """Refuse texts with tokens that the model has no embedding for.
-
-    Args:
-        tokenizer: a transformers tokenizer.
-        first: from :func:`unknown_from`.
-        texts: any texts.
-        rows: their token ids.
-
-    Raises:
-        UserError: names the first such text and the token.
-    """
-    for text, ids in zip(texts, rows, strict=True) if first is not None else ():
-        if unknown := [int(token) for token in ids if token >= first]:
-            raise UserError(
-                f"the text {text[:200]!r} has {tokenizer.convert_ids_to_tokens(unknown[0])!r} in it, token "
-                f"{unknown[0]} of the tokenizer, but the model has embeddings for {first} tokens only; leave the text "
-                "out, or use the tokenizer that belongs to the model"
-            )

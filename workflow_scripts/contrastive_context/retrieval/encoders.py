@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,12 +18,14 @@ from contrastive_context.core import artifacts, cli
 from contrastive_context.core.devices import require_gpu
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
+from contrastive_context.core.model_limits import refuse_unknown, rope_limit, unknown_from
 from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
 from contrastive_context.retrieval.word_vectors import positional_words, word_set
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from contrastive_context.retrieval.similarity import Vectors
 
@@ -118,6 +121,7 @@ class SentenceEncoder:
         import torch
         from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
+        from transformers import PreTrainedTokenizerBase
         from transformers.utils import logging as transformers_logging
 
         _check_safe(folder)
@@ -137,27 +141,45 @@ class SentenceEncoder:
         _check_weights(model, folder)
         # Weights stored with half the bits would be used so, and vectors then depend on the batch that they are in.
         self._model = model.to(getattr(torch, settings.dtype))
+        configs = [network.config for network in map(_network, model) if network is not None]
+        self._alone_above = min((limit for one in configs if (limit := rope_limit(one)) is not None), default=None)
+        self._unknown_from = None
+        if configs and isinstance(model.tokenizer, PreTrainedTokenizerBase):
+            self._unknown_from = _embedded_padding(model.tokenizer, configs[0])
 
     def __call__(self, texts: Sequence[str]) -> "np.ndarray":
         """Return float32 [texts, dimensions] with rows of unit norm."""
         import numpy as np
 
         texts, size = self._seen(texts), self._settings.batch_size
+        lengths = np.array(self._token_counts(texts))
         # encode() would sort by characters, which leaves half as much padding again as there are tokens.
-        order = np.argsort(_token_counts(self._model, texts), kind="stable")
+        order = np.argsort(lengths, kind="stable")
+        alone = len(order) if self._alone_above is None else int((lengths <= self._alone_above).sum())
+        starts = [*range(0, alone, size), *range(alone, len(order))]
         parts = [
-            self._model.encode(
-                [texts[index] for index in order[start : start + size]],
-                batch_size=size,
-                convert_to_numpy=True,
-                normalize_embeddings=True,
-                show_progress_bar=False,
-            )
-            for start in range(0, len(texts), size)
+            self._encode([texts[index] for index in order[start:end]])
+            for start, end in zip(starts, [*starts[1:], len(order)], strict=True)
         ]
         vectors = np.empty((len(texts), parts[0].shape[1]), dtype=np.float32)
         vectors[order] = np.concatenate(parts)
         return vectors
+
+    def _encode(self, texts: Sequence[str]) -> "np.ndarray":
+        encode = partial(self._model.encode, batch_size=len(texts), normalize_embeddings=True, show_progress_bar=False)
+        if self._alone_above is not None:
+            encode(["a"])  # under dynamic scaling positions are rotated as for the longest text since a short one
+        return encode(texts, convert_to_numpy=True)
+
+    def _token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return how long texts are: in characters if the tokenizer is an own one."""
+        from transformers import PreTrainedTokenizerBase
+
+        if not isinstance(tokenizer := self._model.tokenizer, PreTrainedTokenizerBase):
+            return [len(text) for text in texts]
+        rows = tokenizer(texts, truncation=True)["input_ids"]
+        refuse_unknown(tokenizer, self._unknown_from, texts, rows)
+        return [len(ids) for ids in rows]
 
     def unread(self, texts: "Sequence[str] | pa.ChunkedArray") -> Unread:
         """Say how much of texts the model doesn't see."""
@@ -273,10 +295,9 @@ def _check_weights(model: Any, folder: Path) -> None:
     encoders do without, may be there.
     """
     import torch
-    from transformers import PreTrainedModel
 
     for entry, module in zip(artifacts.read_json(folder / "modules.json"), model, strict=True):
-        network = next((part for part in module.modules() if isinstance(part, PreTrainedModel)), None)
+        network = _network(module)
         if network is None:  # sentence-transformers itself is strict with its own modules
             continue
         _, found = type(network).from_pretrained(
@@ -294,13 +315,20 @@ def _check_weights(model: Any, folder: Path) -> None:
         refuse_wrong_weights(str(folder), found)
 
 
-def _token_counts(model: Any, texts: Sequence[str]) -> list[int]:
-    """Return how long texts are for a model of sentence-transformers: in characters if its tokenizer is an own one."""
-    from transformers import PreTrainedTokenizerBase
+def _network(module: Any) -> "PreTrainedModel | None":
+    """Return the model of transformers inside a module of sentence-transformers."""
+    from transformers import PreTrainedModel
 
-    if not isinstance(model.tokenizer, PreTrainedTokenizerBase):
-        return [len(text) for text in texts]
-    return [len(ids) for ids in model.tokenizer(texts, truncation=True)["input_ids"]]
+    return next((part for part in module.modules() if isinstance(part, PreTrainedModel)), None)
+
+
+def _embedded_padding(tokenizer: "PreTrainedTokenizerBase", config: "PreTrainedConfig") -> int | None:
+    """Let texts be padded with a token that a model has an embedding for; return the first that it has none for."""
+    first = unknown_from(tokenizer, config)
+    if first is not None and tokenizer.pad_token_id is not None and tokenizer.pad_token_id >= first:
+        own = config.get_text_config().pad_token_id
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(own if own is not None and own < first else 0)
+    return first
 
 
 def _check_safe(folder: Path) -> None:

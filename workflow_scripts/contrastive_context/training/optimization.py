@@ -11,11 +11,12 @@ import torch
 
 from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.model_limits import rope_limit
 from contrastive_context.models import adapters
 from contrastive_context.models.fast_lora import SummedLora
 from contrastive_context.models.peft_internals import drop_out_in_adapters_alone
 from contrastive_context.models.transformers_internals import checkpointed_layers
-from contrastive_context.prompting.batches import collate, completion_logits, length_batches, rope_limit
+from contrastive_context.prompting.batches import collate, completion_logits, length_batches
 
 log = logging.getLogger("contrastive_context")
 
