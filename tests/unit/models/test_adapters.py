@@ -231,8 +231,8 @@ class TestUnfitTargets:
         ("targets", "message"),
         [
             (["q_proj", "embed_tokens"], r"model\.embed_tokens is no linear layer \(Embedding\)"),
-            (["lm_head"], "lm_head shares its weights with the embeddings"),
-            (r".*(q_proj|lm_head)", "lm_head shares its weights with the embeddings"),
+            (["lm_head"], r"lm_head shares its weights with model\.embed_tokens"),
+            (r".*(q_proj|lm_head)", r"lm_head shares its weights with model\.embed_tokens"),
             (["q_proj", "k_prj"], "the model has no module called k_prj"),
             (["input_layernorm"], "input_layernorm"),
         ],
@@ -242,6 +242,14 @@ class TestUnfitTargets:
         with pytest.raises(UserError, match=rf"^lora\.target_modules.*{message}"):
             tune(tmp_path, recipe, network=self.network(tied=True))
         assert not list(tmp_path.iterdir())
+
+    def test_a_layer_whose_weights_another_one_has_too(self, tmp_path):
+        """Both layers' updates would be added to the one weight."""
+        network = self.network(tied=True)
+        first, second = (layer.self_attn for layer in network.model.layers)
+        second.v_proj.weight = first.v_proj.weight
+        with pytest.raises(UserError, match=r"layers\.0\.self_attn\.v_proj shares its weights with model\.layers\.1"):
+            tune(tmp_path, RECIPE, network=network)
 
     def test_an_output_layer_of_its_own_is_trained_saved_and_read_again(self, tmp_path):
         recipe = RECIPE.model_copy(update={"lora": Lora(r=2, alpha=4, target_modules=["q_proj", "lm_head"])})

@@ -124,7 +124,7 @@ def test_what_cannot_work_is_told(mistake, study, published, tmp_path):
 @pytest.mark.parametrize(
     ("name", "targets", "message"),
     [
-        ("qwen2.5-1.5b", ["q_proj", "lm_head"], "lm_head shares its weights with the embeddings"),
+        ("qwen2.5-1.5b", ["q_proj", "lm_head"], r"lm_head shares its weights with model\.embed_tokens"),
         ("olmo-2-7b", ["embed_tokens"], r"model\.embed_tokens is no linear layer \(Embedding\)"),
         ("gemma-2-2b", ["q_proj", "query_key_value"], "the model has no module called query_key_value"),
         ("olmo-2-7b", ["q_proj", "lm_head"], None),  # a head of its own

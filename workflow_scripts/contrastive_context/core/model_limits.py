@@ -30,7 +30,9 @@ def refuse_unknown(tokenizer: Any, first: int | None, texts: Sequence[str], rows
     Raises:
         UserError: names the first such text and the token.
     """
-    for text, ids in zip(texts, rows, strict=True) if first is not None else ():
+    if first is None:
+        return
+    for text, ids in zip(texts, rows, strict=True):
         if unknown := [int(token) for token in ids if token >= first]:
             raise UserError(
                 f"the text {text[:200]!r} has {tokenizer.convert_ids_to_tokens(unknown[0])!r} in it, token "

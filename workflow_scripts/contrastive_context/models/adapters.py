@@ -235,12 +235,15 @@ def _matches(name: str, targets: str | list[str]) -> bool:
 
 def _refuse_unfit(model: Any, targets: dict[str, Any]) -> None:
     """Refuse modules whose adapters can't be added to a product of a weight of their own."""
-    embeddings = model.get_input_embeddings().weight
+    owners: dict[int, list[str]] = {}
+    for name, module in model.named_modules():
+        if isinstance(weight := getattr(module, "weight", None), torch.Tensor):
+            owners.setdefault(id(weight), []).append(name.removesuffix(".base_layer"))
     for name, module in targets.items():
         if not (isinstance(module, torch.nn.Linear) or _is_transposed(module)):
             raise UserError(f"lora.target_modules: {name} is no linear layer ({type(module).__name__}); leave it out")
-        if module.weight is embeddings:
-            raise UserError(f"lora.target_modules: {name} shares its weights with the embeddings; leave it out")
+        if others := [other for other in owners[id(module.weight)] if other != name]:
+            raise UserError(f"lora.target_modules: {name} shares its weights with {others[0]}; leave it out")
 
 
 def _compare(expected: dict[str, torch.Size], tensors: dict[str, torch.Tensor], file: Path) -> None:
