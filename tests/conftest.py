@@ -23,10 +23,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a file's tests to one worker, and so the files of one finished study; the long ones first."""
+    """Give a file's tests to one worker, and so the files of one finished study; the long ones first, marked slow."""
     for item in items:
         study = "tiny_study" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("tiny_study" if study else str(item.path)))
+        if "unit" not in item.path.parts and "dag" not in item.path.parts:
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: "e2e" not in item.path.parts)
 
 

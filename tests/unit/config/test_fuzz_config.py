@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrastive_context.config.grid import Grid
@@ -18,7 +18,9 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.workflow.inputs import Inputs
 from contrastive_context.workflow.jobs import Jobs
 from contrastive_context.workflow.steps import SETTINGS, settings_class
+from fuzzing import EXAMPLES
 
+pytestmark = pytest.mark.slow
 TEXTS = ("../x", "a/b", "\0")
 NUMBERS = (float("inf"), float("nan"), -1, 10**30, 1.5)
 values = st.recursive(
@@ -84,7 +86,7 @@ def plan(study: Study) -> None:
     inputs.hub_used(), inputs.packages_used(), inputs.metric_records(), jobs.safeguards
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(EXAMPLES, max_examples=5 * EXAMPLES.max_examples)
 @given(data=st.data())
 def test_any_value_at_any_key(study_config, data):
     config = copy.deepcopy(study_config)

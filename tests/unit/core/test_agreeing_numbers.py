@@ -29,6 +29,8 @@ ABLATIONS = SETTINGS | {
 }
 LONG = "The quick brown fox jumps over the lazy dog. " * 222
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(repository, tmp_path_factory):

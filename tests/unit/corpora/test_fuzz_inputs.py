@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contrastive_context.config.files import check_files
@@ -17,10 +17,9 @@ from contrastive_context.report import records
 from contrastive_context.retrieval import encoders
 from contrastive_context.tables.settings import PresentationSettings
 from contrastive_context.workflow.code_versions import CodeVersions
+from fuzzing import EXAMPLES
 
-EXAMPLES = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+pytestmark = pytest.mark.slow
 texts = st.text(max_size=6) | st.sampled_from(
     ["", "\0", "\ud800", "<script>", "0" * 64, "results/mine/tables/scores.csv"]
 )

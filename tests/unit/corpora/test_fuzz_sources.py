@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from catalogue_files import make_ar, make_deb, make_mo, make_pack, make_tar, make_wheel, record_of
@@ -29,10 +29,9 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import files, home_assistant_intents, hub_datasets, mtop, text_to_sql
 from contrastive_context.corpora.catalogues import chromium, gettext, home_assistant
 from contrastive_context.corpora.reading import Listed, Reading, fault
+from fuzzing import EXAMPLES
 
-EXAMPLES = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+pytestmark = pytest.mark.slow
 CHROMIUM = "usr/lib/chromium/locales/"
 GETTEXT = "usr/share/locale/de/LC_MESSAGES/x.mo"
 INTENTS = "home_assistant_intents/data/en.json"

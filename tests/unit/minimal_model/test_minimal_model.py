@@ -16,6 +16,8 @@ VARIANTS = ("gate", "softmax")
 SETTINGS = MinimalModel(probe_every=2000)
 SMALL = MinimalModel(seeds=[0, 1], steps=30, probe_every=10, probe_targets=50, dimensions=6, features=16)
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def task() -> Task:

@@ -12,6 +12,8 @@ from simulated_studies import cells, scores, segments
 
 TRIALS = 1000
 
+pytestmark = pytest.mark.slow
+
 
 def coverage(clusters, runs=1, **effects):
     """Return the share of intervals that hold the true mean, 0."""
