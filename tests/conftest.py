@@ -1,7 +1,9 @@
 """Fixtures that several test modules share."""
 
 import os
+import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -22,6 +24,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give a file's tests to one worker, and so the files of one finished study; the long ones first, marked slow."""
     for item in items:
@@ -69,11 +72,22 @@ def study_config(repository: Path) -> dict:
     return config
 
 
+@pytest.fixture(scope="session")
+def code_versions(tmp_path_factory) -> Path:
+    """What is known of the code's versions, found once for all checkouts."""
+    return tmp_path_factory.mktemp("code") / "code_versions.json"
+
+
 @pytest.fixture
-def checkout(repository: Path, tmp_path: Path) -> Path:
+def checkout(repository: Path, tmp_path: Path, code_versions: Path) -> Iterator[Path]:
     """A folder in which the workflow runs without touching the repository's results or metadata."""
     folder = tmp_path / "checkout"
-    folder.mkdir()
+    (folder / ".snakemake").mkdir(parents=True)
     for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts"):
         (folder / name).symlink_to(repository / name)
-    return folder
+    own = folder / ".snakemake" / code_versions.name
+    if code_versions.exists():
+        shutil.copy(code_versions, own)
+    yield folder
+    if own.exists():
+        shutil.copy(own, code_versions)

@@ -1,12 +1,6 @@
 """What the evaluation's settings bring, and what they leave alone."""
 
-import copy
-
-import pytest
 from test_paraphrases import jobs
-
-from contrastive_context.config.study import load_study
-from contrastive_context.workflow.steps import Steps
 
 EVAL = "results/quickstart/contexts/intents/eval.parquet"
 
@@ -28,32 +22,3 @@ def test_stand_ins_bring_their_paraphraser_and_those_trained_on(checkout, tmp_pa
 def test_another_encoder_rebuckets_without_generating_when_scores_are_there(checkout, tmp_path):
     found = jobs(checkout, tmp_path, {}, "results/quickstart/rebucketed/lexicon/bm25/scores.csv")
     assert found["rebucket"] == "1" and found["score"] == "4" and "build_tables" not in found
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"tasks": {"intents": {"metrics": ["exact_match", "bleu"], "bleu": {"tokenize": "char"}}}},
-        {"figures": {"dpi": 90}},
-        {"statistics": {"resamples": 500}},
-        {"title": "Another title"},
-    ],
-    ids=["metrics", "figures", "statistics", "title"],
-)
-def test_predictions_survive_a_change_of_metric_or_plot(study_config, repository, tmp_path, change):
-    from snakemake.utils import update_config
-
-    def of_steps(config):
-        settings = Steps(load_study(config), repository / "workflow_scripts", tmp_path / "versions.json").settings
-        pair = ("intents", "smollm2-135m")
-        return (
-            settings("freeze_eval_contexts", "intents"),
-            settings("finetune", *pair, "zero", 0),
-            settings("generate", *pair),
-            settings("run_probes", *pair),
-        ), (settings("score", *pair), settings("build_tables"), settings("plot_summary"), settings("build_report"))
-
-    before = of_steps(copy.deepcopy(study_config))
-    update_config(study_config, change)
-    after = of_steps(study_config)
-    assert after[0] == before[0] and after[1] != before[1]

@@ -1,11 +1,12 @@
 """Typical mistakes in a configuration, as a new user writes them, and the message that is read for each."""
 
-import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import yaml
+from kept_results import snakemake
 from snakemake.utils import update_config
 
 from contrastive_context.config.study import load_study
@@ -90,12 +91,10 @@ def test_a_mistake_is_told_in_plain_words(study_config, text, message):
     assert "Input should" not in str(caught.value)
 
 
-def refused(checkout: Path, *options: str) -> str:
+def refused(checkout: Path, *options: str, targets: Iterable[str] = ()) -> str:
     """Return what Snakemake says when it refuses to plan."""
-    command = [sys.executable, "-m", "snakemake", "-n", *options]
-    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=300)
-    output = result.stdout + result.stderr
-    assert result.returncode != 0
+    status, output = snakemake(checkout, "-n", *options, targets=targets)
+    assert status != 0
     assert "Traceback" not in output
     return output
 
@@ -181,9 +180,9 @@ def test_a_folder_that_is_not_there_is_named(checkout):
 models: {own: {kind: folder, path: no-model}}
 encoders: {own: {kind: sentence_transformer, folder: no-encoder}}
 """)
-    files = ["--configfile", "config.yaml", "envs/overlays/quickstart.yaml", "mine.yaml", "--"]
+    files = ["--configfile", "config.yaml", "envs/overlays/quickstart.yaml", "mine.yaml"]
     for rule, name in (("model", "no-model/config.json"), ("encoder", "no-encoder/modules.json")):
-        output = refused(checkout, *files, f"results/quickstart/{rule}s/own.json")
+        output = refused(checkout, *files, targets=[f"results/quickstart/{rule}s/own.json"])
         assert f"Missing input files for rule prepare_{rule}" in output and name in output
 
 

@@ -1,20 +1,18 @@
 """Which jobs a paraphraser brings: none that talks to an endpoint unless the grid names it."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
+from kept_results import snakemake
 
 
 def jobs(checkout, tmp_path, overlay, *targets):
     (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(overlay))
     files = ["config.yaml", "envs/overlays/quickstart.yaml", str(tmp_path / "overlay.yaml")]
-    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", *files, "--", *targets]
-    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return dict(re.findall(r"^(\w+) +(\d+)$", result.stdout.split("Job stats:")[-1], flags=re.MULTILINE))
+    status, output = snakemake(checkout, "-n", "--configfile", *files, targets=targets)
+    assert status == 0, output
+    return dict(re.findall(r"^(\w+) +(\d+)$", output.split("Job stats:")[-1], flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize(
@@ -31,11 +29,10 @@ def test_each_paraphraser_brings_what_it_needs(checkout, tmp_path, paraphraser, 
 
 
 def test_the_default_grid_paraphrases_with_a_model_and_asks_no_endpoint(checkout):
-    command = [sys.executable, "-m", "snakemake", "-n"]
-    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "paraphrases/en-de/train/qwen.parquet" in result.stdout
-    assert "gemini" not in result.stdout and "ask_endpoint" not in result.stdout
+    status, output = snakemake(checkout, "-n")
+    assert status == 0, output
+    assert "paraphrases/en-de/train/qwen.parquet" in output
+    assert "gemini" not in output and "ask_endpoint" not in output
 
 
 def test_test_pairs_are_paraphrased_for_the_evaluation(checkout, tmp_path):

@@ -203,6 +203,7 @@ def test_every_single_word_is_tied_to_the_last_label():
     assert find_anchors("sentence_label", "w001", "") == []
 
 
+@pytest.mark.slow
 def test_default_corpus_has_enough_targets_with_arrivals_of_both_grades():
     """As the study needs them: near arrivals whose label is not gold as a whole."""
     corpus = idiom.build(IdiomCorpus(kind="idiom", seed=100))

@@ -104,6 +104,7 @@ def test_same_seed_same_corpus_and_other_seed_another(corpus):
     assert not corpus["train"].source.equals(other["train"].source)
 
 
+@pytest.mark.slow
 def test_default_corpus_has_enough_targets_with_arrivals_of_both_grades():
     corpus = lexicon.build(LexiconCorpus(kind="lexicon", seed=100))
     arrivals, test = corpus["arrivals"], corpus["test.in_domain"]

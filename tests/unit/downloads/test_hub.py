@@ -114,6 +114,7 @@ def test_only_what_is_needed_is_downloaded_and_recorded(hub, client, model_files
     assert len(hub.downloads()) == len(record["files"])
 
 
+@pytest.mark.slow
 def test_what_was_stored_is_prepared_and_generates_without_network(hub, client, model_files):
     hub.add(NAME, model_files)
     record = client.fetch()

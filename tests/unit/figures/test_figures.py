@@ -251,6 +251,7 @@ def test_a_model_not_run_is_missing_with_every_system_expected(score_table):
     assert set(gone["missing"]) == {"not run"} and set(gone["strategy"]) == {"base", "zero", "similar"}
 
 
+@pytest.mark.slow
 def test_many_rows_are_paged_and_fit_a_page():
     table = pd.concat([_scores(task=f"t{i}", models=("a", "b", "c", "d"), targets=20, clusters=5) for i in range(8)])
     pages = similarity_grid.draw(grid_cells(table, SETTINGS), SETTINGS)

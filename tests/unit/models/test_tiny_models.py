@@ -16,6 +16,8 @@ from contrastive_context.models.tiny.documents import Stage
 FAMILIES = ["llama", "qwen3", "gemma3", "gpt_neox"]
 LANGUAGES = {"lexicon": lexicon, "idiom": idiom}
 
+pytestmark = pytest.mark.slow
+
 
 def settings(family, **changes):
     values = {"kind": "pretrain", "family": family, "seed": 100, "steps": 5, "min_in_context_accuracy": 0.0}

@@ -14,6 +14,8 @@ from synthetic_results import report_inputs, write_run
 
 HOSTILE = '<script>alert("x")</script>'
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(repository, tmp_path_factory):
