@@ -24,14 +24,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a file's tests to one process, and so all of one finished study; mark what is slow by its kind."""
+    study = "tiny_study" in getattr(item, "fixturenames", ())
+    item.add_marker(pytest.mark.xdist_group("tiny_study" if study else str(item.path)))
+    if "unit" not in item.path.parts and "dag" not in item.path.parts:
+        item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a file's tests to one worker, and so the files of one finished study; the long ones first, marked slow."""
-    for item in items:
-        study = "tiny_study" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("tiny_study" if study else str(item.path)))
-        if "unit" not in item.path.parts and "dag" not in item.path.parts:
-            item.add_marker(pytest.mark.slow)
+    """Put what takes long first, so that both processes end together."""
     items.sort(key=lambda item: "e2e" not in item.path.parts)
 
 
