@@ -575,3 +575,12 @@ def test_texts_beyond_a_rotation_limit_change_no_others(kind, tiny, tmp_path):
     assert encode.unread(texts) == (7, 0, 64, 7, 0)
     for some in (slice(None), slice(None), slice(4, None)):  # then after the longest
         np.testing.assert_allclose(encode(texts[some]), alone[some], atol=1e-5)
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+def test_an_attention_that_is_not_here_is_not_needed(key, tiny, tmp_path):
+    folder = shutil.copytree(tiny, tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {key: "flash_attention_2"}))
+    entry = settings(folder="x").encoder
+    np.testing.assert_array_equal(load_encoder(entry, folder)(TEXTS), load_encoder(entry, tiny)(TEXTS))

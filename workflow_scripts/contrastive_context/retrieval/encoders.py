@@ -135,9 +135,12 @@ class SentenceEncoder:
                 local_files_only=True,
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True},
+                # What the class supports, whatever the file of its configuration names: it may be missing here.
+                config_kwargs={"_attn_implementation": None},
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise UserError(f"{folder}: can't be loaded with sentence-transformers ({error})") from error
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{folder}: can't be loaded with sentence-transformers ({reason})") from error
         _check_weights(model, folder)
         # Weights stored with half the bits would be used so, and vectors then depend on the batch that they are in.
         self._model = model.to(getattr(torch, settings.dtype))
