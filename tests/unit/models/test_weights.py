@@ -166,3 +166,38 @@ def test_quantized_weights_are_refused(method, tmp_path):
     folder = save(tmp_path / "saved", quantization_config={"quant_method": method})
     with pytest.raises(UserError, match=rf"^models\.m: config\.json: the weights are quantized \({method}\)"):
         prepared(folder, tmp_path)
+
+
+def cut(file):
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def configured(**values):
+    return lambda file: file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def pointer(file):
+    file.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 99\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("config.json", cut, r"config\.json: not JSON \(.*\); is the file whole\?"),
+        ("config.json", lambda file: file.write_text("[]"), r"config\.json: not a model's configuration"),
+        ("config.json", configured(hidden_size="x"), r"can't be loaded by AutoModelForCausalLM \(.*hidden_size.*"),
+        ("config.json", configured(hidden_act="unheard-of"), r"can't be loaded by .* \(KeyError: 'unheard-of'\)"),
+        ("model.safetensors", cut, r"can't be loaded by AutoModelForCausalLM \(SafetensorError: .*"),
+        ("model.safetensors", pointer, r"model\.safetensors: only Git LFS's pointer .* call `git lfs pull`"),
+        ("tokenizer.json", cut, r"its tokenizer can't be loaded \(.*"),
+        ("tokenizer.json", lambda file: file.write_text("{}"), r"its tokenizer can't be loaded \(KeyError.*"),
+        ("tokenizer.json", pointer, r"tokenizer\.json: only Git LFS's pointer"),
+        ("tokenizer_config.json", lambda file: file.write_text("[]"), r"its tokenizer can't be loaded \(.*"),
+    ],
+)
+def test_damaged_files_are_told_in_one_line(name, damage, message, tmp_path):
+    damage(save(tmp_path / "saved") / name)
+    with pytest.raises(UserError, match=rf"^models\.m: {message}") as caught:
+        prepared(tmp_path / "saved", tmp_path)
+    assert "\n" not in str(caught.value)

@@ -1,15 +1,17 @@
 """Language models as folders of safetensors and tokenizer files, loaded without network and without running code."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from contrastive_context.config.models import Device, Dtype
-from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
 from contrastive_context.models.transformers_internals import forget_attention
+
+_POINTER = b"version https://git-lfs"
 
 
 def count_parameters(folder: Path) -> int:
@@ -39,7 +41,7 @@ def check_safe(folder: str | Path) -> None:
 
     Raises:
         UserError: the folder is missing, has no ``config.json`` or no safetensors, or holds a pickle or Python file, an
-            adapter beside the weights, or quantized weights.
+            adapter beside the weights, a pointer in place of a file, or quantized weights.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -50,7 +52,11 @@ def check_safe(folder: str | Path) -> None:
     refuse_adapters(str(folder), (file.name for file in folder.iterdir()))
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder}: config.json or .safetensors missing; is it a model saved with save_pretrained?")
-    if quantized := artifacts.read_json(folder / "config.json").get("quantization_config"):
+    for file in (*folder.glob("*.safetensors"), *folder.glob("*.json")):
+        with file.open("rb") as opened:
+            if opened.read(len(_POINTER)) == _POINTER:
+                raise UserError(f"{file}: only Git LFS's pointer to the file, not the file itself; call `git lfs pull`")
+    if quantized := _read_config(folder).get("quantization_config"):
         raise UserError(
             f"{folder}/config.json: the weights are quantized ({quantized.get('quant_method', 'by no known method')}), "
             "which neither training nor exact sums of adapters support; use the model as it was before"
@@ -89,7 +95,8 @@ def check_weights(folder: str | Path) -> None:
     """
     import transformers
 
-    seq2seq = artifacts.read_json(Path(folder) / "config.json").get("is_encoder_decoder", False)
+    check_safe(folder)
+    seq2seq = _read_config(Path(folder)).get("is_encoder_decoder", False)
     auto = transformers.AutoModelForSeq2SeqLM if seq2seq else transformers.AutoModelForCausalLM
     load_weights(auto, folder, device_map="meta")
 
@@ -106,7 +113,6 @@ def load_weights(auto_class: Any, folder: str | Path, **options: Any) -> Any:
         UserError: the folder is refused (:func:`check_safe`), can't be read or doesn't hold every weight of the model.
     """
     import transformers
-    from safetensors import SafetensorError
 
     check_safe(folder)
     offline = {"local_files_only": True, "trust_remote_code": False}
@@ -123,9 +129,8 @@ def load_weights(auto_class: Any, folder: str | Path, **options: Any) -> Any:
                 **offline,
                 **options,
             )
-        except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{folder}: can't be loaded by {auto_class.__name__} ({reason})") from error
+        except Exception as error:  # transformers raises whatever damaged files lead it to
+            raise UserError(f"{folder}: can't be loaded by {auto_class.__name__} ({_reason(error)})") from error
     refuse_wrong_weights(str(folder), found)
     return model
 
@@ -143,9 +148,25 @@ def load_tokenizer(folder: str | Path) -> Any:
             return transformers.AutoTokenizer.from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False
             )
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{folder}: its tokenizer can't be loaded ({reason})") from error
+        except Exception as error:  # as above
+            raise UserError(f"{folder}: its tokenizer can't be loaded ({_reason(error)})") from error
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file}: not JSON ({error}); is the file whole?") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{file}: not a model's configuration, which is a JSON object")
+    return config
+
+
+def _reason(error: Exception) -> str:
+    """Return an error's message in one line; with its type if it isn't one that transformers words for users."""
+    message = " ".join(str(error).split())
+    return message if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {message}"
 
 
 @contextlib.contextmanager

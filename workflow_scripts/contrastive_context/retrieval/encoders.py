@@ -119,7 +119,6 @@ class SentenceEncoder:
         require_gpu(settings.device, f"encoders.{folder.name}")
 
         import torch
-        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
         from transformers import PreTrainedTokenizerBase
         from transformers.utils import logging as transformers_logging
@@ -138,8 +137,8 @@ class SentenceEncoder:
                 # What the class supports, whatever the file of its configuration names: it may be missing here.
                 config_kwargs={"_attn_implementation": None},
             )
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-            reason = " ".join(str(error).split())
+        except Exception as error:  # it raises whatever damaged files lead it to
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise UserError(f"{folder}: can't be loaded with sentence-transformers ({reason})") from error
         _check_weights(model, folder)
         # Weights stored with half the bits would be used so, and vectors then depend on the batch that they are in.
