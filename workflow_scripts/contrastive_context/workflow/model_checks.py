@@ -2,6 +2,7 @@
 
 import copy
 import tempfile
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -106,7 +107,8 @@ def _problems(name: str, folder: Path, uses: Sequence[Use]) -> list[str]:
     found: dict[str, None] = {}
     for use in uses:
         try:
-            with about(f"models.{name}", folder):
+            with about(f"models.{name}", folder), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # libraries' advice to developers
                 tokenizer(folder)
                 if use.template is None:
                     network(transformers.AutoModelForSeq2SeqLM)
