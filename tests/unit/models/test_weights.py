@@ -5,7 +5,13 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSeq2SeqLM, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    M2M100Config,
+    M2M100ForConditionalGeneration,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 import small_models
 from contrastive_context.core.errors import UserError
@@ -81,7 +87,7 @@ def test_an_untied_head_must_be_there(tmp_path):
 @pytest.mark.parametrize(
     ("family", "buffers"),
     [
-        ("llama", ["model.layers.0.self_attn.rotary_emb.inv_freq"]),
+        ("llama", [f"model.layers.0.self_attn.rotary_emb.{name}" for name in ("inv_freq", "cos_cached", "sin_cached")]),
         ("gpt2", ["transformer.h.0.attn.bias", "transformer.h.0.attn.masked_bias"]),
         ("gpt_neox", ["gpt_neox.layers.0.attention.bias", "gpt_neox.layers.0.attention.masked_bias"]),
     ],
@@ -131,6 +137,19 @@ def test_sequence_to_sequence_models_are_checked_too(tmp_path):
     ):
         with pytest.raises(UserError, match=r"lacks decoder\.block\.1\.layer\.0\.SelfAttention\.k\.weight"):
             load()
+
+
+def test_tables_of_positions_that_older_translation_models_hold_are_no_fault(tmp_path):
+    """As M2M-100's and NLLB's published files have them."""
+    config = M2M100Config(
+        vocab_size=60, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=64,
+    )  # fmt: skip
+    M2M100ForConditionalGeneration(config).save_pretrained(tmp_path / "saved")
+    small_models.tokenizer("gpt2").save_pretrained(tmp_path / "saved")
+    tables = {f"model.{side}.embed_positions.weights": torch.zeros(66, 16) for side in ("encoder", "decoder")}
+    rewrite(tmp_path / "saved", lambda tensors: tensors | tables)
+    prepared(tmp_path / "saved", tmp_path)
 
 
 class TestAdapterBesideWeights:

@@ -10,8 +10,11 @@ from contrastive_context.core.errors import UserError
 #: Suffixes of files that run code when they are read: weights are taken from safetensors alone.
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
-# Causal masks, positions and rotary frequencies: older versions of transformers stored what newer ones compute.
-_KNOWN_BUFFERS = re.compile(r"(^|\.)((attn|attention)\.bias|masked_bias|inv_freq|position_ids)$")
+# Causal masks, positions, rotary and sinusoidal tables: older versions of transformers stored what newer ones compute.
+_KNOWN_BUFFERS = re.compile(
+    r"(^|\.)((attn|attention)\.bias|masked_bias|inv_freq|(cos|sin)_cached|position_ids|token_type_ids"
+    r"|embed_positions\.weights)$"
+)
 # What training wrappers put into the names of weights if the wrapper is saved in place of the model.
 _WRAPPERS = ("_orig_mod.", "module.", "base_model.model.", "base_layer.")
 
