@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import small_models
 from contrastive_context.config.sources import PositionalWordsEncoder, SentenceTransformerEncoder
 from contrastive_context.core.artifacts import check_folder, read_json, sha256_file, write_json, write_parquet
 from contrastive_context.core.errors import UserError
@@ -394,6 +395,29 @@ def test_an_encoder_without_all_of_its_weights_is_refused_by_their_names(tiny, t
         prepare(settings(folder=str(tmp_path / "changed")), tmp_path / "e", tmp_path / "e.json")
     with pytest.raises(UserError, match=stored):
         load_encoder(settings(folder="x").encoder, tmp_path / "changed")
+
+
+def test_no_weight_can_be_missing_that_a_vector_depends_on(tmp_path):
+    """A model for masked words, whose encoder is used; one that puts nothing around a text of its own."""
+    import torch
+    from safetensors.torch import load_file
+    from sentence_transformers import SentenceTransformer, models
+    from transformers import DistilBertConfig, DistilBertForMaskedLM
+
+    torch.manual_seed(0)
+    config = DistilBertConfig(vocab_size=400, dim=16, n_layers=1, n_heads=2, hidden_dim=16, max_position_embeddings=99)
+    DistilBertForMaskedLM(config).save_pretrained(tmp_path / "whole")
+    small_models.tokenizer("gpt2").save_pretrained(tmp_path / "whole")
+    modules = [models.Transformer(str(tmp_path / "whole")), models.Pooling(16)]
+    SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "st"), create_model_card=False)
+    whole, missed = load_file(tmp_path / "whole/model.safetensors"), []
+    for absent in whole:
+        rewrite(tmp_path / "st", lambda _, absent=absent: {name: one for name, one in whole.items() if name != absent})
+        try:
+            load_encoder(settings(folder="x").encoder, tmp_path / "st")
+        except UserError:
+            missed.append(absent)
+    assert missed == [name for name in whole if name.startswith("distilbert.")] and len(missed) == 20
 
 
 def test_weights_that_no_vector_depends_on_may_be_missing_or_too_many(tiny, tmp_path):

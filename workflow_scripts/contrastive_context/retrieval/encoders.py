@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 _BATCHES_PER_CHUNK = 16
 _SECTION = 1 << 17  # texts held and sorted by length at a time
 _NO_LIMIT = 1 << 30  # tokens; sentence-transformers has larger numbers where there is no limit
+# Of several tokens, as a text of one may not need a layer's queries and keys.
+_TRIED = "please switch on that old lamp, then seven green boats left our port: 3.50 euros"
 _SAMPLE = 500  # texts of which it is seen whether the encoder knows their words
 
 
@@ -309,7 +311,7 @@ def _check_weights(model: Any, folder: Path) -> None:
         weights = network.state_dict()
         for name in found["missing_keys"]:
             weights[name].fill_(torch.nan)
-        if not found["missing_keys"] or bool(torch.isfinite(model.encode(["a"], convert_to_tensor=True)).all()):
+        if not found["missing_keys"] or bool(torch.isfinite(model.encode([_TRIED], convert_to_tensor=True)).all()):
             found["missing_keys"] = set()
             parts = {name.partition(".")[0] for name in weights}
             inside = {name: name.removeprefix(f"{network.base_model_prefix}.") for name in found["unexpected_keys"]}
