@@ -57,4 +57,3 @@ rule paraphrase:
         " --corpus {input.corpus} --embeddings {input.embeddings} --statistics {input.statistics}"
         " --encoder {input.encoder} --exclude {input.exclude} --models {input.models}"
         " --answers {input.answers} --out {output.pairs}"
-        f" --safeguards {jobs.safeguards}"

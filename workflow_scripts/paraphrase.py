@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context.config.safeguards import add_safeguards
 from contrastive_context.core import artifacts, cli, provenance
 
 
@@ -17,7 +16,6 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs="*", default=[], help="hash files models/<model>.json, if it runs models")
     parser.add_argument("--answers", nargs="?", help="what ask_endpoint.py has brought, if it asks an endpoint")
     parser.add_argument("--out", required=True, help="the paraphrases (.parquet; counts go beside it, .counts.json)")
-    add_safeguards(parser)
     return parser
 
 
@@ -45,10 +43,9 @@ def main(args: argparse.Namespace) -> None:
     ]
     proposals = propose(settings, rows, folders, args.answers)
     encode = load_encoder(settings.encoder, args.encoder.removesuffix(".json"), args.statistics)
-    check_read(
-        encode, [one.source for one in proposals if not one.problem], args.safeguards.max_unread, "the paraphrases"
-    )
     frame, counts = accept(settings, rows, proposals, embeddings, encode, excluded)
+    # Sources above the safeguard were refused when they were embedded; here the costly work is done.
+    counts["noted"] = check_read(encode, [one.source for one in proposals if not one.problem], 1, "the paraphrases")
     cli.log.info(
         "%s: %d of %d paraphrases accepted", settings.paraphraser_name, counts["accepted"], counts["candidates"]
     )

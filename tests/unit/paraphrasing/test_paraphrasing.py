@@ -6,8 +6,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
-from contrastive_context.config.sources import BM25Encoder, LexiconCorpus, PositionalWordsEncoder
+from contrastive_context.config.sources import (
+    BM25Encoder,
+    LexiconCorpus,
+    PositionalWordsEncoder,
+    SentenceTransformerEncoder,
+)
 from contrastive_context.config.sql import TextToSqlCorpus
 from contrastive_context.core.artifacts import read_json, write_json, write_parquet
 from contrastive_context.core.errors import UserError
@@ -22,6 +28,7 @@ from contrastive_context.paraphrasing.settings import ParaphraseSettings
 from contrastive_context.retrieval.bm25 import BM25, Statistics
 from contrastive_context.retrieval.encoders import load_encoder
 from contrastive_context.retrieval.similarity import similarity_between
+from small_models import save_sentence_encoder
 
 POSITIONAL = {"kind": "positional_words"}
 HUB = {
@@ -221,11 +228,19 @@ def test_similarity_is_that_of_the_parent_as_the_query():
     assert similarity_between(encode(texts), encode(sources)).pairs(np.array([1]), np.array([1]))[0] > shorter
 
 
-@pytest.mark.parametrize("min_similarity", [0.1, 1.0])
-def test_the_command_paraphrases_the_test_split_too(tmp_path, capsys, min_similarity):
+def run_command(out, **options):
     import paraphrase
     from contrastive_context.core import cli
 
+    with pytest.MonkeyPatch.context() as patch:
+        arguments = (f"--{name}={value}" for name, value in {**options, "out": out}.items())
+        patch.setattr("sys.argv", ["paraphrase", *arguments])
+        cli.run(paraphrase.main, paraphrase.arguments())
+    return pd.read_parquet(out), read_json(out.with_suffix(".counts.json"))
+
+
+@pytest.mark.parametrize("min_similarity", [0.1, 1.0])
+def test_the_command_paraphrases_the_test_split_too(tmp_path, capsys, min_similarity):
     train = ["turn on the lamp", "dogs bark at night", "seven boats left port", "close that door", "it rains"]
     texts = {"train": train, "test": ["open the window", "turn off the lamp"]}
     encode = BM25(BM25Encoder(kind="bm25"), Statistics.of(texts["train"], texts["test"]))
@@ -244,15 +259,35 @@ def test_the_command_paraphrases_the_test_split_too(tmp_path, capsys, min_simila
         "statistics": tmp_path / "statistics.json",
         "encoder": tmp_path / "bm25.json",
         "exclude": tmp_path / "train.parquet",
-        "out": tmp_path / "p" / "rules.parquet",
     }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["paraphrase", *(f"--{name}={value}" for name, value in options.items())])
-        cli.run(paraphrase.main, paraphrase.arguments())
-    frame = pd.read_parquet(options["out"])
+    out = tmp_path / "p/rules.parquet"
+    frame, counts = run_command(out, **options)
     assert tuple(frame.columns) == paraphrasing.COLUMNS
     assert frame["parent_id"].tolist() == [row_id(source, "label") for source in texts["test"]]
-    counts = read_json(tmp_path / "p" / "rules.counts.json")
     assert counts["accepted"] == counts["target_kept"] == (2 if min_similarity < 1 else 0)
     assert ("rules accepted nothing for t" in capsys.readouterr().err) == (min_similarity == 1)
-    assert read_json(f"{options['out']}.provenance.json")["inputs"]["statistics"]["sha256"]
+    assert read_json(f"{out}.provenance.json")["inputs"]["statistics"]["sha256"]
+
+
+def test_the_command_counts_paraphrases_that_the_encoder_does_not_read_whole(tmp_path, capsys):
+    sources = ["turn on the lamp", "turn off the big old lamp in the kitchen now"]
+    save_sentence_encoder(tmp_path / "st", sources)
+    (file,) = (tmp_path / "st").rglob("tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.enable_truncation(8)
+    tokenizer.save(str(file))
+    entry = {"kind": "sentence_transformer", "folder": "st"}
+    write_json(tmp_path / "st.json", {"files": {}})
+    write_parquet(tmp_path / "train.parquet", frame_of(*[(source, "label") for source in sources]))
+    np.save(tmp_path / "train.npy", load_encoder(SentenceTransformerEncoder(**entry), tmp_path / "st")(sources))
+    write_json(tmp_path / "statistics.json", {"kind": "sentence_transformer", "noted": {}})
+    _, counts = run_command(
+        tmp_path / "rules.parquet",
+        settings=json.dumps(rules().model_dump(mode="json") | {"encoder": entry}),
+        corpus=tmp_path / "train.parquet",
+        embeddings=tmp_path / "train.npy",
+        statistics=tmp_path / "statistics.json",
+        encoder=tmp_path / "st.json",
+    )
+    assert counts["noted"] == {"longer than the 8 tokens that the encoder reads": 1}
+    assert "1 of 2 sources of the paraphrases are longer than" in capsys.readouterr().err

@@ -26,7 +26,9 @@ class Cleaning(Model):
     source_script: str | None = Field(None, description="Unicode script of the source's letters, for instance Latin")
     target_script: str | None = Field(None, description="of the target's: Latin, Devanagari, Tamil, Cyrillic, Han, …")
     min_script_share: float = Field(0.5, gt=0, le=1, description="letters in the script, of all letters")
-    max_length_ratio: float | None = Field(3.0, ge=1, description="characters of the longer side by the shorter one's")
+    max_length_ratio: float | None = Field(
+        3.0, ge=1, description="characters of the longer side by the shorter one's; from alphabets to Chinese more"
+    )
     min_words: int = Field(1, ge=1, description="of the source; letters, where its script has no blanks")
     max_characters: int | None = Field(1000, ge=1, description="of either side")
     markup: bool = Field(True, description="drop pairs with tags, entities, links, and Markdown emphasis or code")
