@@ -4,7 +4,8 @@ from contrastive_context.config.grid import Grid
 from contrastive_context.workflow.inputs import Inputs
 from contrastive_context.workflow.jobs import Jobs
 
-grid, inputs, jobs = Grid(study), Inputs(study, R), Jobs(study)
+grid, jobs = Grid(study), Jobs(study)
+inputs = Inputs(study, R, in_job=not snakemake_internals.is_main_process(workflow))
 
 
 # Before the first job; neither in a dry run nor in the jobs' own processes. A report on what is finished may be made

@@ -21,3 +21,5 @@ rule build_corpus:
     shell:
         "python workflow_scripts/build_corpus.py --settings {params.settings:q} --log {log}"
         " --packages {input.packages} --hub {input.hub} --out-dir $(dirname {output.counts})"
+        # Not among the outputs, which Snakemake deletes when a job fails.
+        f" --refused {R}/logs/build_corpus/{{wildcards.task}}.refused.csv"

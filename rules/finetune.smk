@@ -4,6 +4,10 @@ rule finetune:
         corpus=f"{R}/corpus/{{task}}/train.parquet",
         contexts=f"{R}/contexts/{{task}}/train/{{strategy}}.parquet",
         paraphrases=lambda wc: inputs.paraphrases(wc.task, wc.strategy),
+        # Empty, for the order of jobs.
+        frozen=lambda wc: inputs.frozen_before(
+            wc.task, wc.model, f"{wc.strategy}-seed{wc.seed}"
+        ),
     output:
         adapters=f"{R}/finetune/{{task}}/{{model}}/{{strategy}}-seed{{seed}}/adapters.json",
         log=f"{R}/finetune/{{task}}/{{model}}/{{strategy}}-seed{{seed}}/trainer_log.jsonl",

@@ -12,6 +12,8 @@ rule freeze_eval_contexts:
         coverage=f"{R}/contexts/{{task}}/eval.coverage.json",
     log:
         f"{R}/logs/freeze_eval_contexts/{{task}}.log",
+    # All trainings wait for it.
+    priority: 15
     conda:
         "../envs/core.yaml"
     resources:
@@ -32,11 +34,14 @@ rule freeze_probes:
         test_embeddings=f"{R}/embeddings/{{task}}/test.npy",
         arrivals=f"{R}/corpus/{{task}}/arrivals.parquet",
         arrivals_embeddings=f"{R}/embeddings/{{task}}/arrivals.npy",
+        train=lambda wc: inputs.aligned_corpus(wc.task),
     output:
         probes=f"{R}/contexts/{{task}}/probes.parquet",
         coverage=f"{R}/contexts/{{task}}/probes.coverage.json",
     log:
         f"{R}/logs/freeze_probes/{{task}}.log",
+    # All trainings wait for it.
+    priority: 15
     conda:
         "../envs/core.yaml"
     resources:
@@ -47,4 +52,14 @@ rule freeze_probes:
         "python workflow_scripts/freeze_probes.py --settings {params.settings:q} --log {log}"
         " --test {input.test} --test-embeddings {input.test_embeddings}"
         " --arrivals {input.arrivals} --arrivals-embeddings {input.arrivals_embeddings}"
-        " --out {output.probes}"
+        " --train {input.train} --out {output.probes}"
+
+
+# Trainings wait for this: what the data can't give is told before hours have gone by.
+rule all_frozen:
+    input:
+        inputs.frozen(),
+    output:
+        touch(f"{R}/.state/all_frozen"),
+    priority: 15
+    localrule: True

@@ -51,6 +51,11 @@ rule list_gaps:
         coverage=[
             f"{R}/contexts/{task}/eval.coverage.json" for task in reported.scored_tasks
         ],
+        probe_coverage=[
+            f"{R}/contexts/{task}/probes.coverage.json"
+            for task in reported.scored_tasks
+            if task in grid.probed_tasks
+        ],
     output:
         [
             path
@@ -72,6 +77,7 @@ rule list_gaps:
         "python workflow_scripts/list_gaps.py --settings {params.settings:q} --log {log}"
         " --scores {input.scores} --probes {input.probes} --segments {input.segments}"
         " --counts {input.counts} --embeddings {input.embeddings} --coverage {input.coverage}"
+        " --probe-coverage {input.probe_coverage}"
         f" --out-dir {R}/tables"
 
 

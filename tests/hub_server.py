@@ -22,9 +22,10 @@ class Request(NamedTuple):
 
 @dataclass
 class Repository:
-    """One repository: commits by hash, the last one is ``main``.
+    """One repository: commits by hash, the last one but those of pull requests is ``main``.
 
     Attributes:
+        pulls: reference of a pull request, such as ``refs/pr/1`` → its commit.
         gated: its files are given only to tokens in ``members``; what the hub shows of it is public.
         private: to everyone but members it doesn't exist.
         in_lfs: size from which a file is stored by its SHA-256 rather than by git's hash.
@@ -37,16 +38,31 @@ class Repository:
     members: tuple[str, ...] = ()
     in_lfs: int = 1000
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    pulls: dict[str, str] = field(default_factory=dict)
 
-    def commit(self, files: dict[str, bytes]) -> str:
-        """Replace the content; return the commit's hash."""
+    def commit(self, files: dict[str, bytes], pull: str | None = None) -> str:
+        """Replace the content, of ``main`` or of a pull request; return the commit's hash."""
         sha = hashlib.sha1(repr((len(self.commits), sorted(files.items()))).encode()).hexdigest()
         self.commits[sha] = files
+        if pull is not None:
+            self.pulls[pull] = sha
         return sha
 
     def resolve(self, revision: str) -> str | None:
         """Return a revision's commit hash, or None."""
-        return list(self.commits)[-1] if revision == "main" else revision if revision in self.commits else None
+        if revision == "main":
+            return [sha for sha in self.commits if sha not in self.pulls.values()][-1]
+        revision = self.pulls.get(revision, revision)
+        return revision if revision in self.commits else None
+
+    def references(self) -> dict[str, list[dict[str, str]]]:
+        """Return branches and pull requests as the hub lists them."""
+
+        def entry(name: str, ref: str) -> dict[str, str]:
+            return {"name": name, "ref": ref, "targetCommit": str(self.resolve(name if name == "main" else ref))}
+
+        pulls = [entry(ref.rpartition("/")[2], ref) for ref in reversed(self.pulls)]
+        return {"branches": [entry("main", "refs/heads/main")], "converts": [], "tags": [], "pullRequests": pulls}
 
     def describe(self, content: bytes) -> dict[str, Any]:
         """Return size and hashes of a file as the hub states them."""
@@ -104,12 +120,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        path = unquote(urlsplit(self.path).path)
+        raw = urlsplit(self.path).path
+        path = unquote(raw)
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         self.hub.requests.append(Request(self.command, path, self.headers.get("Range"), token))
         if token and token not in self.hub.tokens:
             return self._refuse(401, None, "Invalid credentials in Authorization header")
-        parts = path.strip("/").split("/")
+        parts = [unquote(part) for part in raw.strip("/").split("/")]  # revisions may hold slashes
         api = parts[0] == "api"
         parts = parts[1:] if api else parts
         kind = parts.pop(0) if parts[0] in ("models", "datasets") else "models"
@@ -123,7 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(403 if token else 401, "GatedRepo", "Access to this repository is restricted")
         if call == "auth-check":
             return self._send(200, b"{}")
-        # Revisions may hold slashes (refs/pr/1); none of the tests' do.
+        if call == "refs":
+            return self._json(repository.references())
         sha = repository.resolve(rest[0])
         if sha is None:
             return self._refuse(404, "RevisionNotFound", f"Invalid rev id: {rest[0]}")

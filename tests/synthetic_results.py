@@ -168,10 +168,14 @@ def run_step(repository, script, settings, *arguments):
     subprocess.run([str(part) for part in (*command, *arguments)], check=True, capture_output=True)
 
 
-def write_run(repository, folder):
-    """Make tables and figures of two models by the entry points themselves; return the folder."""
+def write_run(repository, folder, probes=None):
+    """Make tables and figures of two models by the entry points themselves; return the folder.
+
+    ``probes``: the probe files, where they are not to be made here.
+    """
     scores = write_scores(folder / "scores", models=("llama", "qwen3"))
-    probes = write_probes(folder / "probes", models=("llama", "qwen3"))
+    if probes is None:
+        probes = write_probes(folder / "probes", models=("llama", "qwen3"))
     run_step(repository, "build_tables", {"statistics": {"resamples": 100}}, "--scores", *scores, "--probes", *probes,
              "--out-dir", folder / "tables")  # fmt: skip
     write_gaps(repository, folder)
@@ -189,12 +193,16 @@ EMBEDDINGS = {"noted": {"train": {LONGER: 7}, "test": {LONGER: 1}}}
 COVERAGE = {
     "in_domain": {"missing": [{"composition": "top_k", "bucket": "huge", "reason": "3 targets of 300 fill it"}]}
 }
+PROBE_COVERAGE = {
+    "missing": [{"probe": probe, "reason": "0 of 30 targets have an anchor"} for probe in ("icl", "icl_valid")]
+}
 
 
 def write_gaps(repository, folder, settings=None):
     """List the gaps of <folder>/tables and <folder>/scores with made-up counts, by the entry point itself."""
     records = {"corpus/lexicon/counts.json": COUNTS, "embeddings/lexicon/statistics.json": EMBEDDINGS,
-               "contexts/lexicon/eval.coverage.json": COVERAGE}  # fmt: skip
+               "contexts/lexicon/eval.coverage.json": COVERAGE,
+               "contexts/lexicon/probes.coverage.json": PROBE_COVERAGE}  # fmt: skip
     for name, record in records.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(record))
@@ -202,7 +210,8 @@ def write_gaps(repository, folder, settings=None):
              folder / "tables/probes.parquet", "--segments", *sorted((folder / "scores/lexicon").glob("*.parquet")),
              "--counts", folder / "corpus/lexicon/counts.json", "--embeddings",
              folder / "embeddings/lexicon/statistics.json", "--coverage",
-             folder / "contexts/lexicon/eval.coverage.json", "--out-dir", folder / "tables")  # fmt: skip
+             folder / "contexts/lexicon/eval.coverage.json", "--probe-coverage",
+             folder / "contexts/lexicon/probes.coverage.json", "--out-dir", folder / "tables")  # fmt: skip
 
 
 def report_inputs(folder, **more):

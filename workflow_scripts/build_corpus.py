@@ -13,21 +13,29 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--hub", nargs="*", default=[], help="records hub/datasets/<name>.json of its data sets")
     parser.add_argument("--out-dir", required=True, help="the folder corpus/<task>")
+    parser.add_argument("--refused", type=Path, help="the list of rows left out (.csv), if the corpus is refused")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.corpora.build import build, write
+    from contrastive_context.core.errors import UserError
+    from contrastive_context.corpora.build import Refused, build, write, write_list
     from contrastive_context.corpora.settings import BuildCorpusSettings
 
     settings = cli.load_settings(args.settings, BuildCorpusSettings)
     packages = {artifacts.read_json(path)["package"]: Path(path) for path in args.packages}
     hub = {Path(path).name.removesuffix(".json"): Path(path) for path in args.hub}
-    built = build(settings, packages, hub)
-    write(built, Path(args.out_dir))
+    folder = Path(args.out_dir)
+    refused = args.refused or folder / "rejected.csv"
+    try:
+        built = build(settings, packages, hub)
+    except Refused as error:
+        write_list(refused, error.listed)
+        raise UserError(f"{error}. All {len(error.listed)}, with what is known of each: {refused}") from error
+    refused.unlink(missing_ok=True)  # of an earlier try
+    write(built, folder)
     for split, entry in built.counts.items():
         cli.log.info("%s/%s: %d rows kept of %d", settings.task, split, entry["kept"], entry["generated"])
-    folder = Path(args.out_dir)
     provenance.write_provenance(
         folder / "counts.json",
         *(folder / f"{split}.parquet" for split in ("train", "dev", "arrivals", "test")),

@@ -12,6 +12,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--test-embeddings", required=True, help="their embeddings (.npy)")
     parser.add_argument("--arrivals", required=True, help="the examples: corpus/<task>/arrivals.parquet")
     parser.add_argument("--arrivals-embeddings", required=True, help="their embeddings (.npy)")
+    parser.add_argument(
+        "--train", nargs="?", help="corpus/<task>/train.parquet, where anchors are learned from the corpus"
+    )
     parser.add_argument("--out", required=True, help="the prompts (.parquet); .coverage.json goes beside them")
     return parser
 
@@ -20,13 +23,18 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context.contexts.candidates import Examples
     from contrastive_context.contexts.probe_prompts import freeze_probes
     from contrastive_context.contexts.settings import FreezeProbesSettings
-    from contrastive_context.core.columnar import write_tables
+    from contrastive_context.core.columnar import read_columns, write_tables
 
     settings = cli.load_settings(args.settings, FreezeProbesSettings)
+    train: tuple[list[str], list[str]] = ([], [])
+    if args.train:
+        table = read_columns(args.train, ["source", "target"])
+        train = table["source"].to_pylist(), table["target"].to_pylist()
     prompts, coverage = freeze_probes(
         Examples.read(args.test, args.test_embeddings, settings.test_set),
         Examples.read(args.arrivals, args.arrivals_embeddings),
         settings,
+        train,
     )
     coverage_file = Path(args.out).with_suffix(".coverage.json")
     artifacts.write_json(coverage_file, coverage)
@@ -39,6 +47,7 @@ def main(args: argparse.Namespace) -> None:
             "test_embeddings": args.test_embeddings,
             "arrivals": args.arrivals,
             "arrivals_embeddings": args.arrivals_embeddings,
+            "train": args.train,
         },
         settings=args.settings,
         started=args.started,

@@ -21,6 +21,13 @@ def arguments() -> argparse.ArgumentParser:
         "--coverage", type=Path, nargs="*", default=[], help="coverage of the contexts, …/<task>/eval.coverage.json"
     )
     parser.add_argument(
+        "--probe-coverage",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="coverage of the probes, …/<task>/probes.coverage.json",
+    )
+    parser.add_argument(
         "--out-dir", type=Path, required=True, help="folder for {missing,dropped,truncated}.{parquet,csv,tex}"
     )
     return parser
@@ -36,13 +43,13 @@ def main(args: argparse.Namespace) -> None:
     )
     columns = ("task", "model", "strategy", "metric", "stop_reason", "dropped_examples")
     segments = (artifacts.read_parquet(path, columns)[list(columns)] for path in args.segments)
-    counts, embeddings, coverage = (
+    counts, embeddings, coverage, probe_coverage = (
         {path.parent.name: artifacts.read_json(path) for path in paths}
-        for paths in (args.counts, args.embeddings, args.coverage)
+        for paths in (args.counts, args.embeddings, args.coverage, args.probe_coverage)
     )
     noted = {task: record.get("noted", {}) for task, record in embeddings.items()}
     listed = {
-        "missing": (gaps.missing(scores, probes, coverage, settings), presentation.missing_tables),
+        "missing": (gaps.missing(scores, probes, coverage, settings, probe_coverage), presentation.missing_tables),
         "dropped": (gaps.dropped(counts, noted), presentation.dropped_tables),
         "truncated": (gaps.truncated(segments), presentation.truncated_tables),
     }
@@ -51,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
         paths += [*tidy.write_table(frame, args.out_dir, name), args.out_dir / f"{name}.tex"]
         latex.write(paths[-1], tables(frame, settings))
         cli.log.info("%s: %d rows", name, len(frame))
-    names = ("scores", "probes", "segments", "counts", "embeddings", "coverage")
+    names = ("scores", "probes", "segments", "counts", "embeddings", "coverage", "probe_coverage")
     inputs = {name: vars(args)[name] for name in names}
     provenance.write_provenance(*paths, inputs=inputs, settings=args.settings, started=args.started)
 

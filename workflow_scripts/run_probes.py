@@ -27,6 +27,11 @@ def main(args: argparse.Namespace) -> None:
     model_folder = args.model.removesuffix(".json")
     artifacts.check_folder(model_folder, args.model)
     rows = artifacts.read_parquet(args.probes, probing.COLUMNS)
+    inputs = {"model": args.model, "adapters": args.adapters, "probes": args.probes}
+    if not len(rows):  # the data give none, which the coverage of the prompts says
+        artifacts.write_parquet(args.out, probing.no_values().assign(step=0))
+        provenance.write_provenance(args.out, inputs=inputs, settings=args.settings, started=args.started, tokens=0)
+        return
     devices.set_up_torch(settings.device, settings.threads)
 
     import pandas as pd
@@ -41,7 +46,6 @@ def main(args: argparse.Namespace) -> None:
         found = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
         checkpoints = {step: folder for step, folder in found.items() if step > 0}
     code = code_of(args.settings, "run_probes", args.state_dir) if args.state_dir else ""
-    inputs = {"model": args.model, "adapters": args.adapters, "probes": args.probes}
     switcher = adapters.AdapterSwitcher(model)
     frames = []
     for number, (step, folder) in enumerate(checkpoints.items(), start=1):

@@ -38,8 +38,8 @@ CORPUS = [
                      "in_domain": {"format": "chromium", "package": "chromium-l10n"},
                      "out_of_domain/package": "chromium-l10n", "cleaning/max_characters": 70}),
     ("software-hi", {"in_domain/package": "wesnoth-httt"}),
-    ("own", {"unicode_form": None,
-             "seed": 9, "files": "a.tsv", "format": "csv", "header": ["a", "source"], "limits": {"train": 7},
+    ("own", {"unicode_form": None, "seed": 9, "files": "a.tsv", "format": "csv", "quoted": True,
+             "header": ["a", "source"], "limits": {"train": 7},
              "max_rejected": 0.02, "max_line_bytes": 900, "columns/source": "english", "columns/target": "german",
              "columns/id": "number", "columns/cluster": "house", "columns/domain": "part",
              "cleaning/source_script": "Latin", "cleaning/target_script": "Tamil", "cleaning/min_script_share": 0.6,
@@ -197,7 +197,7 @@ EDITS: list[tuple[str, object, str | None]] = [
     *((f"tasks/lexicon/evaluation/{key}", value, "contexts/lexicon/eval.parquet") for key, value in EVALUATION.items()),
     ("tasks/lexicon/evaluation/max_agreement", 0.8, "contexts/lexicon/eval.parquet contexts/lexicon/probes.parquet"),
     *((f"tasks/lexicon/probes/{key}", value, "contexts/lexicon/probes.parquet") for key, value in
-      {"seed": 9, "targets": 9, "anchors": "quoted_values", "source_nonces": ["a", "b"],
+      {"seed": 9, "targets": 9, "min_targets": 9, "anchors": "quoted_values", "source_nonces": ["a", "b"],
        "label_nonces": ["a", "b"], "secondary": True}.items()),
     ("tasks/lexicon/probes/measures", ["likelihood"], "probes/lexicon/*"),
     # Models.

@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from contrastive_context.core.artifacts import sha256_file, write_json
@@ -57,14 +58,19 @@ def dry_run(folder: Path, *more: str, files: Iterable[str] = ()) -> list[Job]:
     return parse_dry_run(output)
 
 
-def make_results(folder: Path) -> list[Job]:
-    """Put in place what every job of the grid would make; return the jobs, none of which has to run any more."""
+def write_own_files(folder: Path) -> None:
+    """Write what a user of the wide grid would have."""
     for name in OWN_FILES:
         (folder / name).write_text(f"source\ttarget\troom\n{name}\tx\ty\n")
     for name in OWN_FOLDERS:
         (folder / name).parent.mkdir()
         (folder / name).write_text("{}\n")
-    jobs = dry_run(folder)
+
+
+def make_results(folder: Path) -> list[Job]:
+    """Put in place what every job of the grid would make; return the jobs, none of which has to run any more."""
+    write_own_files(folder)
+    jobs = [without_order(job) for job in dry_run(folder)]
     with _inside(folder):
         todo = [job for job in jobs if job.settings is not None]
         while todo:
@@ -74,6 +80,11 @@ def make_results(folder: Path) -> list[Job]:
                 _make(job)
                 todo.remove(job)
     return jobs
+
+
+def without_order(job: Job) -> Job:
+    """Leave out the inputs that a training has for the order of jobs alone."""
+    return replace(job, inputs=tuple(path for path in job.inputs if not path.endswith("/.state/all_frozen")))
 
 
 def _make(job: Job) -> None:

@@ -12,14 +12,17 @@ from typing import Any, get_args
 import pytest
 import yaml
 from edits import DRAWN, EDITS, ELSEWHERE, trains, uses
-from kept_results import CONFIGURATION, copy_checkout, dry_run, make_results
+from kept_results import CONFIGURATION, copy_checkout, dry_run, make_results, without_order, write_own_files
 from pydantic import BaseModel
 from snakemake.utils import update_config
 
 from contrastive_context.config.study import Study, load_study
 from contrastive_context.core import paths
+from contrastive_context.core.artifacts import sha256_file
+from contrastive_context.core.canonical import canonical_json
 from contrastive_context.workflow.planning import Job
 from contrastive_context.workflow.progress import ANSWERS, OUT_OF_DATE, PROBES, unfinished
+from contrastive_context.workflow.snakemake_internals import Records
 from contrastive_context.workflow.steps import SETTINGS, Steps
 
 RESULTS = "results/wide/"
@@ -47,7 +50,7 @@ def label(job: Job) -> str:
 
 
 def labels(jobs: Iterable[Job]) -> set[str]:
-    return {label(job) for job in jobs} - {""}
+    return {label(job) for job in jobs if job.rule != "all_frozen"} - {""}
 
 
 def and_after(patterns: str, jobs: list[Job]) -> set[str]:
@@ -269,6 +272,15 @@ def a_recipe_renamed(config: dict[str, Any]) -> dict[str, Any]:
     return {"grid": config["grid"], "finetuning": {"short": config["finetuning"]["tiny"]}}
 
 
+def a_task_no_longer_probed(config: dict[str, Any]) -> dict[str, Any]:
+    return {"tasks": {"lexicon": {"probes": None}}}
+
+
+def evaluation_and_a_recipe(config: dict[str, Any]) -> dict[str, Any]:
+    """What is frozen runs again, and the trainings for a reason of their own, which Snakemake's ``ancient`` hides."""
+    return {"tasks": {"lexicon": {"evaluation": {"seed": 9}}}, "finetuning": {"tiny": {"learning_rate": 0.1}}}
+
+
 def a_paraphraser_for_test_pairs_left_out(config: dict[str, Any]) -> dict[str, Any]:
     return {"tasks": {"intents": {"evaluation": {"paraphraser": None}}}}
 
@@ -291,15 +303,48 @@ SYSTEMS = f"tables/scores.parquet {DRAWN}"
         (seeds_and_models_reordered, ""),
         (a_recipe_renamed, ""),
         (a_paraphraser_for_test_pairs_left_out, "contexts/intents/eval.parquet"),
+        (a_task_no_longer_probed, "tables/scores.parquet tables/missing.parquet"),
+        (evaluation_and_a_recipe, f"contexts/lexicon/eval.parquet {trains(model='tiny-llama')}"),
     ],
 )  # fmt: skip
 def test_an_edit_of_the_structure_reruns_what_depends_on_it(made, config, edit, heads):
     folder, _ = made
     found = labels(rerun(folder, edit(copy.deepcopy(config))))
-    jobs = dry_run(folder, "--forceall", files=["edit.yaml"])
+    jobs = [without_order(job) for job in dry_run(folder, "--forceall", files=["edit.yaml"])]
     expected = and_after(f"{heads} report.html", jobs)
     assert sorted(found - expected) == [], "these rerun and should not"
     assert sorted(expected - found) == [], "these should rerun"
+
+
+def test_all_that_is_frozen_is_frozen_before_anything_is_trained(repository, tmp_path):
+    folder = copy_checkout(repository, tmp_path / "checkout")
+    shutil.copy(repository / "tests/dag/wide.yaml", folder)
+    write_own_files(folder)
+    jobs = dry_run(folder)
+    frozen = {
+        path for job in jobs if job.rule.startswith("freeze_") for path in job.outputs if path.endswith("parquet")
+    }
+    # One of the tasks isn't probed.
+    assert len(frozen) == 2 * len({job.settings["task"] for job in jobs if job.rule == "freeze_eval_contexts"}) - 1
+    (sign,) = [job for job in jobs if job.rule == "all_frozen"]
+    assert set(sign.inputs) == frozen
+    trainings = [job for job in jobs if job.rule == "finetune"]
+    assert trainings and all(set(sign.outputs) <= set(job.inputs) for job in trainings)
+
+
+def test_what_was_waited_for_is_no_input_afterwards(made, monkeypatch):
+    """Snakemake notes the inputs that a job had; with fewer by the next call, it would train again."""
+    folder, jobs = made
+    monkeypatch.chdir(folder)
+    records = Records()
+    trained = [job for job in jobs if job.rule == "finetune"]
+    for job in trained:
+        waited = {path: sha256_file(path) for path in job.inputs} | {f"{RESULTS}.state/all_frozen": "0" * 64}
+        for path in job.outputs:
+            records.add(path, canonical_json(job.settings), waited, started=0.0)
+    assert labels(rerun(folder, {})) == set()
+    found = labels(rerun(folder, {"tasks": {"lexicon": {"evaluation": {"seed": 9}}}}))
+    assert "contexts/lexicon/eval.parquet" in found and not labels(trained) & found
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrastive_context.contexts.anchors import find_anchors, replace
+from contrastive_context.contexts.anchors import anchor_finder, replace
 from contrastive_context.text.words import contains
+
+
+def find_anchors(kind, source, target):
+    return list(anchor_finder(kind)(source, target))
 
 
 def keys(kind, source, target):

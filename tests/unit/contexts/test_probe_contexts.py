@@ -8,7 +8,6 @@ from contrastive_context.config.tasks import TaskProbes
 from contrastive_context.contexts.probe_prompts import freeze_probes
 from contrastive_context.contexts.settings import FreezeProbesSettings
 from contrastive_context.core.columnar import write_tables
-from contrastive_context.core.errors import UserError
 from contrastive_context.text.agreement import token_accuracy
 from contrastive_context.text.words import contains
 
@@ -148,14 +147,38 @@ def test_seed_changes_nonces():
     assert labels[0] != labels[1]
 
 
-def test_no_relevant_example_or_no_fresh_nonce_is_a_user_error():
+def missing(coverage):
+    return {entry["probe"]: entry["reason"] for entry in coverage["missing"]}
+
+
+def test_a_probe_that_the_data_cant_give_is_left_out_with_what_would_help():
     test, arrivals = corpora(8, relevant=False)
     keep = np.flatnonzero((test.embeddings @ arrivals.embeddings.T < 0.6).all(axis=0))
     far = examples([arrivals.sources[i] for i in keep])
-    with pytest.raises(UserError, match=r"tasks\.lex\.probes"):
-        freeze_probes(test, far, config())
-    with pytest.raises(UserError, match=r"tasks\.lex\.probes.*nonces"):
-        freeze_probes(*corpora(8), config(source_nonces=["zu", "zv"], label_nonces=["zu", "zv"]))
+    table, coverage = freeze_probes(test, far, config(secondary=True))
+    assert set(table["role"].to_pylist()) == {"irrelevant", "other_irrelevant"}
+    assert missing(coverage).keys() == {"icl", "icl_valid", "icl_gain", "override"}
+    assert coverage["with_anchor"] == coverage["fillable_irrelevant"] == 30 and coverage["used_irrelevant"] == 20
+    reason = "30 of 30 targets have an anchor (positional_words), 0 share one with an arrival of the highest bucket, "
+    assert missing(coverage)["icl"] == f"{reason}fewer than 10; more arrivals or other edges in buckets would help"
+
+    _, coverage = freeze_probes(*corpora(8), config(source_nonces=["zu", "zv"], label_nonces=["zu", "zv"]))
+    assert "more or other nonces would help" in missing(coverage)["icl"]
+
+    _, coverage = freeze_probes(*corpora(8), config(anchors="shared_words"))
+    assert "0 of 30 targets have an anchor (shared_words), fewer than 10; another kind" in missing(coverage)["icl"]
+
+    few = examples(arrivals.sources[:4])
+    table, coverage = freeze_probes(test, few, config())
+    assert table.num_rows == 0 and missing(coverage).keys() == {"iwl", "copy", "icl", "icl_valid"}
+    assert "more arrivals, a lower k or other edges in buckets would help" in missing(coverage)["iwl"]
+
+
+def test_few_targets_are_enough_where_few_are_asked_for():
+    whole = missing(freeze_probes(*corpora(8), config())[1])
+    assert not whole
+    assert missing(freeze_probes(*corpora(8), config(targets=200, min_targets=200))[1])
+    assert not missing(freeze_probes(*corpora(8), config(targets=2, min_targets=200))[1])
 
 
 def test_nonces_that_occur_in_the_texts_are_not_used():

@@ -43,6 +43,54 @@ def test_rules(source, target, reason):
     assert reason_to_drop(source, target, RULES) == reason
 
 
+#: What news, chats, subtitles and textbooks hold.
+ORDINARY = [
+    "The fund took $5 from each of its members", "Shares fell by $1.20 to $13.45", "A $1bn deal, or US$1 a head",
+    "It raised $1 million, not $10,000", "Losses of $(5) per share", "$TSLA and $F are up 5%",
+    "A$AP Rocky sang with Ke$ha", "AT&T; Verizon and S&P; fell too", "Our Q&A; then R&D; then lunch",
+    "It is 100% sure, 50 % cheaper", "Write to <john@example.org> or example.org", "I <3 you 😀 >_< :-{",
+    "Is 3 < x > 2 or |x| > 1?", "2**3 is 8, not 2**4", "What the f**k and s**t", "____ is the capital of France",
+    "it`s ``quoted'' and ``again''", "[Co(NH3)6](NO3)3 dissolves", "Fe3+ + e− → Fe2+, [Fe(CN)6]4−", "the set {1, 2, 3}",
+    "if (a[i](x)) { return; }", "a List<String> of names", "N,N-dimethyl-2-[4-(1,2-diphenyl)phenoxy]ethanamine",
+    "(see [1] and [2])", "H₂SO₄ and CuSO₄·5H₂O", "★ 4,5 von 5 ★ #1 @home",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_ordinary_text_is_kept(text):
+    for source, target in ((text, "etwas ganz anderes"), ("something quite different", text)):
+        assert reason_to_drop(source, target, Cleaning(max_length_ratio=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Don&#x27;t, don&#39;t", "markup"),
+        ("a&nbsp;b", "markup"),
+        ("See [docs]({url}#x) first", "markup"),
+        ("See [docs](https://x) first", "markup"),
+        ("Run `make` now", "markup"),
+        ("__Note__ that", "markup"),
+        ("a<br>b", "markup"),
+        ("<Enter a question>", "markup"),
+        ("<!-- hidden --> text", "markup"),
+        ("Dear {{ name }}, hello", "placeholders"),
+        ("{0} of {1} files", "placeholders"),
+        ("{n, plural, one {# day} other {# days}}", "placeholders"),
+        ("{\\an8}Over here", "placeholders"),
+        ("Open ${path} or $(path)", "placeholders"),
+        ("Open $path now", "placeholders"),
+        ("from [%key:common::x%] on", "placeholders"),
+        ("$1 of $2 tabs", "placeholders"),
+        ("Tab$1", "placeholders"),
+        ("the |name| of it", "placeholders"),
+        ("%s is %d%% done", "placeholders"),
+    ],
+)
+def test_markup_and_variables_of_software_are_dropped(text, reason):
+    assert reason_to_drop(text, "etwas ganz anderes", Cleaning(max_length_ratio=None)) == reason
+
+
 def test_rules_can_be_turned_off():
     off = Cleaning(max_length_ratio=None, max_characters=None, markup=False, placeholders=False, untranslated=False)
     for source, target in [("<b>$1</b>", "<b>$1</b>"), ("a", "b" * 5000)]:

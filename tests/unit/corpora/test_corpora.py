@@ -110,7 +110,7 @@ def test_build_and_write(tmp_path, fake_corpus):
     assert frame[["id", "test_set"]].to_numpy().tolist() == [[row_id("d", "1"), "in_domain"]]
     assert tuple(read_parquet(tmp_path / "train.parquet").columns) == COLUMNS
     assert read_json(tmp_path / "counts.json")["train"]["kept"] == 1
-    assert (tmp_path / "rejected.csv").read_text() == "split,file,line,reason,text\n"
+    assert (tmp_path / "rejected.csv").read_text() == "split,file,line,reason,text,detail\n"
 
 
 def test_targets_with_the_stop_are_dropped_counted_and_listed(tmp_path, fake_corpus):

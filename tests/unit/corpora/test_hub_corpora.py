@@ -117,13 +117,47 @@ def test_the_paper_grids_corpus(repository, cache):
     arrivals = frames["arrivals"][frames["arrivals"]["domain"] == "out"]
     test = frames["test/out_of_domain"]
     assert len(arrivals) + len(test) == 80
-    assert min(len(arrivals), len(test)) > 20
+    assert abs(len(arrivals) - 0.4 * 80) <= 2
     assert not set(arrivals["cluster"]) & set(test["cluster"])
     assert set(test["cluster"].value_counts()) == {2}
     dropped = [counts[split]["dropped"] for split in ("arrivals", "test/out_of_domain")]
     assert sum(entry.get("is_bad_source: True", 0) for entry in dropped) == 40 + 1  # one per document, and the canary
     text = "\n".join(pd.concat(frames.values())["source"])
     assert "CANARY" not in text
+
+
+#: WMT24's English documents: how many have how many segments, after its four domains (998 rows with the canary).
+WMT_DOCUMENTS = {"news": [9] * 13 + [8] * 4, "literary": [26] * 7 + [24], "social": [16] * 30 + [9] * 3 + [24],
+                 "speech": [1] * 111}  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", ["en-de", "en-lt", "en-hi", "en-ta"])
+def test_the_paper_grid_has_as_many_targets_out_of_domain_as_it_asks_for(repository, cache, pair):
+    """Divided by hashes alone the halves had 388 to 564 rows."""
+    import yaml
+
+    rows = wmt_rows(0)
+    for domain, documents in WMT_DOCUMENTS.items():
+        for document, segments in enumerate(documents):
+            for segment in range(segments):
+                text = sentence(2000 + len(rows))
+                # The authors leave 38 rows out.
+                row = {"domain": domain, "document_id": f"{domain}_{document}", "is_bad_source": segment == 23}
+                rows.append(rows[0] | row | {"source": text, "target": translation(text)})
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    cache.add(f"wmt24pp-{pair}", "google/wmt24pp", {"train": {"rows.jsonl": lines.encode()}})
+    task = yaml.safe_load((repository / "config.yaml").read_text())["tasks"][pair]
+    corpus = HubCorpus(**task["corpus"])
+    out = {"test": {"out_of_domain": corpus.test["out_of_domain"]}, "arrivals": corpus.arrivals[1:]}
+    elsewhere = corpus.train.model_copy(update={"data": "opus-en-de", "target": "translation.de"})
+    out |= {"train": elsewhere, "dev": elsewhere.model_copy(update={"split": "validation", "part": (0.0, 1.0)})}
+    chosen = BuildCorpusSettings(
+        task=pair, corpus=corpus.model_copy(update={**out, "cleaning": None}), test_sets=["out_of_domain"], stop="\n"
+    )
+    frames = build(chosen, {}, cache.records).frames
+    assert len(frames["test/out_of_domain"]) >= task["evaluation"]["targets"] == 500
+    assert len(frames["arrivals"]) > 330
+    assert not set(frames["arrivals"]["cluster"]) & set(frames["test/out_of_domain"]["cluster"])
 
 
 def test_canaries_are_dropped_by_their_domain_too(repository, cache):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contrastive_context.config.sources import IdiomCorpus, WordSetEncoder
 from contrastive_context.config.tasks import TaskProbes
-from contrastive_context.contexts.anchors import find_anchors
+from contrastive_context.contexts.anchors import sentence_label
 from contrastive_context.contexts.candidates import Examples
 from contrastive_context.contexts.probe_prompts import freeze_probes
 from contrastive_context.contexts.settings import FreezeProbesSettings
@@ -195,12 +195,12 @@ def test_encoder_refuses_other_texts(text):
 
 
 def test_every_single_word_is_tied_to_the_last_label():
-    anchors = find_anchors("sentence_label", "w001 w002 w001 w003", "a05 b12")
+    anchors = list(sentence_label("w001 w002 w001 w003", "a05 b12"))
     assert [(a.source_text, a.target_text, a.target) for a in anchors] == [
         ("w002", "b12", (4, 7)),
         ("w003", "b12", (4, 7)),
     ]
-    assert find_anchors("sentence_label", "w001", "") == []
+    assert list(sentence_label("w001", "")) == []
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """A user's own files: every format, what is malformed in them by file and line, and messages that help."""
 
+import csv
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -191,7 +193,7 @@ def test_named_splits(tmp_path):
         ("x.tsv", b"sorce\ttarget\na\tb\n", "no column 'source'; did you mean 'sorce'"),
         ("x.csv", b"source,target,source\na,b,c\n", "two columns 'source'"),
         ("x.tsv", b"", "the file is empty"),
-        ("x.tsv", b"\xff\xfes\0o\0", "is UTF-16"),
+        ("x.tsv", b"\xff\xfes\0o\0", "looks like UTF-16"),
         ("x.csv", b"so\xffurce,target\n", "no line of column names"),
         ("x.parquet", b"no parquet", "can't be read as Parquet"),
     ],
@@ -292,7 +294,11 @@ pieces = st.lists(
 def test_any_bytes_are_read_or_rejected(tmp_path, kind, content):
     head = {"tsv": b"source\ttarget\n", "csv": b"source,target\n", "jsonl": b""}[kind]
     path = write(tmp_path / f"x.{kind}", head + b"".join(content))
-    pairs, listed = read(path, max_line_bytes=250)
+    try:
+        pairs, listed = read(path, max_line_bytes=250)
+    except UserError as error:
+        assert re.search("looks like|can't tell whether quotes", str(error))
+        return
     for _, source, target in pairs:
         assert source.strip() and target.strip()
         assert not set("\0\t\n\r\ufffd") & set(source + target)
@@ -300,7 +306,8 @@ def test_any_bytes_are_read_or_rejected(tmp_path, kind, content):
     assert len(lines) == len(set(lines))
 
 
-text = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters='"\ufeff\ufffd'), min_size=1, max_size=8)
+text = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="\ufeff\ufffd"), min_size=1, max_size=8)
+text |= st.text('"a, ', min_size=1, max_size=8).map(lambda text: " ".join(text.split())).filter(bool)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
@@ -314,4 +321,112 @@ def test_good_rows_come_back_in_every_format(tmp_path, rows):
     for kind in ("tsv", "csv", "jsonl", "parquet"):
         pairs, listed = read(tmp_path / f"x.{kind}")
         assert [pair[1:] for pair in pairs] == rows
-        assert not listed
+        assert not [reason for _, reason in listed if not reason.startswith("kept: quotes")]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@given(st.lists(st.tuples(text, text), min_size=1, max_size=5))
+def test_quotes_of_a_plain_tsv_stay_or_are_asked_about(tmp_path, rows):
+    """Only a text that is itself written as a quoted field with quotes inside can't be told from one."""
+    path = write(tmp_path / "x.tsv", "".join(f"{a}\t{b}\n" for a, b in [("source", "target"), *rows]).encode())
+    assert [pair[1:] for pair in read(path, quoted=False)[0]] == rows
+    try:
+        pairs, _ = read(path)
+    except UserError as error:
+        assert "can't tell whether quotes are part of the text" in str(error)
+        return
+    if not any(re.fullmatch('"([^"]*"")+[^"]*"', side) for row in rows for side in row):
+        assert [pair[1:] for pair in pairs] == rows
+
+
+# --- quotes of pandas and spreadsheets in TSV
+
+QUOTED = [('5" pipe, short', 'Rohr, 5"'), ('He said "no"', "Er sagte „nein“"), ("plain", "einfach"), ("a\tb", "c")]
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+def test_a_tsv_of_pandas_is_read_without_its_quotes_and_says_so(tmp_path, quoting, caplog):
+    path = tmp_path / "x.tsv"
+    pd.DataFrame(QUOTED, columns=["source", "target"]).to_csv(path, sep="\t", index=False, quoting=quoting)
+    caplog.set_level("INFO")
+    pairs, listed = read(path)
+    assert [pair[1:] for pair in pairs] == [(a.replace("\t", " "), b) for a, b in QUOTED]
+    assert "quotes around fields are taken for those of pandas or a spreadsheet" in caplog.text
+    count = 4 if quoting != csv.QUOTE_MINIMAL else 3
+    assert [reason for _, reason in listed] == ["kept: quotes around its fields were removed"]
+    _, (reading,) = files.build(corpus(path))
+    assert dict(reading.noted) == {"quotes around its fields were removed": count}
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        # Subtitles: what is said stands in quotes, wholly or in part.
+        (['"Hello," he said.\tx', '"Go"\ty', 'the 5" pipe\tz'], True),
+        (['"Go"\ty', "plain\tz"], True),
+        (['"well, yes"\tx', "plain\ty"], None),
+        (['"say ""hi"""\tx', 'the 5" pipe\ty'], None),
+        (['"say ""hi"""\tx', '"Go"\ty'], False),
+    ],
+)
+def test_whose_quotes_they_are_is_seen_or_asked(tmp_path, rows, kept):
+    path = write(tmp_path / "x.tsv", "\n".join(["source\ttarget", *rows]).encode())
+    if kept is None:
+        with pytest.raises(UserError, match="Set quoted: true if quotes around a field"):
+            read(path)
+    else:
+        pairs, _ = read(path)
+        assert [source for _, source, _ in pairs] == [
+            row.split("\t")[0] if kept else row.split("\t")[0][1:-1].replace('""', '"') for row in rows
+        ]
+
+
+# --- files that are something else
+
+TABLE = "source\ttarget\n" + "".join(f"number {n}\tZahl {n}, größer\n" for n in range(20))
+PLAIN = TABLE.replace(",", "")
+ARRAY = json.dumps([{"source": f"n {n}", "target": f"z {n}"} for n in range(9)])
+HINDI = "source\ttarget\n" + "यह एक वाक्य है\tवाक्य\n" * 9
+OTHERS = {
+    "JSON array": ("x.jsonl", ARRAY.encode(), "one JSON document; write one object per line, .*jq"),
+    "printed array": ("x.jsonl", json.dumps(json.loads(ARRAY), indent=1).encode(), "one JSON document"),
+    "printed object": ("x.jsonl", json.dumps({"data": []}, indent=1).encode(), "one JSON document"),
+    "UTF-16": ("x.tsv", TABLE.encode("utf-16"), "UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8"),
+    "UTF-16, no mark": ("x.tsv", TABLE.encode("utf-16-le"), "UTF-16LE text without a mark; convert it: iconv -f"),
+    "other order": ("x.csv", TABLE.encode("utf-16-be"), "UTF-16BE text without a mark"),
+    "Hindi": ("x.tsv", HINDI.encode("utf-16-le"), "UTF-16LE text without"),
+    "UTF-32": ("x.tsv", TABLE.encode("utf-32-le"), "UTF-32LE text without a mark"),
+    "lone CR": ("x.csv", TABLE.replace("\n", "\r").encode(), "lines end with CR alone; .*tr"),
+    "workbook": ("x.csv", b"PK\x03\x04" + b"\0" * 40, "an Excel workbook or another zip file"),
+    "gzip": ("x.tsv", b"\x1f\x8b\x08\0" + b"\0" * 40, "a gzip file; unpack it: gunzip"),
+    "Parquet": ("x.csv", b"PAR1" + b"\0" * 40, "a Parquet file; set format: parquet"),
+    "web page": ("x.tsv", b"\n<!DOCTYPE html>\n<html>", "a web page"),
+    "LFS": ("x.tsv", b"version https://git-lfs.github.com/spec/v1\n", "a pointer to a file in Git LFS"),
+    "no Parquet": ("x.parquet", b"PK\x03\x04" * 9, "can't be read as Parquet .*; this looks like an Excel"),
+    "semicolons": ("x.csv", PLAIN.replace("\t", ";").encode(), "look separated by semicolons, write it"),
+    "commas": ("x.tsv", PLAIN.replace("\t", ",").encode(), "separated by commas; set format: csv"),
+    "tabs": ("x.csv", PLAIN.encode(), "look separated by tabs; set format: tsv"),
+    "JSON Lines": ("x.tsv", b'{"source": "a", "target": "b"}\n', "it looks like JSON; set format: jsonl"),
+    "Excel's line": ("x.csv", b"sep=;\nsource;target\na;b\n", "its first line is Excel's"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), OTHERS.values(), ids=OTHERS)
+def test_a_file_that_is_something_else_is_told_what_it_looks_like(tmp_path, name, content, message):
+    with pytest.raises(UserError, match=message):
+        built(write(tmp_path / name, content))
+
+
+@pytest.mark.parametrize("name", ["x.tsv", "x.csv", "x.jsonl"])
+def test_windows_1252_is_told_by_a_word_as_it_would_read(tmp_path, name):
+    objects = ({"source": f"n {n}", "target": "größer"} for n in range(9))
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in objects)
+    content = {"x.csv": PLAIN.replace("\t", ","), "x.tsv": PLAIN, "x.jsonl": lines}[name]
+    with pytest.raises(UserError, match=r"broken UTF-8 .*as Windows-1252 it reads '.*größer.*iconv -f WINDOWS-1252"):
+        built(write(tmp_path / name, content.encode("cp1252")))
+
+
+def test_a_header_in_windows_1252_is_told_too(tmp_path):
+    content = "Größe\tsource\ttarget\n1\ta\tb\n".encode("cp1252")
+    with pytest.raises(UserError, match=r"no line of column names .*as Windows-1252 it reads 'Größe'"):
+        built(write(tmp_path / "x.tsv", content))

@@ -223,6 +223,17 @@ def test_what_the_hub_does_not_have(hub, client, model_files, entry, token, mess
     assert f"models.tiny: {message}" in client.refused(**entry)
 
 
+def test_revisions_that_have_safetensors_are_named_and_can_be_taken(hub, client, model_files):
+    pickled = {name: content for name, content in model_files.items() if not name.endswith(".safetensors")}
+    repository = hub.add(NAME, pickled)
+    repository.commit(pickled | {"README.md": b"better"}, pull="refs/pr/1")
+    converted = repository.commit(pickled | {"model.safetensors": model_files["model.safetensors"]}, pull="refs/pr/2")
+    message = client.refused(repository=NAME, use="language_model")
+    assert "has no .safetensors" in message and "revision: refs/pr/2" in message and "refs/pr/1" not in message
+    record = client.fetch(repository=NAME, use="language_model", revision="refs/pr/2")
+    assert record["revision"] == converted and "model.safetensors" in record["files"]
+
+
 def test_no_safetensors(hub, client, model_files):
     hub.add(NAME, {name: content for name, content in model_files.items() if not name.endswith(".safetensors")})
     message = client.refused()

@@ -39,6 +39,11 @@ class Grid:
         """(task, model) pairs of the grid."""
         return list(dict.fromkeys((entry.task, model) for entry in self.study.grid for model in entry.models))
 
+    @cached_property
+    def probed_tasks(self) -> list[str]:
+        """Tasks of the grid that are probed."""
+        return [task for task in self.tasks if self.study.tasks[task].probes is not None]
+
     def systems(self, task: str, model: str) -> list[str]:
         """Return ``base`` and every fine-tuned system, ``<strategy>-seed<seed>``, of a model on a task."""
         return self._systems[task, model]

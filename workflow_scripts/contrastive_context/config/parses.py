@@ -1,11 +1,15 @@
 """Corpora of utterances and their parses."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from contrastive_context.config.base import Seed
 from contrastive_context.config.text import Cleaning, WrittenCorpus
+
+MTOP_FILES = ("train", "eval", "test")
+"""Names of MTOP's files of one language, without ``.txt``."""
 
 
 class MtopCorpus(WrittenCorpus):
@@ -32,8 +36,11 @@ class MtopCorpus(WrittenCorpus):
 
     @property
     def paths(self) -> list[str]:
-        """What the corpus is read from."""
-        return [self.path]
+        """The files that the corpus is read from: the archive, or those of the language in the folder."""
+        folder = Path(self.path)
+        if not folder.is_dir():
+            return [self.path]
+        return [str(folder / self.language / f"{name}.txt") for name in MTOP_FILES]
 
     @property
     def test_sets(self) -> list[str]:

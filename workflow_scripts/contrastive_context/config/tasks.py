@@ -60,12 +60,14 @@ class TaskProbes(Model):
 
     seed: Seed = 0
     targets: int = Field(200, ge=1, description="test targets that are probed")
+    min_targets: int = Field(10, ge=1, description="a probe that fewer targets give is left out and reported")
     measures: Annotated[list[ProbeMeasure], Distinct] = Field(
         ["generation", "likelihood"], min_length=1, description="agreement of answers; nats per label token"
     )
     secondary: bool = Field(False, description="Override and ICL-gain as well: two prompts more per item")
-    anchors: Literal["positional_words", "sentence_label", "quoted_values", "shared_words"] = Field(
-        description="how a span of the source is tied to the span of the target that it explains"
+    anchors: Literal["positional_words", "sentence_label", "quoted_values", "shared_words", "aligned_words"] = Field(
+        description="how a span of the source is tied to the span of the target that it explains; aligned_words: by "
+        "how words of source and target go together in the corpus, whatever their scripts"
     )
     source_nonces: Annotated[list[Composed], Distinct] = Field(
         min_length=2, description="made-up words for sources; two that a prompt's examples lack are used"
@@ -107,4 +109,4 @@ class Task(Model):
     bleu: Bleu = Bleu()
     agreement: Agreement = Field(description="how probes and evaluation contexts compare an answer or label with gold")
     evaluation: TaskEvaluation = TaskEvaluation()
-    probes: TaskProbes
+    probes: TaskProbes | None = Field(None, description="absent: the task is not probed")

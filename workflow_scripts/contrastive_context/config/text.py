@@ -32,7 +32,10 @@ class Cleaning(Model):
     min_words: int = Field(1, ge=1, description="of the source; letters, where its script has no blanks")
     max_characters: int | None = Field(1000, ge=1, description="of either side")
     markup: bool = Field(True, description="drop pairs with tags, entities, links, and Markdown emphasis or code")
-    placeholders: bool = Field(True, description="drop pairs with variables: {name}, %s, $1, ICU plurals")
+    placeholders: bool = Field(
+        True,
+        description="drop pairs with variables: {name}, %s, $1, $name, ICU plurals; not money",
+    )
     untranslated: bool = Field(True, description="drop pairs whose sides are the same text")
 
     @field_validator("source_script", "target_script")
@@ -49,7 +52,7 @@ class Cleaning(Model):
 
 
 class Shares(Model):
-    """How a text is divided where no splits are given: shares of its clusters, by a hash of the seed and the cluster.
+    """How a text is divided where no splits are given: shares of its rows in whole clusters, drawn with the seed.
 
     Clusters are never divided between training and test time. Arrivals and test targets come from the same clusters,
     whose rows are divided in the ratio of the two shares: so an arrival can be a relevant example. The rest trains.
@@ -165,8 +168,8 @@ class Columns(Model):
 class FilesCorpus(_TextCorpus):
     """Your own pairs from TSV, CSV, JSON Lines or Parquet files (UTF-8), by column names.
 
-    Either ``files``, which are divided by ``shares``, or ``train``, ``arrivals``, ``test`` and possibly ``dev``. TSV
-    has a row per line and no quoting; CSV has quotes as spreadsheets write them.
+    Either ``files``, which are divided by ``shares``, or ``train``, ``arrivals``, ``test`` and possibly ``dev``. CSV
+    has quotes as spreadsheets write them; whether TSV has them is recognised.
     """
 
     kind: Literal["files"]
@@ -178,6 +181,11 @@ class FilesCorpus(_TextCorpus):
     format: Literal["tsv", "csv", "jsonl", "parquet"] | None = Field(None, description="absent: by the file's suffix")
     columns: Columns = Columns()
     header: list[str] | None = Field(None, description="column names of TSV or CSV files without a first line of names")
+    quoted: bool | None = Field(
+        None,
+        description="of TSV: whether quotes around a field are no part of its text, as in files of pandas and "
+        "spreadsheets; absent: recognised, and refused where it can't be told",
+    )
     max_line_bytes: int = Field(100_000, ge=1, description="a longer line (Parquet: text) is malformed")
     cleaning: Cleaning | None = Field(None, description="absent: nothing is dropped for its content; {}: the defaults")
     licence: str = Field("not stated", description="for the report")

@@ -7,14 +7,16 @@ prompt's query still shows it.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from contrastive_context.contexts.word_alignment import WordAlignment
 from contrastive_context.text import words
 from contrastive_context.text.words import Span
 
 _BEFORE = re.compile(r"(\w+)\W*$")
 _LAST = re.compile(r"(\S+)\s*$")
+_COMMON = 0.2  # share of pairs that a word may stand in
 _QUOTED = re.compile(r"(?<!\w)'([^']+)'(?!\w)")
 
 
@@ -96,17 +98,50 @@ def _is_word(text: str) -> bool:
     return letters >= 3 and all(c.isalpha() or unicodedata.category(c)[0] == "M" for c in text)
 
 
-KINDS: dict[str, Callable[[str, str], Iterator[Anchor]]] = {
-    "positional_words": positional_words,
-    "sentence_label": sentence_label,
-    "quoted_values": quoted_values,
-    "shared_words": shared_words,
+class AlignedWords:
+    """Tie a word to the word that stands for it in the target, whatever their scripts, by :class:`WordAlignment`.
+
+    Words of sources with fewer than three letters don't count, nor those in more than a fifth of all pairs, which most
+    often are of grammar [ours].
+
+    Args:
+        sources: of the corpus that the alignment is estimated from.
+        targets: of the same.
+    """
+
+    def __init__(self, sources: Sequence[str], targets: Sequence[str]) -> None:
+        self._alignment = WordAlignment(sources, targets)
+
+    def __call__(self, source: str, target: str) -> Iterator[Anchor]:
+        """Yield the anchors of a pair."""
+        for link in self._alignment.links(source, target):
+            word, (start, end) = link.source.text, link.target.span
+            if word.isdecimal() or (len(word) >= 3 and self._alignment.share(word) <= _COMMON):
+                slot = "number" if word.isdecimal() else "word"
+                yield Anchor(link.source.span, (start, end), word, target[start:end], slot)
+
+
+Finder = Callable[[str, str], Iterator[Anchor]]
+"""Returns the anchors of a source and its target, in the order of the text."""
+
+KINDS: dict[str, Callable[[Sequence[str], Sequence[str]], Finder]] = {
+    "positional_words": lambda sources, targets: positional_words,
+    "sentence_label": lambda sources, targets: sentence_label,
+    "quoted_values": lambda sources, targets: quoted_values,
+    "shared_words": lambda sources, targets: shared_words,
+    "aligned_words": AlignedWords,
 }
 
 
-def find_anchors(kind: str, source: str, target: str) -> list[Anchor]:
-    """Return the anchors of a pair under the rule registered as ``kind``, in the order of the text."""
-    return list(KINDS[kind](source, target))
+def anchor_finder(kind: str, sources: Sequence[str] = (), targets: Sequence[str] = ()) -> Finder:
+    """Return the rule registered as ``kind``.
+
+    Args:
+        kind: as in ``tasks.*.probes.anchors``.
+        sources: of the corpus, for the kind that learns from it.
+        targets: of the same.
+    """
+    return KINDS[kind](sources, targets)
 
 
 def replace(text: str, span: Span, new: str) -> str:

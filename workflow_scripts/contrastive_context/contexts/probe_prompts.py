@@ -15,10 +15,13 @@ For the secondary probes, where they are asked for, no source is edited:
 
 - ``relevant``: the relevant example as it is, in that slot. But for it the context is ``irrelevant``'s: ICL-gain.
 - ``override``: the same with the valid span in the example's label, which then contradicts what its source says.
+
+A probe for which the data give too few targets is left out, and the coverage says so, and why.
 """
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,11 +30,10 @@ import numpy as np
 import pyarrow as pa
 
 from contrastive_context.config.tasks import TaskProbes
-from contrastive_context.contexts.anchors import Anchor, find_anchors, replace
+from contrastive_context.contexts.anchors import Anchor, Finder, anchor_finder, replace
 from contrastive_context.contexts.candidates import Candidates, Examples, iter_candidates
 from contrastive_context.contexts.settings import FreezeProbesSettings
 from contrastive_context.core.buckets import bounds_of
-from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import below, id_bits, numbers, ranking, shuffled, states, stream
 from contrastive_context.text.words import contains, words
 
@@ -67,14 +69,14 @@ class _Icl:
 class _Arrivals:
     """The arrivals with their anchors, found when first asked for."""
 
-    def __init__(self, examples: Examples, kind: str) -> None:
+    def __init__(self, examples: Examples, find: Finder) -> None:
         self.examples = examples
-        self._kind = kind
+        self.find = find
         self._anchors: dict[int, list[Anchor]] = {}
 
     def anchors(self, row: int) -> list[Anchor]:
         if row not in self._anchors:
-            self._anchors[row] = find_anchors(self._kind, self.examples.sources[row], self.examples.targets[row])
+            self._anchors[row] = list(self.find(self.examples.sources[row], self.examples.targets[row]))
         return self._anchors[row]
 
     @cached_property
@@ -97,7 +99,12 @@ class _Arrivals:
         )
 
 
-def freeze_probes(test: Examples, arrivals: Examples, settings: FreezeProbesSettings) -> tuple[pa.Table, dict]:
+def freeze_probes(
+    test: Examples,
+    arrivals: Examples,
+    settings: FreezeProbesSettings,
+    train: tuple[Sequence[str], Sequence[str]] = ((), ()),
+) -> tuple[pa.Table, dict]:
     """Choose items and build their prompts.
 
     Items that fill all roles come first; if they are fewer than asked for, others give the two irrelevant roles alone.
@@ -106,17 +113,19 @@ def freeze_probes(test: Examples, arrivals: Examples, settings: FreezeProbesSett
         test: the targets to choose from.
         arrivals: the examples to choose from.
         settings: k, seed, number of items, kind of anchors, nonces, buckets.
+        train: sources and targets of the training split, for anchors that are learned from the corpus; they are
+            learned from the arrivals too.
 
     Returns:
         The table, a row per prompt, ordered by item and role (columns: prompt_id, item, role, target_id, cluster,
-        source, gold, label, matched_labels, example_sources, example_targets), and the coverage.
-
-    Raises:
-        UserError: no target has the irrelevant contexts, or none has a relevant example with a shared anchor.
+        source, gold, label, matched_labels, example_sources, example_targets), and the coverage: how many targets there
+        are at each step of the choice, and which probes are missing and why. The table is empty where all are.
     """
     probes, task = settings.probes, settings.task
     bounds = list(bounds_of(settings.buckets).values())
-    pool = _Arrivals(arrivals, probes.anchors)
+    find = anchor_finder(probes.anchors, [*train[0], *arrivals.sources], [*train[1], *arrivals.targets])
+    pool = _Arrivals(arrivals, find)
+    seen = Counter[str]()
     bits = id_bits(test.ids)
     random_states = states(stream("probe choices", probes.seed, task), bits)
     halves = shuffled(stream("probe halves", probes.seed, task), bits, 2 * settings.k)
@@ -128,23 +137,36 @@ def freeze_probes(test: Examples, arrivals: Examples, settings: FreezeProbesSett
         if found is None:
             continue
         irrelevant[row] = found
-        pair = _icl(candidates, pool, found, test.sources[row], test.targets[row], bounds, probes, random_states[row])
+        pair = _icl(
+            candidates, pool, found, test.sources[row], test.targets[row], bounds, probes, random_states[row], seen
+        )
         if pair is not None:
             icl[row] = pair
 
-    order = ranking(stream("probe targets", probes.seed, task), bits).tolist()
-    complete = [row for row in order if row in icl][: probes.targets]
-    rest = [row for row in order if row in irrelevant and row not in icl][: probes.targets - len(complete)]
     coverage = {
         "targets": len(test.ids),
         "asked": probes.targets,
         "fillable_irrelevant": len(irrelevant),
+        "with_anchor": seen["anchor"],
+        "with_relevant": seen["relevant"],
         "fillable_icl": len(icl),
+    }
+    missing = list(_missing(coverage, settings))
+    left_out = {probe for probe, _ in missing}
+    if "icl" in left_out:
+        icl.clear()
+    if "iwl" in left_out:
+        irrelevant.clear()
+    order = ranking(stream("probe targets", probes.seed, task), bits).tolist()
+    complete = [row for row in order if row in icl][: probes.targets]
+    rest = [row for row in order if row in irrelevant and row not in icl][: probes.targets - len(complete)]
+    coverage |= {
         "used_irrelevant": len(complete) + len(rest),
         "used_repeating_labels": sum(irrelevant[row].repeats for row in complete + rest),
         "used_icl": len(complete),
+        "missing": [{"probe": probe, "reason": reason} for probe, reason in missing],
     }
-    _check(coverage, settings)
+    _warn(coverage, settings)
     slots = shuffled(stream("probe slots", probes.seed, task), bits, settings.k)
     records: list[dict[str, Any]] = []
     for item, row in enumerate(sorted(complete + rest)):
@@ -208,9 +230,11 @@ def _icl(
     bounds: Sequence[tuple[float, float]],
     probes: TaskProbes,
     state: np.uint64,
+    seen: Counter[str],
 ) -> _Icl | None:
-    """Find a relevant and a control example and the substitutes of an item, or None."""
-    own = {anchor.key: anchor for anchor in find_anchors(probes.anchors, source, gold)}
+    """Find a relevant and a control example and the substitutes of an item, or None; count how far targets get."""
+    own = {anchor.key: anchor for anchor in pool.find(source, gold)}
+    seen["anchor"] += bool(own)
 
     def shared(row: int) -> list[Anchor]:
         return [anchor for anchor in pool.anchors(row) if anchor.key in own]
@@ -219,6 +243,7 @@ def _icl(
         return items[int(below(numbers(state, counter), len(items)))]
 
     relevant = candidates.take(1, *bounds[-1], accept=lambda row: bool(shared(row))) if own else []
+    seen["relevant"] += bool(relevant)
     fillers = irrelevant.shown[:-1]
     control = candidates.take(1, *bounds[0], exclude=fillers, accept=lambda row: bool(pool.anchors(row)))
     if not relevant or not control:
@@ -314,19 +339,53 @@ def _schema(cluster: pa.DataType) -> pa.Schema:
     )
 
 
-def _check(coverage: dict[str, int], settings: FreezeProbesSettings) -> None:
+_IRRELEVANT = ("iwl", "copy")
+_RELEVANT = ("icl", "icl_valid")
+_SECONDARY = ("icl_gain", "override")
+
+
+def _missing(coverage: dict[str, int], settings: FreezeProbesSettings) -> Iterator[tuple[str, str]]:
+    """Yield the probes that too few targets give, each with the reason and what would help."""
+    probes, k = settings.probes, settings.k
+    enough = min(probes.min_targets, probes.targets)
+    relevant = [*_RELEVANT, *(_SECONDARY if probes.secondary else ())]
+    contexts, anchors, shared, fillable = (
+        coverage[name] for name in ("fillable_irrelevant", "with_anchor", "with_relevant", "fillable_icl")
+    )
+    few = f"fewer than {enough}"
+    have = f"of {contexts} targets have an anchor ({probes.anchors})"
+    if contexts < enough:
+        reason = (
+            f"{contexts} of {coverage['targets']} targets have two irrelevant contexts of {k} examples without a "
+            f"common label in the lowest bucket, {few}; more arrivals, a lower k or other edges in buckets would help"
+        )
+        yield from ((probe, reason) for probe in [*_IRRELEVANT, *relevant])
+        return
+    if anchors < enough:
+        learned = probes.anchors == "aligned_words"
+        help_ = "more text" if learned else "another kind of anchors (aligned_words: for any scripts)"
+        reason = f"{anchors} {have}, {few}; {help_} would help"
+    elif shared < enough:
+        reason = (
+            f"{anchors} {have}, {shared} share one with an arrival of the highest bucket, {few}; more arrivals or "
+            "other edges in buckets would help"
+        )
+    elif fillable < enough:
+        reason = (
+            f"{anchors} {have}, {shared} share one with an arrival of the highest bucket, {fillable} find a control, "
+            f"nonces and a substitute that none of their texts holds, {few}; more or other nonces would help"
+        )
+    else:
+        return
+    yield from ((probe, reason) for probe in relevant)
+
+
+def _warn(coverage: dict[str, Any], settings: FreezeProbesSettings) -> None:
     where = f"tasks.{settings.task}.probes"
-    if not coverage["fillable_irrelevant"]:
-        raise UserError(
-            f"{where}: no target has two irrelevant contexts of {settings.k} examples without a common label in the "
-            "lowest bucket; add arrivals, lower k or move the edges in buckets"
-        )
-    if not coverage["fillable_icl"]:
-        raise UserError(
-            f"{where}: no target shares an anchor ({settings.probes.anchors}) with an arrival in the highest bucket, "
-            "or all nonces occur in the texts; add arrivals, choose another kind of anchors or other nonces"
-        )
-    if coverage["used_icl"] < coverage["asked"]:
+    for reason in dict.fromkeys(entry["reason"] for entry in coverage["missing"]):
+        left_out = ", ".join(entry["probe"] for entry in coverage["missing"] if entry["reason"] == reason)
+        log.warning("%s: without %s: %s", where, left_out, reason)
+    if not coverage["missing"] and coverage["used_icl"] < coverage["asked"]:
         log.warning(
             "%s: %d items asked for, %d have a relevant example", where, coverage["asked"], coverage["used_icl"]
         )

@@ -6,6 +6,7 @@ from contrastive_context.config.base import Model, at_default
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import Agreement, TaskEvaluation, TaskProbes
 from contrastive_context.core.buckets import DEFAULT_BUCKETS
+from contrastive_context.core.errors import UserError
 
 if TYPE_CHECKING:
     from contrastive_context.config.study import Study
@@ -80,6 +81,18 @@ class FreezeEvalContextsSettings(Model):
         return cls(task=task, k=entry.k, agreement=entry.agreement, evaluation=entry.evaluation, buckets=study.buckets)
 
 
+def probes_of(study: "Study", task: str) -> TaskProbes:
+    """Return how a task is probed.
+
+    Raises:
+        UserError: it isn't.
+    """
+    probes = study.tasks[task].probes
+    if probes is None:
+        raise UserError(f"tasks.{task}.probes: absent, so that the task is not probed")
+    return probes
+
+
 class FreezeProbesSettings(Model):
     """What ``freeze_probes.py`` is told."""
 
@@ -101,7 +114,7 @@ class FreezeProbesSettings(Model):
             k=entry.k,
             agreement=entry.agreement,
             # Which measures are taken matters to the probe jobs only.
-            probes=at_default(entry.probes, "measures"),
+            probes=at_default(probes_of(study, task), "measures"),
             buckets=study.buckets,
             max_agreement=entry.evaluation.max_agreement,
         )

@@ -41,8 +41,9 @@ SCORES = "scores/{task}/{model}.parquet"
 REBUCKETED = "rebucketed/{task}/{encoder}/scores.parquet"
 EXAMPLES = "examples/{task}/{model}.parquet"
 REPORT = "report.html"
-#: What a training goes on from; hidden, so no artifact.
+#: What a training goes on from, and the sign that it may begin; hidden, so no artifacts.
 FINETUNE_STATE = ".state/finetune/{task}/{model}/{system}"
+ALL_FROZEN = ".state/all_frozen"
 
 
 def table(name: str, suffix: str = "parquet") -> str:

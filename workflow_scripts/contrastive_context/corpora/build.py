@@ -12,7 +12,7 @@ from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.loading import load
 from contrastive_context.corpora.dividing import uniform
-from contrastive_context.corpora.reading import MAX_LISTED, Listed, Reading, tidy
+from contrastive_context.corpora.reading import KEPT, Listed, Reading, tidy
 from contrastive_context.corpora.rows import COLUMNS, RAW_COLUMNS, row_id
 from contrastive_context.corpora.settings import BuildCorpusSettings
 from contrastive_context.text.normalising import normalise
@@ -39,6 +39,14 @@ KINDS = {
 _SHOWN = 3  # malformed rows in a message
 
 
+class Refused(UserError):
+    """A corpus with too many malformed rows, or without rows in a split; ``listed``: the rows left out, by place."""
+
+    def __init__(self, message: str, listed: list[Listed]) -> None:
+        super().__init__(message)
+        self.listed = listed
+
+
 class Built(NamedTuple):
     """A corpus: frames by split, counts by split, and the rows that were malformed or cleaned away, by location."""
 
@@ -61,13 +69,15 @@ def build(settings: BuildCorpusSettings, packages: Mapping[str, Path], hub: Mapp
         before duplicates were, by file and line.
 
     Raises:
-        UserError: a package or test set is missing, a split is empty, or too many rows are malformed.
+        UserError: a package or test set is missing.
+        Refused: a split is empty, or too many rows are malformed.
     """
     corpus, where = settings.corpus, f"tasks.{settings.task}.corpus"
     raw, readings = _read(settings, packages, hub or {})
+    malformed = [row for reading in readings for row in reading.listed]
     counts: dict[str, Any] = {}
     if readings:
-        counts[READ] = _count_read(readings, corpus.max_rejected, where)
+        counts[READ] = _count_read(readings, corpus.max_rejected, where, malformed)
     tests = {name[len("test.") :] for name in raw if name.startswith("test.")}
     if missing := [name for name in settings.test_sets if name not in tests]:
         known = ", ".join(sorted(tests))
@@ -89,12 +99,12 @@ def build(settings: BuildCorpusSettings, packages: Mapping[str, Path], hub: Mapp
     for split, frame in frames.items():
         if frame.empty and not (split == "dev" and dev_is_optional):
             reasons = "; ".join(f"{reason}: {n}" for reason, n in of_splits[split]["dropped"].items())
-            raise UserError(
+            raise Refused(
                 f"{where}: split {split} is empty ({of_splits[split]['generated']} rows before cleaning and removal "
-                f"of duplicates{'; dropped: ' if reasons else ''}{reasons}); ask for more rows or another corpus"
+                f"of duplicates{'; dropped: ' if reasons else ''}{reasons}); ask for more rows or another corpus",
+                [*malformed, *listed],
             )
-    malformed = itertools.chain.from_iterable(reading.listed for reading in readings)
-    return Built(frames, counts | of_splits, list(itertools.islice(itertools.chain(malformed, listed), MAX_LISTED)))
+    return Built(frames, counts | of_splits, [*malformed, *listed])
 
 
 def _read(
@@ -124,25 +134,28 @@ def corpus_module(kind: str) -> ModuleType:
     return load(KINDS[kind])
 
 
-def _count_read(readings: Iterable[Reading], max_rejected: float, where: str) -> dict[str, Any]:
+def _count_read(readings: Iterable[Reading], max_rejected: float, where: str, listed: list[Listed]) -> dict[str, Any]:
     """Add up readings.
 
     Raises:
-        UserError: nothing was read, or the share of malformed rows is above ``max_rejected``.
+        Refused: the share of malformed rows is above ``max_rejected``.
     """
     rejected, skipped, noted = Counter[str](), Counter[str](), Counter[str]()
-    read, listed = 0, []
+    read = 0
     for reading in readings:
         rejected += reading.rejected
         skipped += reading.skipped
         noted += reading.noted
         read += reading.read
-        listed += [row for row in reading.listed if not row.reason.startswith("kept: ")][:_SHOWN]
     if rejected.total() > max_rejected * read:
-        shown = "; ".join(f"{row.file}, {row.line}: {row.reason}" for row in listed[:_SHOWN])
-        raise UserError(
+        first = itertools.islice((row for row in listed if not row.reason.startswith(KEPT)), _SHOWN)
+        shown = "; ".join(
+            f"{row.file}, {row.line}: {row.reason}{f' ({row.detail})' if row.detail else ''}" for row in first
+        )
+        raise Refused(
             f"{where}: {rejected.total()} of {read} rows are malformed, more than the share {max_rejected:g} allowed "
-            f"by max_rejected. The first: {shown}. Mend them, or raise max_rejected"
+            f"by max_rejected. The first: {shown}. Mend them, or raise max_rejected",
+            listed,
         )
     dropped = {f"malformed: {reason}": n for reason, n in sorted(rejected.items())} | dict(sorted(skipped.items()))
     counts = {"generated": read, "dropped": dropped, "kept": read - sum(dropped.values())}
@@ -259,7 +272,7 @@ def write(built: Built, folder: Path) -> None:
     """Write ``<split>.parquet`` for every split, ``rejected.csv`` and, last, ``counts.json``.
 
     Test sets go into one ``test.parquet``, sorted by id, with their names in the column ``test_set``. ``rejected.csv``
-    lists malformed rows, and those cleaned away, by file and line; beyond its first rows they are only counted.
+    lists malformed rows, and those cleaned away, by file and line.
     """
     import pandas as pd
 
@@ -273,5 +286,12 @@ def write(built: Built, folder: Path) -> None:
         if split.startswith(prefix)
     ]
     artifacts.write_parquet(folder / "test.parquet", pd.concat(tests).sort_values("id", ignore_index=True))
-    artifacts.write_csv(folder / "rejected.csv", pd.DataFrame(built.listed, columns=list(Listed._fields)))
+    write_list(folder / "rejected.csv", built.listed)
     artifacts.write_json(folder / "counts.json", built.counts)
+
+
+def write_list(path: Path, listed: list[Listed]) -> None:
+    """Write the rows that were left out, or changed, as CSV."""
+    import pandas as pd
+
+    artifacts.write_csv(path, pd.DataFrame(listed, columns=list(Listed._fields)))

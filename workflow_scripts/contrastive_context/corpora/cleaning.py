@@ -1,12 +1,14 @@
 """Cleaning of text pairs: the heuristics that parallel corpora are commonly filtered with.
 
 Length ratio, length limits and script as in Moses' ``clean-corpus-n`` and OpusFilter; software strings need two more,
-markup and placeholders. Duplicates are the business of :mod:`contrastive_context.corpora.build`.
+markup and placeholders, which leave money, names, formulas and smileys of other text alone. Duplicates are the business
+of :mod:`contrastive_context.corpora.build`.
 """
 
 import json
 from collections.abc import Iterator
 from functools import cache
+from html.entities import html5
 from typing import TYPE_CHECKING, Any
 
 import regex
@@ -22,20 +24,33 @@ if TYPE_CHECKING:
 STOP = "the template's stop in the target"
 """Reason of rows whose target holds the template's stop: an answer would end inside of it."""
 
+# Without one of these signs a text has neither markup nor placeholders: most have none, and are done with at once.
+_SIGNS = regex.compile(r"[&<\[*_`{}%$|]|https?:|www\.")
+# Entities by their names: the company AT&T; is none.
+_ENTITIES = "|".join(sorted((name[:-1] for name in html5 if name.endswith(";")), key=len, reverse=True))
 _MARKUP = regex.compile(
-    r"</?[\p{L}!][^<>]*>"  # tags
-    r"|&(?:\p{L}+|#\d+);"  # entities
+    # Tags, which stand in words in lower case only; no addresses of mail.
+    r"(?:(?<!\w)</?\p{L}|</?\p{Ll})[^<>@]*>|<!(?:--|\p{L})"
+    rf"|&(?:{_ENTITIES}|#\d+|#[xX][0-9a-fA-F]+);"
     r"|\bhttps?://|\bwww\."
-    r"|!?\[[^\]]*\]\([^)]*\)"  # Markdown links
-    r"|\*\*|__|`"
+    # Markdown links, whose target is an address, a variable or a word in lower case; no ligand of a complex.
+    r"|(?<!\w)!?\[[^\]]*\]\(\s*(?:[{/#.]|\p{Ll}[\w+.-]*:|\w[\w-]*[./#]|[\p{Ll}_-]+\))"
+    # Markdown emphasis and code, in pairs: no power, no blank to fill in, no quotes of LaTeX, no masked word.
+    r"|(?<![\w*])\*\*(?=\S)[^*]+(?<=\S)\*\*(?![\w*])|(?<!\w)__(?=[^\s_])[^_]+(?<=\S)__(?!\w)"
+    r"|(?<![\w`])`[^\s`](?:[^`]*[^\s`])?`|```"
 )
 _PLACEHOLDER = regex.compile(
-    r"\{[^{}]*\}"  # {name}, {0}, {{ template }}
-    r"|[{}]"  # ICU plurals: {n, plural, =1 {…} other {…}}
-    r"|\[%[^\]]*%\]"
+    r"\{\{|\}\}|\[%[^\]]*%\]"  # {{ template }}
+    r"|\{\s*[\p{L}\d_$%@.:!][\w$%@.:!-]*\s*\}"  # {name}, {0}
+    r"|\{\s*\w+\s*,\s*(?:plural|select|selectordinal|number|date|time|choice)\b"  # ICU plurals: {n, plural, …}
+    r"|\{\\"  # styles of subtitles
     r"|%(?:\d+\$)?(?:\([^)]*\))?[-+#0]*\d*(?:\.\d+)?[sdifuxXegcr]\b"  # %s, %1$d, %(name)s
-    r"|\$(?:\d|\w|\{|\()"  # $1, $name
-    r"|\|\$?\w+\|"
+    r"|\$\{|\$\((?!\d)"
+    # $name; no letter of a word (Ke$ha), no symbol of a share ($TSLA).
+    r"|(?<!\w)\$(?![A-Z]{1,5}\b)[\p{L}_]\w*"
+    # $1, with which such texts begin to count, where it is no amount: no US$1, $1.50, $1bn or $1 million.
+    r"|(?<!\d|\b[A-Z]{1,3})\$1(?![\d.,]*\d|[mk]\b|bn\b|\s(?:thousand|million|billion|trillion)\b)"
+    r"|\|\$?\w{2,}\|"
 )
 
 
@@ -76,9 +91,10 @@ def reason_to_drop(source: Any, target: Any, rules: Cleaning) -> str | None:
     """Return the first rule that a pair breaks, None if it passes. What is no text is left to later checks."""
     if not isinstance(source, str) or not isinstance(target, str) or not source.strip() or not target.strip():
         return None
-    if rules.markup and (_MARKUP.search(source) or _MARKUP.search(target)):
+    signed = [text for text in (source, target) if _SIGNS.search(text)]
+    if rules.markup and any(_MARKUP.search(text) for text in signed):
         return "markup"
-    if rules.placeholders and (_PLACEHOLDER.search(source) or _PLACEHOLDER.search(target)):
+    if rules.placeholders and any(_PLACEHOLDER.search(text) for text in signed):
         return "placeholders"
     if rules.untranslated and normalise(source) == normalise(target):
         return "not translated"

@@ -28,7 +28,11 @@ class Schema(NamedTuple):
 
 
 class DatabaseError(ValueError):
-    """A database can't be used; the message says why, in words that fit a list of reasons."""
+    """A database can't be used; the message says why, in words that fit a list of reasons, ``detail`` in full."""
+
+    def __init__(self, reason: str, detail: object) -> None:
+        super().__init__(reason)
+        self.detail = str(detail)
 
 
 def read_tables(path: Path) -> list[Table]:
@@ -38,11 +42,11 @@ def read_tables(path: Path) -> list[Table]:
         DatabaseError: the file is missing, is no SQLite database, has changes in a log of its own, or has no table.
     """
     if not path.is_file():
-        raise DatabaseError("missing SQLite file")
+        raise DatabaseError("missing SQLite file", path)
     log = path.with_name(f"{path.name}-wal")
     if log.is_file() and log.stat().st_size:
         # It is opened as immutable, and what the log holds would be overlooked.
-        raise DatabaseError("SQLite file with an unfinished write-ahead log")
+        raise DatabaseError("SQLite file with an unfinished write-ahead log", log)
     try:
         connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
         try:
@@ -54,9 +58,9 @@ def read_tables(path: Path) -> list[Table]:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise DatabaseError("broken SQLite file") from error
+        raise DatabaseError("broken SQLite file", f"{path}: {error}") from error
     if not tables:
-        raise DatabaseError("SQLite file without tables")
+        raise DatabaseError("SQLite file without tables", path)
     return tables
 
 

@@ -1,6 +1,7 @@
 """Division of a text into splits by hashes: whatever the order of its rows, and clusters kept whole."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from contrastive_context.config.text import Shares
@@ -14,16 +15,14 @@ def divide(frame: "pd.DataFrame", shares: Shares, seed: int) -> "dict[str, pd.Da
 
     Args:
         frame: raw rows.
-        shares: shares of the clusters.
+        shares: shares of the rows.
         seed: another one gives another division.
     """
     held_out = shares.arrivals + shares.test
-    of_cluster = {
-        cluster: _part(f"{seed}/cluster/{cluster}", held_out, shares.dev) for cluster in frame["cluster"].unique()
-    }
-    part = frame["cluster"].map(of_cluster)
-    splits = {"train": frame.loc[part == 2], "dev": frame.loc[part == 1]}
-    return {**splits, **halve(frame.loc[part == 0], shares, seed)}
+    place = frame["cluster"].map(places(frame["cluster"].value_counts().to_dict(), f"{seed}/cluster")).astype(float)
+    trained = place >= held_out + shares.dev
+    splits = {"train": frame.loc[trained], "dev": frame.loc[~trained & (place >= held_out)]}
+    return {**splits, **halve(frame.loc[place < held_out], shares, seed)}
 
 
 def halve(frame: "pd.DataFrame", shares: Shares, seed: int) -> "dict[str, pd.DataFrame]":
@@ -33,16 +32,26 @@ def halve(frame: "pd.DataFrame", shares: Shares, seed: int) -> "dict[str, pd.Dat
     return {"arrivals": frame.loc[~test], "test": frame.loc[test]}
 
 
+def places(rows: Mapping[str, int], draw: str) -> dict[str, float]:
+    """Place clusters in [0, 1), in an order that is drawn, so that a share of that range has about that share of rows.
+
+    By hashes alone the halves of a few documents can have many rows and few.
+
+    Args:
+        rows: cluster → how many rows it has.
+        draw: what the order depends on, besides the clusters' names.
+
+    Returns:
+        Cluster → where the middle of its rows stands. A part of the range differs from its share by no more than half
+        of each of the clusters at its two ends.
+    """
+    total, before, result = sum(rows.values()), 0, {}
+    for cluster in sorted(rows, key=lambda cluster: (uniform(f"{draw}/{cluster}"), cluster)):
+        result[cluster] = (before + rows[cluster] / 2) / total
+        before += rows[cluster]
+    return result
+
+
 def uniform(name: str) -> float:
     """Return a number in [0, 1) that depends on a name alone."""
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big") / 2**56
-
-
-def _part(name: str, *shares: float) -> int:
-    """Return the part that a name falls into: 0 to n − 1 for n shares, n for the rest."""
-    value = uniform(name)
-    for part, share in enumerate(shares):
-        if value < share:
-            return part
-        value -= share
-    return len(shares)

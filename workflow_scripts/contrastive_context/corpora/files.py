@@ -1,12 +1,14 @@
 """A user's own pairs: TSV, CSV, JSON Lines or Parquet files, read row by row, by column names.
 
 A file is UTF-8, with or without a byte order mark, its lines ended by LF or CRLF. What can't be read is rejected with
-its file and line (Parquet: row), and reading goes on behind it.
+its file and line (Parquet: row), and reading goes on behind it; a file of another kind is refused with what it looks
+like (:mod:`contrastive_context.corpora.recognising`).
 """
 
 import csv
 import difflib
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -15,16 +17,22 @@ from contrastive_context.config.text import FilesCorpus
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.dividing import divide
 from contrastive_context.corpora.reading import TOO_LONG, Location, Reading
+from contrastive_context.corpora.recognising import HEAD, eight_bit, is_quoted, other_format, other_table
+
+log = logging.getLogger(__name__)
 
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
 BLANK = "blank line"
+_BROKEN = "broken UTF-8"
+UNQUOTED = "quotes around its fields were removed"
 
 
 class Row(NamedTuple):
     """One row: ``values`` by column (by index while columns have no names yet), or ``fault`` and the ``text`` at fault.
 
-    ``line`` is the first line, from 1, and ``lines`` how many there are.
+    ``line`` is the first line, from 1, and ``lines`` how many there are. ``detail`` says more of the fault.
+    ``unquoted``: quotes around fields were taken away that other readers of such files would keep.
     """
 
     line: int
@@ -32,6 +40,8 @@ class Row(NamedTuple):
     fault: str = ""
     text: Any = ""
     lines: int = 1
+    detail: str = ""
+    unquoted: bool = False
 
 
 def build(settings: FilesCorpus) -> tuple[dict, list[Reading]]:
@@ -68,8 +78,10 @@ def _read(settings: FilesCorpus, path: str, split: str, reading: Reading) -> Non
         name for name in (columns.id, columns.cluster, columns.domain) if name is not None
     ]
     blank: list[Row] = []
+    unquoted: list[int] = []
     try:
-        for row in rows(Path(path), settings.format_of(path), names, settings.header, settings.max_line_bytes):
+        kind, limit = settings.format_of(path), settings.max_line_bytes
+        for row in rows(Path(path), kind, names, settings.header, limit, settings.quoted):
             if row.fault == BLANK:
                 blank.append(row)  # blank lines at the end of a file are no rows
                 continue
@@ -78,9 +90,11 @@ def _read(settings: FilesCorpus, path: str, split: str, reading: Reading) -> Non
             blank.clear()
             location = Location(path, str(row.line))
             if row.values is None:
-                reading.reject(location, row.fault, row.text, rows=row.lines, split=split)
+                reading.reject(location, row.fault, row.text, rows=row.lines, split=split, detail=row.detail)
                 continue
             values = row.values
+            if row.unquoted:
+                unquoted.append(row.line)
             reading.add(
                 location,
                 values[columns.source],
@@ -93,6 +107,9 @@ def _read(settings: FilesCorpus, path: str, split: str, reading: Reading) -> Non
             )
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror or error})") from error
+    if unquoted:
+        location = Location(path, str(unquoted[0]))
+        reading.note(location, UNQUOTED, f"{len(unquoted)} rows of this file", rows=len(unquoted), split=split)
 
 
 def _label(values: dict[str, Any], column: str | None) -> str:
@@ -100,7 +117,14 @@ def _label(values: dict[str, Any], column: str | None) -> str:
     return "" if value is None else str(value).strip()
 
 
-def rows(path: Path, kind: str | None, columns: Sequence[str], header: list[str] | None, limit: int) -> Iterator[Row]:
+def rows(
+    path: Path,
+    kind: str | None,
+    columns: Sequence[str],
+    header: list[str] | None,
+    limit: int,
+    quoted: bool | None = None,
+) -> Iterator[Row]:
     """Yield the rows of one file.
 
     Args:
@@ -109,6 +133,7 @@ def rows(path: Path, kind: str | None, columns: Sequence[str], header: list[str]
         columns: columns wanted, with dots for nested ones.
         header: column names of a TSV or CSV file whose first line is a row already.
         limit: bytes above which a line (Parquet: a text) is malformed.
+        quoted: of TSV: whether quotes around a field are no part of it; None: see :func:`~.recognising.is_quoted`.
 
     Raises:
         UserError: a column is missing, or the file is not of its format at all.
@@ -118,23 +143,39 @@ def rows(path: Path, kind: str | None, columns: Sequence[str], header: list[str]
         yield from _parquet(path, columns, limit)
         return
     with path.open("rb") as file:
-        yield from text_rows(file, path, kind, columns, header, limit)
+        yield from text_rows(file, path, kind, columns, header, limit, quoted)
 
 
 def text_rows(
-    file: BinaryIO, path: str | Path, kind: str | None, columns: Sequence[str], header: list[str] | None, limit: int
+    file: BinaryIO,
+    path: str | Path,
+    kind: str | None,
+    columns: Sequence[str],
+    header: list[str] | None,
+    limit: int,
+    quoted: bool | None = None,
 ) -> Iterator[Row]:
     """Yield the rows of an opened text file; ``path`` is its name in messages. The rest is as for :func:`rows`."""
-    start = file.read(len(_BOM))
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError(f"{path}: the file is UTF-16; save it as UTF-8")
-    if start != _BOM:
-        file.seek(0)
-    lines = _lines(file, limit)
+    head = file.read(HEAD)
+    if told := other_format(head, json_lines=kind == "jsonl"):
+        raise UserError(f"{path}: this looks like {told}")
+    start = len(_BOM) if head.startswith(_BOM) else 0
+    file.seek(start)
     if kind == "jsonl":
-        yield from _json_lines(lines, columns)
+        yield from _json_lines(_lines(file, limit), columns)
+        return
+    if kind == "tsv" and quoted is None:
+        quoted = is_quoted(file, str(path), limit)
+        file.seek(start)
+        if quoted:
+            log.info("%s: quotes around fields are taken for those of pandas or a spreadsheet, not for text", path)
+    if kind == "csv":
+        records = _quoted_records(_lines(file, limit), ",", limit)
+    elif quoted:
+        records = _quoted_records(_lines(file, limit), "\t", limit)
     else:
-        yield from _table(path, _records(lines, kind == "csv", limit), columns, header)
+        records = _plain_records(_lines(file, limit))
+    yield from _table(path, records, columns, header)
 
 
 class _Line(NamedTuple):
@@ -142,6 +183,10 @@ class _Line(NamedTuple):
     text: str
     fault: str = ""
     raw: bytes = b""
+
+    @property
+    def detail(self) -> str:
+        return eight_bit(self.raw) if self.fault == _BROKEN else ""
 
 
 def _lines(file: BinaryIO, limit: int) -> Iterator[_Line]:
@@ -160,7 +205,7 @@ def _lines(file: BinaryIO, limit: int) -> Iterator[_Line]:
         if b"\0" in text:
             yield _Line(number, readable, "NUL character", text)
         elif "\ufffd" in readable and not _is_utf8(text):
-            yield _Line(number, readable, "broken UTF-8", text)
+            yield _Line(number, readable, _BROKEN, text)
         else:
             yield _Line(number, readable)
 
@@ -173,17 +218,19 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _records(lines: Iterator[_Line], quoted: bool, limit: int) -> Iterator[Row]:
-    """Split lines into fields; ``values`` has them under their positions, from 0."""
-    if not quoted:
-        for line in lines:
-            if line.fault:
-                yield Row(line.number, None, line.fault, line.raw)
-            elif not line.text.strip():
-                yield Row(line.number, None, BLANK)
-            else:
-                yield Row(line.number, dict(enumerate(line.text.split("\t"))))
-        return
+def _plain_records(lines: Iterator[_Line]) -> Iterator[Row]:
+    """Split lines at tabs; ``values`` has the fields under their positions, from 0."""
+    for line in lines:
+        if line.fault:
+            yield Row(line.number, None, line.fault, line.raw, detail=line.detail)
+        elif not line.text.strip():
+            yield Row(line.number, None, BLANK)
+        else:
+            yield Row(line.number, dict(enumerate(line.text.split("\t"))))
+
+
+def _quoted_records(lines: Iterator[_Line], delimiter: str, limit: int) -> Iterator[Row]:
+    """Split lines whose fields may be in quotes, and then hold line ends."""
     # The csv module reads on over line ends within quotes: what it took is remembered, for faults and for locations.
     taken: list[_Line] = []
 
@@ -193,10 +240,10 @@ def _records(lines: Iterator[_Line], quoted: bool, limit: int) -> Iterator[Row]:
             yield f"{line.text}\n"
 
     csv.field_size_limit(max(limit, csv.field_size_limit()))
-    reader = csv.reader(texts(), strict=True)
+    reader = csv.reader(texts(), strict=True, delimiter=delimiter)
     while True:
         taken.clear()
-        fields, fault = None, ""
+        fields, fault, detail = None, "", ""
         try:
             fields = next(reader)
         except StopIteration:
@@ -204,15 +251,17 @@ def _records(lines: Iterator[_Line], quoted: bool, limit: int) -> Iterator[Row]:
         except csv.Error as error:
             # The end of the file within quotes is an error too; then nothing more comes.
             fault = "broken quotes" if "field larger" not in str(error) else TOO_LONG
+            detail = str(error)
         first = taken[0]
         if bad := next((line for line in taken if line.fault), None):
-            yield Row(bad.number, None, bad.fault, bad.raw, len(taken))
+            yield Row(bad.number, None, bad.fault, bad.raw, len(taken), bad.detail)
         elif fault:
-            yield Row(first.number, None, fault, first.text, len(taken))
+            yield Row(first.number, None, fault, first.text, len(taken), detail)
         elif not any(field.strip() for field in fields):
             yield Row(first.number, None, BLANK)
         else:
-            yield Row(first.number, dict(enumerate(fields)), lines=len(taken))
+            unquoted = delimiter == "\t" and any('"' in line.text for line in taken)
+            yield Row(first.number, dict(enumerate(fields)), lines=len(taken), unquoted=unquoted)
 
 
 def _table(path: str | Path, records: Iterator[Row], columns: Sequence[str], header: list[str] | None) -> Iterator[Row]:
@@ -221,7 +270,8 @@ def _table(path: str | Path, records: Iterator[Row], columns: Sequence[str], hea
         first = next(records, None)
         if first is None or first.values is None:
             fault = f"line {first.line}: {first.fault}" if first else "the file is empty"
-            raise UserError(f"{path}: no line of column names ({fault})")
+            more = f"; {first.detail}" if first and first.detail else ""
+            raise UserError(f"{path}: no line of column names ({fault}{more})")
         header = [name.strip() for name in first.values.values()]
     _require(path, columns, header)
     positions = {name: header.index(name) for name in columns}
@@ -232,29 +282,30 @@ def _table(path: str | Path, records: Iterator[Row], columns: Sequence[str], hea
             text = "\t".join(row.values.values())
             yield Row(row.line, None, f"not {len(header)} columns", text, row.lines)
         else:
-            yield Row(row.line, {name: row.values[position] for name, position in positions.items()})
+            yield row._replace(values={name: row.values[position] for name, position in positions.items()})
 
 
 def _require(path: str | Path, columns: Sequence[str], known: Sequence[str]) -> None:
     for name in columns:
         if list(known).count(name) != 1:
+            if name in known:
+                raise UserError(f"{path}: two columns {name!r} (it has: {', '.join(known)})")
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            what = "two columns" if name in known else "no column"
-            raise UserError(f"{path}: {what} {name!r}{hint if name not in known else ''} (it has: {', '.join(known)})")
+            hint = other_table(list(known)) or (f"did you mean {close[0]!r}?" if close else "")
+            raise UserError(f"{path}: no column {name!r}{hint and '; '}{hint} (it has: {', '.join(known)})")
 
 
 def _json_lines(lines: Iterator[_Line], columns: Sequence[str]) -> Iterator[Row]:
     for line in lines:
         if line.fault:
-            yield Row(line.number, None, line.fault, line.raw)
+            yield Row(line.number, None, line.fault, line.raw, detail=line.detail)
         elif not line.text.strip():
             yield Row(line.number, None, BLANK)
         else:
             try:
                 value = json.loads(line.text)
-            except (ValueError, RecursionError):
-                yield Row(line.number, None, "not JSON", line.text)
+            except (ValueError, RecursionError) as error:
+                yield Row(line.number, None, "not JSON", line.text, detail=str(error))
                 continue
             yield _nested(line.number, value, columns, line.text)
 
@@ -266,7 +317,8 @@ def _nested(number: int, value: Any, columns: Sequence[str], shown: Any) -> Row:
         here = value
         for part in column.split("."):
             if not isinstance(here, dict) or part not in here:
-                return Row(number, None, f"no column {column}", shown)
+                has = f"it has: {', '.join(here)}" if isinstance(here, dict) else ""
+                return Row(number, None, f"no column {column}", shown, detail=has)
             here = here[part]
         found[column] = here
     return Row(number, found)
@@ -291,7 +343,16 @@ def _parquet(path: Path, columns: Sequence[str], limit: int) -> Iterator[Row]:
         ValueError,
         OverflowError,
     ) as error:  # the last two: times that Python can't hold
-        raise UserError(f"{path}: can't be read as Parquet ({error})") from error
+        raise UserError(f"{path}: can't be read as Parquet ({error}){_seen(path)}") from error
+
+
+def _seen(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            told = other_format(file.read(HEAD))
+    except OSError:
+        return ""
+    return f"; this looks like {told}" if told else ""
 
 
 def _as_bytes(batch: Any) -> Any:

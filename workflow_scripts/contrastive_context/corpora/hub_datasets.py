@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contrastive_context.config.sources import HubCorpus
 from contrastive_context.core.errors import UserError
-from contrastive_context.corpora.dividing import uniform
-from contrastive_context.corpora.files import BLANK, rows
+from contrastive_context.corpora.dividing import places, uniform
+from contrastive_context.corpora.files import BLANK, Row, rows
 from contrastive_context.corpora.reading import Location, Reading
 from contrastive_context.corpora.rows import RAW_COLUMNS
 from contrastive_context.downloads.hub import DATA_FORMATS, stored
@@ -46,7 +46,8 @@ def build(settings: HubCorpus, records: Mapping[str, Path]) -> "tuple[dict[str, 
     """Read all splits.
 
     A row's cluster is its document, if the split names the column ``document``, else the row by itself. Which part of a
-    data set a row belongs to depends on its cluster and the seed alone, so that no document is divided.
+    split a row belongs to depends on its cluster, the seed and how many rows each document has, so that no document is
+    divided and parts have the rows that their share says.
 
     Args:
         settings: which rows each split takes, and which columns hold source and target.
@@ -123,6 +124,20 @@ def _pairs(
     columns = [split.source, split.target, *split.drop, *filter(None, [split.document])]
     order = f"{seed}/part/{split.data}/{split.split}"
     low, high = split.part
+
+    def cluster_of(file: str, row: Row) -> str:
+        return f"{split.data}/{row.values[split.document] if split.document else f'{file}:{row.line}'}"
+
+    placed: dict[str, float] = {}
+    if split.document:
+        # All rows count, whatever this part drops: other parts of the split must see the same division.
+        documents = Counter(
+            cluster_of(file, row)
+            for file, path in files.items()
+            for row in rows(path, DATA_FORMATS[path.suffix], [split.document], None, _MAX_LINE)
+            if row.values is not None
+        )
+        placed = places(documents, order)
     for file, path in files.items():
         shown = f"{split.data}/{file}"
         # A malformed row belongs to no part; several splits may read its file, and it counts once.
@@ -131,11 +146,11 @@ def _pairs(
         for row in rows(path, DATA_FORMATS[path.suffix], list(dict.fromkeys(columns)), None, _MAX_LINE):
             if row.values is None:
                 if first_time and row.fault != BLANK:
-                    reading.reject(Location(shown, str(row.line)), row.fault, row.text, rows=row.lines, split=name)
+                    location = Location(shown, str(row.line))
+                    reading.reject(location, row.fault, row.text, rows=row.lines, split=name, detail=row.detail)
                 continue
-            document = row.values[split.document] if split.document else f"{file}:{row.line}"
-            cluster = f"{split.data}/{document}"
-            if not low <= uniform(f"{order}/{cluster}") < high:
+            cluster = cluster_of(file, row)
+            if not low <= (placed[cluster] if split.document else uniform(f"{order}/{cluster}")) < high:
                 continue
             # CSV and TSV have texts only.
             unwanted = [column for column, value in split.drop.items() if str(row.values[column]) == str(value)]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from contrastive_context.config.parses import MtopCorpus
+from contrastive_context.config.parses import MTOP_FILES, MtopCorpus
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.files import Row, text_rows
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ["id", "intent", "slots", "utterance", "domain", "locale", "form", "tokens"]
 _USED = ["id", "intent", "utterance", "domain", "form"]
-_SPLITS = {"train": "train", "eval": "arrivals", "test": "test.in_domain"}
+_SPLITS = dict(zip(MTOP_FILES, ("train", "arrivals", "test.in_domain"), strict=True))
 
 
 def build(settings: MtopCorpus) -> "tuple[dict[str, pd.DataFrame], list[Reading]]":
@@ -45,7 +45,7 @@ def build(settings: MtopCorpus) -> "tuple[dict[str, pd.DataFrame], list[Reading]
     reading = Reading(settings.max_line_bytes)
     for name, split in _SPLITS.items():
         with _opened(settings, name) as (path, file):
-            for row in text_rows(file, path, "tsv", _USED, _COLUMNS, settings.max_line_bytes):
+            for row in text_rows(file, path, "tsv", _USED, _COLUMNS, settings.max_line_bytes, quoted=False):
                 _add(reading, Location(path, str(row.line)), row, split)
     frames = reading.frames()
     frames = {split: frames.get(split, pd.DataFrame(columns=list(RAW_COLUMNS))) for split in _SPLITS.values()}
@@ -74,7 +74,7 @@ def _opened(settings: MtopCorpus, name: str) -> Iterator[tuple[str, BinaryIO]]:
 
 def _add(reading: Reading, location: Location, row: Row, split: str) -> None:
     if row.values is None:
-        reading.reject(location, row.fault, row.text, split=split)
+        reading.reject(location, row.fault, row.text, split=split, detail=row.detail)
         return
     id_, intent, utterance, domain, form = (row.values[name] for name in _USED)
     try:

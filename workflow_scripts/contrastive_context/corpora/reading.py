@@ -10,15 +10,14 @@ from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_LISTED = 10_000
-"""Rows listed by location; beyond it they are only counted."""
-
 MAX_BYTES = 100_000
 """Bytes of a text above which no sentence, command or query is meant, where a corpus has no limit of its own."""
 
 TOO_LONG = "line too long"
+KEPT = "kept: "
+"""Before the reason of a listed row that is kept, but not quite as it was."""
 
-_EXCERPT = 80
+_EXCERPT = 400
 # Half of a pair: JSON can escape it, no file can hold it.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Control characters but tab and line ends, direction overrides, lone surrogates, and what bad decoding leaves.
@@ -33,13 +32,14 @@ class Location(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A row that was not kept; ``text`` is its beginning."""
+    """A row that was not kept; ``text`` is its beginning, ``detail`` says more than the reason it is counted by."""
 
     split: str
     file: str
     line: str
     reason: str
     text: str
+    detail: str = ""
 
 
 class Reading:
@@ -53,7 +53,7 @@ class Reading:
         rejected: malformed rows by reason.
         skipped: rows left out on purpose, by reason.
         noted: rows that are kept, but not quite as they were, by reason.
-        listed: the malformed and the noted rows by location, at most ``MAX_LISTED``.
+        listed: the malformed and the noted rows by location.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
@@ -96,18 +96,28 @@ class Reading:
         self.read += 1
         self._rows[split].append((*texts, cluster or f"{location.file}:{location.line}", domain, known))
 
-    def reject(self, location: Location, reason: str, text: Any = "", *, rows: int = 1, split: str = "") -> None:
-        """Count a malformed row, or several at one location, and list it."""
+    def reject(
+        self, location: Location, reason: str, text: Any = "", *, rows: int = 1, split: str = "", detail: str = ""
+    ) -> None:
+        """Count a malformed row, or several at one location, and list it.
+
+        Args:
+            location: where it stands.
+            reason: that it is counted by.
+            text: what is at fault.
+            rows: how many rows are lost.
+            split: that it would have been in.
+            detail: what else is known of the fault, in full.
+        """
         self.read += rows
         self.rejected[reason] += rows
-        if len(self.listed) < MAX_LISTED:
-            self.listed.append(Listed(split, location.file, _printable(location.line), reason, excerpt(text)))
+        line, more = _printable(location.line), _printable(detail)
+        self.listed.append(Listed(split, location.file, line, reason, excerpt(text), more))
 
-    def note(self, location: Location, reason: str, text: Any = "", *, split: str = "") -> None:
-        """Count a row that is kept, but not quite as it was, and list it."""
-        self.noted[reason] += 1
-        if len(self.listed) < MAX_LISTED:
-            self.listed.append(Listed(split, location.file, location.line, f"kept: {reason}", excerpt(text)))
+    def note(self, location: Location, reason: str, text: Any = "", *, rows: int = 1, split: str = "") -> None:
+        """Count a row that is kept, but not quite as it was, or several from one location on, and list it."""
+        self.noted[reason] += rows
+        self.listed.append(Listed(split, location.file, location.line, f"{KEPT}{reason}", excerpt(text)))
 
     def skip(self, reason: str, rows: int = 1) -> None:
         """Count rows that are sound but no pairs of text, such as strings without a translation."""

@@ -21,6 +21,7 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import databases
 from contrastive_context.corpora.dividing import divide, halve, uniform
 from contrastive_context.corpora.reading import TOO_LONG, Location, Reading, fault, tidy
+from contrastive_context.corpora.recognising import HEAD, eight_bit, other_format
 from contrastive_context.sql.sandbox import Sandbox, same_rows
 
 if TYPE_CHECKING:
@@ -32,11 +33,15 @@ CHANGED = "gold query gives other rows when put on one line"
 
 
 class Record(NamedTuple):
-    """One question: ``value`` is the JSON object, or ``fault`` says why not; ``line``: its first, from 1."""
+    """One question: ``value`` is the JSON object, or ``fault`` says why not; ``line``: its first, from 1.
+
+    ``detail`` says more of the fault, or of bytes that are no UTF-8.
+    """
 
     line: int
     value: Any
     fault: str = ""
+    detail: str = ""
 
 
 def build(settings: TextToSqlCorpus) -> "tuple[dict[str, pd.DataFrame], list[Reading]]":
@@ -96,13 +101,13 @@ def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Readi
     known_databases = {path.name for path in Path(part.databases).glob("*") if path.is_dir()}
 
     @cache
-    def schema(name: str) -> databases.Schema | str:
+    def schema(name: str) -> databases.Schema | databases.DatabaseError:
         try:
             return databases.schema_text(
                 databases.read_tables(_file(part.databases, name)), settings.schema_text.characters
             )
         except databases.DatabaseError as error:
-            return str(error)
+            return error
 
     @cache
     def hash_of(name: str) -> str:
@@ -112,34 +117,35 @@ def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Readi
         for record in records(Path(path), settings.max_line_bytes):
             location = Location(path, str(record.line))
 
-            def reject(reason: str, text: Any, location: Location = location) -> None:
-                reading.reject(location, reason, text, split=split)
+            def reject(reason: str, text: Any, detail: str = "", location: Location = location) -> None:
+                reading.reject(location, reason, text, split=split, detail=detail)
 
             if record.fault:
-                reject(record.fault, record.value)
+                reject(record.fault, record.value, record.detail)
                 continue
             row = record.value
             wanted = {columns.question, columns.query, columns.database} | {columns.evidence, columns.id} - {None}
             if missing := sorted(name for name in wanted if not isinstance(row, dict) or name not in row):
-                reject(f"no key {missing[0]}", row)
+                reject(f"no key {missing[0]}", row, f"it has: {', '.join(row)}" if isinstance(row, dict) else "")
                 continue
             question, query, name = row[columns.question], row[columns.query], row[columns.database]
             if reason := fault(question) or fault(query):
-                reject(f"{reason} {'source' if fault(question) else 'target'}", question if fault(question) else query)
+                side, text = ("source", question) if fault(question) else ("target", query)
+                reject(f"{reason} {side}", text, record.detail)
                 continue
             if not isinstance(name, str) or name not in known_databases:
-                reject("unknown database", name)
+                reject("unknown database", name, f"no folder {name!r} in {part.databases}")
                 continue
             found = schema(name)
-            if isinstance(found, str):
-                reject(found, name)
+            if isinstance(found, databases.DatabaseError):
+                reject(str(found), name, found.detail)
                 continue
             known = {"database": name, "tables_left_out": found.left_out}
             if columns.id:
                 known["id"] = str(row[columns.id])
             outcome = sandbox.run(_file(part.databases, name), query)
             if outcome.status != "rows":
-                reject(f"gold query fails: {outcome.status}", f"{known.get('id', '')} {outcome.message}: {query}")
+                reject(f"gold query fails: {outcome.status}", query, f"{name}: {outcome.message}")
                 continue
             # White space may end a comment, or stand in a string.
             mended = tidy(query) != query.strip()
@@ -168,27 +174,34 @@ def records(path: Path, limit: int) -> Iterator[Record]:
         UserError: the file can't be read, or the array breaks off: behind a syntax error nothing can be told apart.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig", "replace")
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror or error})") from error
+    if told := other_format(content[:HEAD]):
+        raise UserError(f"{path}: this looks like {told}")
+    text, broken = content.decode("utf-8-sig", "replace"), eight_bit(content)
     start = len(text) - len(text.lstrip())
-    is_array = text[start : start + 1] == "["
-    if is_array:
-        yield from _array(path, text, start + 1, limit)
-        return
+    found = _array(path, text, start + 1) if text[start : start + 1] == "[" else _lines(text)
+    for record, raw in found:
+        if len(raw.encode()) > limit:
+            yield Record(record.line, raw, TOO_LONG)
+        elif broken and "\ufffd" in raw:
+            yield record._replace(detail=broken)
+        else:
+            yield record
+
+
+def _lines(text: str) -> Iterator[tuple[Record, str]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        if len(line.encode()) > limit:
-            yield Record(number, line, TOO_LONG)
-            continue
         try:
-            yield Record(number, json.loads(line))
-        except (ValueError, RecursionError):
-            yield Record(number, line, "not JSON")
+            yield Record(number, json.loads(line)), line
+        except (ValueError, RecursionError) as error:
+            yield Record(number, line, "not JSON", str(error)), line
 
 
-def _array(path: Path, text: str, position: int, limit: int) -> Iterator[Record]:
+def _array(path: Path, text: str, position: int) -> Iterator[tuple[Record, str]]:
     decoder = json.JSONDecoder(strict=False)
     line, counted = 1, 0
     while True:
@@ -201,6 +214,5 @@ def _array(path: Path, text: str, position: int, limit: int) -> Iterator[Record]
             value, end = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}, line {line}: the array of questions breaks off here ({error}); mend it") from None
-        raw = text[position:end]
-        yield Record(line, raw, TOO_LONG) if len(raw.encode()) > limit else Record(line, value)
+        yield Record(line, value), text[position:end]
         position = end

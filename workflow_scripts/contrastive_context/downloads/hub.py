@@ -38,6 +38,8 @@ DATA_FORMATS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".
 """Formats in which a data set's files can be read, by the suffix of their names."""
 
 _PICKLED_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
+_LOOKED_AT = 30  # revisions that are looked through for safetensors
+_NAMED = 3  # of them in a message
 _USUAL_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 
 
@@ -83,7 +85,7 @@ def fetch(settings: FetchHubSettings) -> dict[str, Any]:
         remote = {file.rfilename: file for file in info.siblings or []}
         card = info.card_data.to_dict() if info.card_data else {}
         splits = data_files(where, entry, card, remote) if entry.use == "data_set" else None
-        wanted = sorted(set(chain(*splits.values()))) if splits else _choose(where, entry, remote)
+        wanted = sorted(set(chain(*splits.values()))) if splits else _choose(where, entry, remote, api)
         require_disk(
             Path(constants.HF_HUB_CACHE),
             sum(remote[name].size or 0 for name in wanted if not _cached(entry, info.sha, name)),
@@ -129,26 +131,47 @@ def _licence(card: Mapping[str, Any]) -> str | None:
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _choose(where: str, entry: HubEntry, remote: Mapping[str, Any]) -> list[str]:
+def _choose(where: str, entry: HubEntry, remote: Mapping[str, Any], api: Any) -> list[str]:
     """Choose a model's files: nothing that can run code, and no second copy of the weights."""
     if entry.use == "files":
         wanted = match(remote, entry.files)
         if not wanted:
             raise UserError(f"{where}: {entry.repository} has no file like {', '.join(entry.files)}")
         return wanted
-    wanted = match(remote, LANGUAGE_MODEL_FILES if entry.use == "language_model" else ENCODER_FILES)
+    patterns = LANGUAGE_MODEL_FILES if entry.use == "language_model" else ENCODER_FILES
+    wanted = match(remote, patterns)
     refuse_adapters(f"{where}: {entry.repository}", wanted)
     weights = [name for name in wanted if name.endswith(".safetensors")]
     if not weights:
         others = match((name.rpartition("/")[2] for name in remote), _PICKLED_WEIGHTS)
         found = f" (it has {', '.join(sorted(set(others))[:3])}, which can run code when loaded)" if others else ""
+        having = _revisions_with_weights(api, entry, patterns)
+        one = f"set revision: {' or '.join(having)}, which has them" if having else "name a revision that has them"
         raise UserError(
-            f"{where}: {entry.repository} at revision {entry.revision} has no .safetensors{found}; name a revision "
-            "that has them, or save the model with save_pretrained and use it as a local folder"
+            f"{where}: {entry.repository} at revision {entry.revision} has no .safetensors{found}; {one}, or save the "
+            "model with save_pretrained and use it as a local folder"
         )
     usual = [name for name in weights if _USUAL_WEIGHTS.fullmatch(name)]
     # Some repositories hold the weights twice, for instance as consolidated.safetensors.
     return sorted(name for name in wanted if name not in weights or not usual or name in usual or "/" in name)
+
+
+def _revisions_with_weights(api: Any, entry: HubEntry, patterns: Sequence[str]) -> list[str]:
+    """Return branches, tags and pull requests of a repository that have safetensors, of the latter the newest first.
+
+    Conversions often wait as pull requests, of the hub's own bot for instance, and can be downloaded from there.
+    """
+    result: list[str] = []
+    # Whatever goes wrong here, what is told without it is worth more.
+    with contextlib.suppress(Exception):
+        references = api.list_repo_refs(entry.repository, repo_type=entry.type, include_pull_requests=True)
+        names = [found.name for found in [*references.branches, *references.tags]]
+        names += [found.ref for found in references.pull_requests or []]
+        for name in names[:_LOOKED_AT]:
+            files = api.list_repo_files(entry.repository, repo_type=entry.type, revision=name)
+            if any(file.endswith(".safetensors") for file in match(files, patterns)):
+                result.append(name)
+    return result[:_NAMED]
 
 
 def data_files(where: str, entry: HubEntry, card: Mapping[str, Any], names: Iterable[str]) -> dict[str, list[str]]:

@@ -96,6 +96,11 @@ def probe_model(
     return frame
 
 
+def no_values() -> Any:
+    """Return what :func:`probe_model` returns where there are no prompts."""
+    return _frame([])
+
+
 def check_rows(rows: Iterable[Any]) -> None:
     """Check that every item has both prompts of each comparison.
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Self
 
 from contrastive_context.config.tasks import Agreement, ProbeMeasure
+from contrastive_context.contexts.settings import probes_of
 from contrastive_context.models.settings import ModelSettings, model_leaves
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class RunProbesSettings(InferenceSettings):
     @classmethod
     def of(cls, study: "Study", task: str, model: str) -> Self:
         """Take the leaves that the step reads from the study."""
-        entry = study.tasks[task]
-        return cls(**_leaves(study, task, model), measures=entry.probes.measures, agreement=entry.agreement)
+        measures, agreement = probes_of(study, task).measures, study.tasks[task].agreement
+        return cls(**_leaves(study, task, model), measures=measures, agreement=agreement)
 
 
 def _leaves(study: "Study", task: str, model: str) -> dict[str, Any]:

@@ -79,7 +79,8 @@ class Inputs:
         pairs = [pair for pair in itertools.product(tasks, models) if not used.systems or pair in used.systems]
         examples = [results / paths.EXAMPLES.format(task=task, model=model) for task, model in pairs]
         coverage = {f"{task} evaluation": results / paths.EVAL_COVERAGE.format(task=task) for task in tasks}
-        coverage |= {f"{task} probes": results / paths.PROBE_COVERAGE.format(task=task) for task in tasks}
+        probed = [task for task in tasks if task not in used.unprobed]
+        coverage |= {f"{task} probes": results / paths.PROBE_COVERAGE.format(task=task) for task in probed}
         found = results.glob(paths.HUB_RECORD.format(registry="*", entry="*"))
         downloads = {(path.parent.name, path.stem): path for path in found}
         recall = {task: results / paths.RECALL.format(task=task) for task in tasks}

@@ -37,6 +37,14 @@ CHOICES: tuple[tuple[str, str], ...] = (
         "not shown there: no random sample of the test set. All systems have the same items.",
     ),
     (
+        "Anchors of the ICL-score",
+        "`tasks.*.probes.anchors`: how the span that becomes a nonce is tied to the part of the label that stands for "
+        "it. In translation, words aligned by IBM model 1 in both directions over training pairs and arrivals, at most "
+        "6 million combinations of words: each the other's likeliest in its pair with at least half of the posterior, "
+        "seen together in three pairs or more, in no more than a fifth of all pairs. Of 40 such words per language, "
+        "from the embedded catalogues, 39 or 40 were right to one reader, a language model.",
+    ),
+    (
         "Control of the ICL-score",
         "The ICL control shows the same label nonce tied to another source nonce (a word-by-word reader would "
         "otherwise score 0).",

@@ -32,10 +32,12 @@ class Usage:
     Attributes:
         names: registry (one of ``REGISTRIES``) → names.
         systems: (task, model) → fine-tuned systems, ``<strategy>-seed<seed>``, and ``base``.
+        unprobed: tasks that are not probed, whatever was probed before.
     """
 
     names: Mapping[str, frozenset[str]]
     systems: Mapping[tuple[str, str], frozenset[str]]
+    unprobed: frozenset[str] = frozenset()
 
     def has_made(self, path: PurePath) -> bool:
         """Whether the sidecar of a run's folder, its path relative to it, is of a step of the grid.
@@ -46,6 +48,8 @@ class Usage:
         if made is None or made.step in _NOT_LISTED:
             return False
         names = made.names
+        if made.step in ("freeze_probes", "run_probes") and names["task"] in self.unprobed:
+            return False
         if any(names[key] not in self.names[registry] for key, registry in _REGISTRY_OF.items() if key in names):
             return False
         if "registry" in names:
@@ -97,9 +101,11 @@ def usage(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]
     used["datasets"] = {name for corpus in corpora for name in _values(corpus, "data")}
     used["metrics"] = {metric for task in entries("tasks", tasks) for metric in task.get("metrics") or ()}
     used["metric_encoders"] = {metric.get("encoder") for metric in entries("metrics", used["metrics"])}
+    registered = config.get("tasks") or {}
     return Usage(
         names={name: frozenset(found - {None}) for name, found in used.items()},
         systems={pair: frozenset(names) for pair, names in systems.items()},
+        unprobed=frozenset(name for name in tasks if registered.get(name, {}).get("probes", {}) is None),
     )
 
 

@@ -3,6 +3,7 @@ prompts cut.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from contrastive_context.core.frames import groups_of, rows_of
 from contrastive_context.tables.cells import NOT_FILLED, NOT_SCORED, probe_cells, score_cells
 from contrastive_context.tables.settings import PresentationSettings
+from contrastive_context.tables.vocabulary import PROBE_TITLES
 
 MISSING = ("task", "test_set", "model", "strategy", "seed", "what", "composition", "bucket", "metric", "reason")
 TRUNCATED = ("task", "model", "strategy", "answers", "cut", "shortened")
@@ -24,6 +26,7 @@ def missing(
     probes: pd.DataFrame,
     coverage: Mapping[str, Mapping[str, Any]],
     settings: PresentationSettings,
+    probe_coverage: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Return what the grid should have and the tables don't; what a column leaves open (NA) is missing altogether.
 
@@ -32,9 +35,11 @@ def missing(
         probes: table of probes.
         coverage: task → test set → coverage of its evaluation contexts.
         settings: what is expected, and the systems that are known to be unfinished.
+        probe_coverage: task → coverage of its probe prompts.
 
     Returns:
-        A frame with ``MISSING``. ``what`` is "answers" or "probes" of a whole system, or the "scores" of a cell.
+        A frame with ``MISSING``. ``what`` is "answers" or "probes" of a whole system, the "scores" of a cell, or
+        "probe <title>" of one that the data can't give.
     """
     rows: list[dict[str, Any]] = []
     for gap in settings.unfinished:
@@ -44,6 +49,10 @@ def missing(
     for task, sets in coverage.items():
         for test_set, entry in sets.items():
             rows += [{"task": task, "test_set": test_set, "what": "scores"} | cell for cell in entry.get("missing", [])]
+    for task, entry in probe_coverage.items():
+        for gap in entry.get("missing", []):
+            name = PROBE_TITLES.get(gap["probe"], gap["probe"])
+            rows.append({"task": task, "what": f"probe {name}", "reason": gap["reason"]})
     covered = {tuple(row.get(name) for name in ("task", "test_set", "composition", "bucket")) for row in rows}
     for cell in _not_measured(score_cells(scores, settings, everything=True)):
         of_cell = {"task": cell.task, "test_set": cell.test_set, "composition": cell.composition, "bucket": cell.bucket}

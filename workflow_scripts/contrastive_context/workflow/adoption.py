@@ -3,6 +3,8 @@
 Snakemake keeps in ``.snakemake/metadata`` what every output was made from. Without it, it takes any existing file for
 good, whatever the configuration says by now. So before the DAG is built, outputs that have a sidecar and no record get
 a record made from the sidecar; from then on Snakemake compares parameters and inputs as if it had run the step itself.
+
+Inputs that a step had for the order of jobs alone are taken out of Snakemake's records: by the next run they are none.
 """
 
 from pathlib import Path
@@ -13,6 +15,8 @@ from contrastive_context.core.sidecars import SUFFIX, Sidecar, altered, files_of
 from contrastive_context.workflow.snakemake_internals import Records
 
 _SHOWN = 5
+#: Steps with inputs that are there for the order of jobs alone, as long as the step is to run for the first time.
+_ORDERED = ("finetune",)
 _ALWAYS_HASHED = 1 << 20  # bytes
 
 
@@ -37,6 +41,10 @@ def adopt(results: str | Path, folder: str | Path = ".snakemake") -> int:
     unknown = [sidecar for path in fresh if _exists(sidecar := read_sidecar(path))]
     # A step that failed or was killed will run again: what it left doesn't count.
     known = [read_sidecar(path) for path in set(paths) - set(fresh) if Path(str(path).removesuffix(SUFFIX)).exists()]
+    for sidecar in known:
+        if sidecar.step in _ORDERED:
+            for path in sidecar.outputs:
+                records.forget_inputs(path, sidecar.inputs)
     unfinished = records.unfinished(path for sidecar in known for path in sidecar.outputs)
     _refuse(
         "not as the step that made them left them; delete them to make them again",

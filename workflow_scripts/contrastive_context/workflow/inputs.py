@@ -19,12 +19,14 @@ class Inputs:
     Args:
         study: the validated study.
         results: the run's folder.
+        in_job: whether Snakemake is here to run one job, and not to find their order.
     """
 
-    def __init__(self, study: Study, results: str) -> None:
+    def __init__(self, study: Study, results: str, in_job: bool = False) -> None:
         self._study = study
         self._grid = Grid(study)
         self._results = results
+        self._in_job = in_job
 
     def _path(self, template: str, **names: str) -> str:
         return f"{self._results}/{template.format(**names)}"
@@ -130,6 +132,27 @@ class Inputs:
         """Return the nearest neighbours of training targets, where a strategy shows them."""
         needed = self._study.strategies[strategy].needs_neighbours
         return [self._path(paths.NEIGHBOURS, task=task)] if needed else []
+
+    def frozen(self) -> list[str]:
+        """Return what is frozen for the grid: evaluation contexts, and prompts of probes."""
+        probes = [self._path(paths.PROBE_PROMPTS, task=task) for task in self._grid.probed_tasks]
+        return [*(self._path(paths.EVAL_CONTEXTS, task=task) for task in self._grid.tasks), *probes]
+
+    def frozen_before(self, task: str, model: str, system: str) -> list[str]:
+        """Return the sign that all is frozen where a system is still to be trained, else nothing.
+
+        What the data can't give is told before anything is trained. A training reads none of it, so a system that is
+        trained has no such input: what is frozen may change and trains nothing again
+        (see :func:`~contrastive_context.workflow.adoption.adopt`).
+        """
+        adapters = Path(self._path(paths.SYSTEM_ADAPTERS, task=task, model=model, system=system))
+        return [] if self._in_job or adapters.exists() else [self._path(paths.ALL_FROZEN)]
+
+    def aligned_corpus(self, task: str) -> list[str]:
+        """Return the training split where a task's anchors are learned from its corpus, or nothing."""
+        probes = self._study.tasks[task].probes
+        learned = probes is not None and probes.anchors == "aligned_words"
+        return [self._path(paths.CORPUS, task=task, split="train")] if learned else []
 
     def adapters(self, task: str, model: str, system: str) -> list[str]:
         """Return the adapters of a fine-tuned system; none of the base."""

@@ -49,7 +49,9 @@ class Reported:
         return [name for name in self._grid.systems(task, model) if (ANSWERS, task, model, name) not in self._left_out]
 
     def probed(self, task: str, model: str) -> list[str]:
-        """Return the systems of a model on a task whose probe values are reported on."""
+        """Return the systems of a model on a task whose probe values are reported on; none where it isn't probed."""
+        if task not in self._grid.probed_tasks:
+            return []
         return [name for name in self._grid.systems(task, model) if (PROBES, task, model, name) not in self._left_out]
 
     @cached_property
@@ -102,6 +104,8 @@ def unfinished(steps: Steps, results: str | Path) -> Iterator[Unfinished]:
             if system != BASE:
                 untrained = problem(results / paths.SYSTEM_ADAPTERS.format(**names), NOT_TRAINED)
             for what, template in ((ANSWERS, paths.PREDICTIONS), (PROBES, paths.PROBES)):
+                if what == PROBES and task not in grid.probed_tasks:
+                    continue
                 if reason := untrained or problem(results / template.format(**names), _NOT_MADE[what]):
                     yield Unfinished(**names, what=what, reason=reason)
 

@@ -54,6 +54,13 @@ class Records:
         )
         self._store._write_record(path, record)
 
+    def forget_inputs(self, path: str, inputs: Iterable[str]) -> None:
+        """Leave no other inputs than these in the record of an output, if there is one."""
+        record, kept = self._store._read_record(path), set(inputs)
+        if record is not None and record.input is not None and not set(record.input) <= kept:
+            record.input = [name for name in record.input if name in kept]
+            self._store._write_record(path, record)
+
     def replace_settings(self, path: str, old: str, new: str) -> None:
         """Note another parameter for an output, if there is a record of it that has the old one."""
         record = self._store._read_record(path)
