@@ -16,8 +16,13 @@ PRESENTED = "tables/*.tex figures/fig[135]* report.html"
 """Whatever shows scores."""
 
 
+UNPROBED = "parted"
+"""The task without probes."""
+
+
 def of_tasks(tasks: str, *patterns: str) -> str:
-    return " ".join(pattern.format(task) for task in tasks.split() for pattern in patterns)
+    found = [(task, pattern.format(task)) for task in tasks.split() for pattern in patterns]
+    return " ".join(path for task, path in found if task != UNPROBED or "probes" not in path)
 
 
 #: What compares answers by a function that the settings name.

@@ -1,8 +1,8 @@
 """Which word of a target a word of its source stands for, by how words go together in the corpus.
 
 IBM model 1 (Brown et al. 1993, https://aclanthology.org/J93-2003) in both directions, over the sets of words of each
-pair: nothing of the languages or scripts is needed but words (letters in scripts without blanks). Two words are aligned if each is the
-other's likeliest in their pair, by more than all others together [ours].
+pair: nothing of the languages or scripts is needed but words (letters, in scripts without blanks). Two words are
+aligned if each is the other's likeliest in their pair, by more than all others together [ours].
 """
 
 from collections import Counter
