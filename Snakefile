@@ -1,22 +1,25 @@
+import sys
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from contrastive_context.config.files import check_files
+# The package beside this file, whatever is installed.
+sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
+
 from contrastive_context.config.study import load_study
 from contrastive_context.core.errors import UserError
-from contrastive_context.workflow import adoption, snakemake_internals
-from contrastive_context.workflow.progress import Reported
+from contrastive_context.workflow import adoption, checking, progress, snakemake_internals
 from contrastive_context.workflow.steps import Steps
 
 min_version("9.0")
 
 try:
-    check_files(files := ["config.yaml", *snakemake_internals.config_files(workflow)])
+    files = checking.begin(workflow)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 
-configfile: "config.yaml"
+configfile: files[0]
 
 
 try:
@@ -24,9 +27,9 @@ try:
     R = f"results/{study.run}"
     if snakemake_internals.is_main_process(workflow):
         adoption.adopt(R)
-    scripts = f"{workflow.basedir}/workflow_scripts"
+    scripts = checking.scripts_folder(workflow.basedir)
     steps = Steps(study, scripts, ".snakemake/code_versions.json")
-    reported = Reported(steps, R)
+    reported = progress.Reported(steps, R)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -31,7 +31,7 @@ DRAWING = (
     "import matplotlib.figure, matplotlib.backends.backend_agg, matplotlib.backends.backend_pdf, fontTools.subset; "
     "import pandas, pyarrow.parquet"
 )
-_LINKS = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts")
+_LINKS = ("Snakefile", "config.yaml", "rules", "envs", "profiles", "workflow_scripts")
 _RECORD = """
 import json, runpy, sys
 out, script, sys.argv = sys.argv[1], sys.argv[2], sys.argv[2:]

@@ -39,10 +39,10 @@ localrules:
 
 
 # What `snakemake --report` shows, under the captions that our own report has too.
-PAGE = "workflow_scripts/contrastive_context/report"
+PAGE = f"{scripts}/contrastive_context/report"
 shown = lambda path, category, title: report(
     path,
-    caption=f"../{PAGE}/captions/{Path(path).stem}.rst",
+    caption=f"../workflow_scripts/contrastive_context/report/captions/{Path(path).stem}.rst",
     category=category,
     labels={"shows": title},
 )

@@ -19,7 +19,7 @@ rule build_corpus:
     params:
         settings=lambda wc: steps.settings("build_corpus", wc.task),
     shell:
-        "python workflow_scripts/build_corpus.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/build_corpus.py --settings {params.settings:q} --log {log}"
         " --packages {input.packages} --hub {input.hub} --out-dir $(dirname {output.counts})"
         # Not among the outputs, which Snakemake deletes when a job fails.
         f" --refused {R}/logs/build_corpus/{{wildcards.task}}.refused.csv"

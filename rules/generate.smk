@@ -18,7 +18,7 @@ rule generate:
     params:
         settings=lambda wc: steps.settings("generate", wc.task, wc.model),
     shell:
-        "python workflow_scripts/generate.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/generate.py --settings {params.settings:q} --log {log}"
         " --model {input.model} --adapters {input.adapters} --contexts {input.contexts}"
         " --arrivals {input.arrivals} --paraphrases {input.paraphrases} --test {input.test} --out {output}"
         f" --state-dir {R}/.state/generate/{{wildcards.task}}/{{wildcards.model}}/{{wildcards.system}}"

@@ -16,5 +16,5 @@ rule prepare_model:
     params:
         settings=lambda wc: steps.settings("prepare_model", wc.model),
     shell:
-        "python workflow_scripts/prepare_model.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/prepare_model.py --settings {params.settings:q} --log {log}"
         " --packages {input.package} --hub {input.hub} --folder {input.folder:q} --out {output}"

@@ -13,6 +13,6 @@ rule predict_nearest_label:
     params:
         settings=lambda wc: steps.settings("predict_nearest_label", wc.task),
     shell:
-        "python workflow_scripts/predict_nearest_label.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/predict_nearest_label.py --settings {params.settings:q} --log {log}"
         " --contexts {input.contexts} --arrivals {input.arrivals}"
         " --paraphrases {input.paraphrases} --out {output}"

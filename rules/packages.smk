@@ -9,5 +9,5 @@ rule fetch_package:
     params:
         settings=lambda wc: steps.settings("fetch_package", wc.package),
     shell:
-        "python workflow_scripts/fetch_package.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/fetch_package.py --settings {params.settings:q} --log {log}"
         " --out {output}"

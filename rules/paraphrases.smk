@@ -20,7 +20,7 @@ rule ask_endpoint:
             "ask_endpoint", wc.task, wc.split, wc.paraphraser
         ),
     shell:
-        "python workflow_scripts/ask_endpoint.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/ask_endpoint.py --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --cache results/.cache/paraphrases --out {output}"
 
 
@@ -53,7 +53,7 @@ rule paraphrase:
             "paraphrase", wc.task, wc.split, wc.paraphraser
         ),
     shell:
-        "python workflow_scripts/paraphrase.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/paraphrase.py --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --embeddings {input.embeddings} --statistics {input.statistics}"
         " --encoder {input.encoder} --exclude {input.exclude} --models {input.models}"
         " --answers {input.answers} --out {output.pairs}"

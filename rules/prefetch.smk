@@ -10,7 +10,7 @@ rule fetch_hub:
     params:
         settings=lambda wc: steps.settings("fetch_hub", wc.registry, wc.entry),
     shell:
-        "python workflow_scripts/fetch_hub.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/fetch_hub.py --settings {params.settings:q} --log {log}"
         " --out {output}"
 
 
@@ -28,5 +28,5 @@ rule prefetch:
     params:
         settings=lambda wc: steps.settings("prefetch"),
     shell:
-        "python workflow_scripts/prefetch.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/prefetch.py --settings {params.settings:q} --log {log}"
         " --records {input.hub} --packages {input.packages} --out {output}"

@@ -28,7 +28,7 @@ rule rebucket:
     params:
         settings=lambda wc: steps.settings("rebucket", wc.task, wc.encoder),
     shell:
-        "python workflow_scripts/rebucket.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/rebucket.py --settings {params.settings:q} --log {log}"
         " --contexts {input.contexts} --train {input.train} --texts {input.texts} --encoder {input.encoder}"
         f" --scores {{input.scores}} {{input.nearest}} --out-dir {R}/rebucketed/{{wildcards.task}}/{{wildcards.encoder}}"
         f" --safeguards {jobs.safeguards}"

@@ -19,7 +19,7 @@ rule collect_examples:
     params:
         settings=lambda wc: steps.settings("collect_examples", wc.task, wc.model),
     shell:
-        "python workflow_scripts/collect_examples.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/collect_examples.py --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --scores {input.scores} --contexts {input.contexts}"
         " --arrivals {input.arrivals} --paraphrases {input.paraphrases} --test {input.test} --out {output}"
 
@@ -44,7 +44,7 @@ rule build_report:
     params:
         settings=lambda wc: steps.settings("build_report"),
     shell:
-        "python workflow_scripts/build_report.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/build_report.py --settings {params.settings:q} --log {log}"
         " --results $(dirname {output}) --inputs {input} --out {output}"
 
 

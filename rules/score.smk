@@ -20,7 +20,7 @@ rule list_segments:
     params:
         settings=lambda wc: steps.settings("list_segments", wc.task),
     shell:
-        "python workflow_scripts/list_segments.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/list_segments.py --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --test {input.test} --out {output}"
 
 
@@ -42,7 +42,7 @@ rule score_comet:
     params:
         settings=lambda wc: steps.settings("score_comet", wc.metric),
     shell:
-        "python workflow_scripts/score_comet.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/score_comet.py --settings {params.settings:q} --log {log}"
         " --segments {input.segments} --model {input.model} --encoder {input.encoder}"
         f" --state-dir {R}/.state/score_comet/{{wildcards.task}} --out {{output}}"
 
@@ -63,7 +63,7 @@ rule score_execution:
     params:
         settings=lambda wc: steps.settings("score_execution", wc.task),
     shell:
-        "python workflow_scripts/score_execution.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/score_execution.py --settings {params.settings:q} --log {log}"
         " --segments {input.segments} --test {input.test} --out {output}"
 
 
@@ -86,7 +86,7 @@ rule score:
     params:
         settings=lambda wc: steps.settings("score", wc.task, wc.model),
     shell:
-        "python workflow_scripts/score.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/score.py --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --learned {input.learned} --test {input.test} --out {output}"
 
 
@@ -105,5 +105,5 @@ rule score_nearest_label:
     params:
         settings=lambda wc: steps.settings("score", wc.task, "nearest_label"),
     shell:
-        "python workflow_scripts/score.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/score.py --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --learned {input.learned} --test {input.test} --out {output}"

@@ -17,6 +17,6 @@ rule sample_train_contexts:
             "sample_train_contexts", wc.task, wc.strategy
         ),
     shell:
-        "python workflow_scripts/sample_train_contexts.py --settings {params.settings:q} --log {log}"
+        "python {scripts:q}/sample_train_contexts.py --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --embeddings {input.embeddings} --neighbours {input.neighbours}"
         " --paraphrases {input.paraphrases} --out {output}"

@@ -85,7 +85,7 @@ def checkout(repository: Path, tmp_path: Path, code_versions: Path) -> Iterator[
     """A folder in which the workflow runs without touching the repository's results or metadata."""
     folder = tmp_path / "checkout"
     (folder / ".snakemake").mkdir(parents=True)
-    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts"):
+    for name in ("Snakefile", "config.yaml", "rules", "envs", "profiles", "workflow_scripts"):
         (folder / name).symlink_to(repository / name)
     own = folder / ".snakemake" / code_versions.name
     if code_versions.exists():

@@ -31,7 +31,7 @@ def run(folder: Path, *options: str) -> str:
 
 def make_checkout(repository: Path, folder: Path, grid: Path) -> Path:
     folder.mkdir()
-    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts"):
+    for name in ("Snakefile", "config.yaml", "rules", "envs", "profiles", "workflow_scripts"):
         (folder / name).symlink_to(repository / name)
     (folder / "grid.yaml").symlink_to(grid)
     return folder

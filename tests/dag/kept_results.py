@@ -32,7 +32,7 @@ def copy_checkout(repository: Path, folder: Path) -> Path:
     folder.mkdir(parents=True)
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(repository / name, folder)
-    for name in ("rules", "envs", "workflow_scripts"):
+    for name in ("rules", "envs", "profiles", "workflow_scripts"):
         shutil.copytree(repository / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     return folder
 

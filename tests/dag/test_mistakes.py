@@ -56,9 +56,9 @@ MISTAKES = {
     "an unknown metric": ("tasks: {lexicon: {metrics: [rouge]}}", "tasks.lexicon.metrics.0: must be 'token_accuracy',"),
     "a kind's near name": (
         "tasks: {lexicon: {corpus: {kind: lexikon}}}",
-        "tasks.lexicon.corpus: kind 'lexikon' is unknown; did you mean 'lexicon'? (known: lexicon, idiom, ",
+        "tasks.lexicon.corpus.kind: must be one of 'lexicon', 'idiom', 'home_assistant_intents', 'hub', ",
     ),
-    "no kind": ("models: {mine: {name: a/b}}", "models.mine: the key 'kind' is required"),
+    "no kind": ("models: {mine: {name: a/b}}", "models.mine.kind: this key is required; it says"),
     "half an entry": ("models: {mine: {kind: hub}}", "models.mine.name: this key is required"),
     "a seed twice": (f"grid: [{{{GRID}, seeds: [0, 0]}}]", "grid.0.seeds: 0 is listed twice"),
     "no seeds": (f"grid: [{{{GRID}}}]", "grid.0.seeds: this key is required"),
@@ -73,7 +73,22 @@ MISTAKES = {
     ),
     "a setting of another strategy": (
         "strategies: {random: {epsilon: 0.1}}",
-        "strategies.random: kind random has no epsilon; leave it out, or take another kind",
+        "strategies.random.epsilon: kind random has no epsilon; leave it out, or take another kind",
+    ),
+    "no such metric": ("statistics: {min_effects: {chrf: 2}}", "min_effects.chrf: unknown key; did you mean 'chrf++'?"),
+    "a limit for no split": (
+        "tasks: {lexicon: {corpus: {kind: files, files: a.tsv, limits: {valid: 9}}}}",
+        "tasks.lexicon.corpus.limits.valid: no such split; there is: train, dev, arrivals, in_domain",
+    ),
+    "a switch for text": ("title: no", "title: must be text; put it in quotes (found false)"),
+    "a switch as a key": ("tasks: {no: {k: 3}}", "tasks.False: keys must be text; put them in quotes"),
+    "neither text nor a list": (
+        "finetuning: {tiny: {lora: {target_modules: 5}}}",
+        "finetuning.tiny.lora.target_modules: must be text or a list, as in [a, b] (found 5)",
+    ),
+    "a list of other things": (
+        "finetuning: {tiny: {lora: {target_modules: [q_proj, 5]}}}",
+        "finetuning.tiny.lora.target_modules.1: must be text; put it in quotes (found 5)",
     ),
     "two sources": ("encoders: {minilm: {folder: x}}", "encoders.minilm: give exactly one of package, folder and hub"),
     "a blank in a name": ("run: my run", "run: 'my run' can't be used as a name"),
@@ -162,7 +177,7 @@ def test_snakemake_names_the_file_of_a_key(checkout):
     files = ["--configfile", "envs/overlays/quickstart.yaml", "mine.yaml"]
     output = refused(checkout, *files, "--config", "strategies={contrastive: {p: 0.95}}")
     assert "mine.yaml:3: tasks.lexicon.kk: unknown key; did you mean 'k'?" in output
-    assert "--config: strategies.contrastive: p + epsilon is 1.05" in output
+    assert "--config: strategies.contrastive.p: p + epsilon is 1.05" in output
 
 
 def test_a_sound_configuration_passes(checkout, monkeypatch, capsys):

@@ -34,7 +34,7 @@ def folder(repository, tmp_path_factory) -> Path:
     """A checkout in which the example was run."""
     folder = tmp_path_factory.mktemp("own") / "checkout"
     folder.mkdir()
-    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts"):
+    for name in ("Snakefile", "config.yaml", "rules", "envs", "profiles", "workflow_scripts"):
         (folder / name).symlink_to(repository / name)
     result = run_in(folder, example(repository))
     assert result.returncode == 0, result.stdout + result.stderr

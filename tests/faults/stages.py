@@ -53,7 +53,7 @@ class End(NamedTuple):
 
 def stages_of(checkout: Path, empty: Path) -> list[Stage]:
     """Return the jobs that need no model, as Snakemake would call them in an empty checkout."""
-    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "grid.yaml"):
+    for name in ("Snakefile", "config.yaml", "rules", "envs", "profiles", "workflow_scripts", "grid.yaml"):
         (empty / name).symlink_to((checkout / name).resolve())
     command = [
         sys.executable,

@@ -127,7 +127,7 @@ class Trial:
         return self.goes_on(verdict)
 
     def copy(self, *, links: bool = True) -> None:
-        for name in ("Snakefile", "config.yaml", "rules", "envs", "grid.yaml"):
+        for name in ("Snakefile", "config.yaml", "rules", "envs", "profiles", "grid.yaml"):
             (self.folder / name).symlink_to((self.finished / name).resolve())
         shutil.copytree(self.finished / ".snakemake", self.folder / ".snakemake",
                         ignore=shutil.ignore_patterns("log", "locks"))  # fmt: skip

@@ -64,6 +64,16 @@ def test_the_record_is_neither_orphaned_nor_undescribed(study_config, tmp_path, 
         ("a: 1\nwhen: 2026-13-01\n", "mine.yaml: not valid YAML: month must be in 1..12"),
         ("models:\n  a:\n    runtime: 4:00:00\n", "mine.yaml:3: models.a.runtime: YAML takes 4:00:00 for a number"),
         ("cluster: {max_runtime: 1:30}\n", "give minutes as a whole number, or put text in quotes"),
+        (
+            "tasks:\n  a:\n    target: no\n",
+            "mine.yaml:3: tasks.a.target: YAML takes no for a switch; write true or false",
+        ),
+        (
+            "tasks:\n  no: {k: 3}\n",
+            "mine.yaml:2: tasks.no: YAML takes no for a switch; write true or false, or put text",
+        ),
+        ("a: [x, On]\n", "mine.yaml:1: a.1: YAML takes On for a switch"),
+        ("seeds: [010]\n", "mine.yaml:1: seeds.0: YAML takes 010 for a number to base 8; write it without the leading"),
         ("a: [1, 0:30.5]\n", "mine.yaml:1: a.1: YAML takes 0:30.5 for a number to base 60"),
     ],
 )
@@ -75,8 +85,14 @@ def test_mistakes_in_a_file_are_named_by_line(tmp_path, text, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["title: '4:00:00'\n", "title: 4:00 and later\n", "title: 2026-01-01 10:00:00\n"])
-def test_text_with_colons_is_no_time(tmp_path, text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "title: '4:00:00'\n", "title: 4:00 and later\n", "title: 2026-01-01 10:00:00\n",
+        "a: {'no': 'off', x: true, y: 0, z: 0x1F}\n",
+    ],
+)  # fmt: skip
+def test_what_yaml_reads_as_it_is_meant_passes(tmp_path, text):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     check_files([path])

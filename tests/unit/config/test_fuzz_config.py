@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fuzzing import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.workflow.inputs import Inputs
 from contrastive_context.workflow.jobs import Jobs
 from contrastive_context.workflow.steps import SETTINGS, settings_class
+from fuzzing import EXAMPLES
 
 pytestmark = pytest.mark.slow
 TEXTS = ("../x", "a/b", "\0")

@@ -15,6 +15,7 @@ tasks:
 strategies:
   p0.9: {p: 0.9}
   p0: {}
+  1.50: {}
 grid:
   - task: own
   - task: other
@@ -43,8 +44,9 @@ def positions(tmp_path, monkeypatch):
         ("tasks.other.k: stands where its anchor does", "base.yaml:4: "),
         ("strategies.p0.9.p: keys with dots", "base.yaml:10: "),
         ("strategies.p0: no keys with dots", "base.yaml:11: "),
+        ("strategies.1.5: a key that is no text", "base.yaml:12: "),
         ("grid.0.task: x", "--config: "),
-        ("grid.1.task: x", "base.yaml:14: "),
+        ("grid.1.task: x", "base.yaml:15: "),
         ("title: x", "--config: "),
         ("titles: nowhere", ""),
         ("run: this key is required", ""),

@@ -61,7 +61,7 @@ def test_shipped_configurations_are_valid(repository, study_config):
         ("finetuning/tiny/learning_rate", 100, "finetuning.tiny.learning_rate: must be at most 1"),
         ("finetuning/tiny/betas", [1.5, 2], "finetuning.tiny.betas.0: must be below 1"),
         ("strategies/p0.9", {"kind": "zero", "ablation": {"of": "zero", "factor": "p", "value": float("inf")}}, "p0.9"),
-        ("strategies/zero/p", 0.3, "strategies.zero: kind zero has no p; leave it out, or take another kind"),
+        ("strategies/zero/p", 0.3, "strategies.zero.p: kind zero has no p; leave it out, or take another kind"),
         ("tasks/lexicon/probes/label_nonces", ["a", "a"], "tasks.lexicon.probes.label_nonces: 'a' is listed twice"),
         ("tasks/lexicon/probes/source_nonces", ["a", "b", "a"], "probes.source_nonces: 'a' is listed twice"),
         ("tasks/lexicon/metrics", ["chrf++", "chrf++"], "tasks.lexicon.metrics: 'chrf++' is listed twice"),
@@ -80,7 +80,7 @@ def test_shipped_configurations_are_valid(repository, study_config):
         ("tasks/lexicon/k", "four", "tasks.lexicon.k: must be a whole number, without a unit (found 'four')"),
         ("tasks/lexicon/k", 0, "tasks.lexicon.k: must be at least 1 (found 0)"),
         ("models/tiny-llama/family", "lama", "models.tiny-llama.family: must be 'llama'"),
-        ("strategies/contrastive/p", 0.95, "strategies.contrastive: p + epsilon is 1.05, more than 1"),
+        ("strategies/contrastive/p", 0.95, "strategies.contrastive.p: p + epsilon is 1.05, more than 1"),
         ("strategies/contrastive/paraphrasers", {}, "strategies.contrastive.paraphrasers: none for task"),
         ("grid/0/models", ["smollm2"], "grid.0.models: 'smollm2' is not in models; did you mean 'smollm2-135m'?"),
         ("grid/0/strategies", ["contrast"], "'contrast' is not in strategies; did you mean 'contrastive'?"),
@@ -94,6 +94,7 @@ def test_shipped_configurations_are_valid(repository, study_config):
         ("strategies/base", {"kind": "zero"}, "strategies.base: the name is reserved"),
         ("run", "../elsewhere", "run: '../elsewhere' can't be used as a name"),
         ("models/a\0b", {"kind": "hub", "name": "x"}, "can't be used as a name"),
+        ("tasks", {-1: {}}, "tasks.-1: keys must be text; put them in quotes (found -1)"),
         ("grid", [], "grid: "),
     ],
 )
@@ -124,7 +125,7 @@ def test_mistakes_of_every_kind_are_reported_at_once(study_config):
         "tasks.lexicon.kk: unknown key",
         "finetuning.tiny.steps: must be a whole number",
         "grid.0.seed: unknown key; did you mean 'seeds'?",
-        "strategies.contrastive: p + epsilon is 1.05",
+        "strategies.contrastive.p: p + epsilon is 1.05",
         "grid.1.models: 'smollm2' is not in models",
     ):
         assert problem in told
@@ -136,10 +137,10 @@ def test_mistakes_of_every_kind_are_reported_at_once(study_config):
 @pytest.mark.parametrize(
     ("mistake", "also"),
     [
-        ({"run": 2026}, "strategies.contrastive: p + epsilon"),
-        ({"tasks": ["lexicon"]}, "strategies.contrastive: p + epsilon"),
-        ({"grid": "all"}, "strategies.contrastive: p + epsilon"),
-        ({"statistics": {"confidence": 95}}, "strategies.contrastive: p + epsilon"),
+        ({"run": 2026}, "strategies.contrastive.p: p + epsilon"),
+        ({"tasks": ["lexicon"]}, "strategies.contrastive.p: p + epsilon"),
+        ({"grid": "all"}, "strategies.contrastive.p: p + epsilon"),
+        ({"statistics": {"confidence": 95}}, "strategies.contrastive.p: p + epsilon"),
     ],
 )
 def test_a_section_of_the_wrong_kind_hides_no_other_mistake(study_config, mistake, also):

@@ -249,9 +249,9 @@ def test_augmentation_trains_on_paraphrases_alike_under_every_strategy():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "random", "epsilon": 0.1}, "kind random has no epsilon"),
-        ({"kind": "random", "token_matched": True}, "kind random has no token_matched"),
-        ({"kind": "zero", "k": 3}, "leave k out"),
+        ({"kind": "random", "epsilon": 0.1}, "epsilon: kind random has no epsilon"),
+        ({"kind": "random", "token_matched": True}, "token_matched: kind random has no token_matched"),
+        ({"kind": "zero", "k": 3}, "k: kind zero shows no examples"),
         ({"kind": "contrastive", "without": ["low"]}, "'low' can't be removed; known: medium, high"),
         ({"kind": "contrastive", "without": ["top"]}, "'top' can't be removed"),
     ],

@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fuzzing import EXAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
@@ -28,6 +27,7 @@ from contrastive_context.retrieval.neighbours import read_neighbours
 from contrastive_context.scoring import nearest_label, scoring, segments, signatures
 from contrastive_context.tables import tidy
 from contrastive_context.training.data import read_training_data
+from fuzzing import EXAMPLES
 from small_runs import RECIPE
 
 IDS = [f"{number:016x}" for number in range(3)]

@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-from fuzzing import EXAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from contrastive_context.report import records
 from contrastive_context.retrieval import encoders
 from contrastive_context.tables.settings import PresentationSettings
 from contrastive_context.workflow.code_versions import CodeVersions
+from fuzzing import EXAMPLES
 
 pytestmark = pytest.mark.slow
 texts = st.text(max_size=6) | st.sampled_from(

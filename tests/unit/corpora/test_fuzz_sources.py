@@ -11,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fuzzing import EXAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +29,7 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.corpora import files, home_assistant_intents, hub_datasets, mtop, text_to_sql
 from contrastive_context.corpora.catalogues import chromium, gettext, home_assistant
 from contrastive_context.corpora.reading import Listed, Reading, fault
+from fuzzing import EXAMPLES
 
 pytestmark = pytest.mark.slow
 CHROMIUM = "usr/lib/chromium/locales/"

@@ -218,7 +218,7 @@ def test_a_missing_file(tmp_path):
         ({"train": "a.tsv"}, "with train given"),
         ({"files": "a.txt"}, "can't tell its format"),
         ({"shares": {"test": 0.5, "arrivals": 0.5}}, "must stay below 1"),
-        ({"limits": {"trian": 5}}, "no split 'trian'"),
+        ({"limits": {"trian": 5}}, "limits.trian: no such split"),
     ],
 )
 def test_configurations_that_do_not_work(changes, message):

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -51,3 +55,27 @@ def test_one_variant_and_one_seed_draw_too(tmp_path):
     (figure,) = minimal_model.draw(minimal_model.select(table), MinimalModelFigureSettings())
     paths = save([figure], tmp_path / "fig2", MinimalModelFigureSettings().style, table)
     assert [path.suffix for path in paths] == [".png", ".pdf", ".csv"] and "one seed" in _words(figure)
+
+
+@pytest.fixture(scope="module")
+def drawn_by_the_step(table, repository, tmp_path_factory):
+    """Run the step with environment variables; return the bytes of its picture."""
+    folder = tmp_path_factory.mktemp("step")
+    table.to_parquet(folder / "table.parquet")
+
+    def draw(name: str, **variables: str) -> bytes:
+        command = [sys.executable, repository / "workflow_scripts/plot_minimal_model.py", "--settings={}"]
+        command += ["--table", folder / "table.parquet", "--out", folder / name]
+        result = subprocess.run(command, env={**os.environ, **variables}, cwd=folder, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return (folder / f"{name}.png").read_bytes()
+
+    return draw
+
+
+def test_the_users_matplotlib_settings_change_no_figure(drawn_by_the_step, tmp_path):
+    plain = drawn_by_the_step("plain")
+    assert drawn_by_the_step("notebook", MPLBACKEND="module://matplotlib_inline.backend_inline") == plain
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\naxes.facecolor: red\nlines.dashed_pattern: 1, 1\n")
+    assert drawn_by_the_step("named", MATPLOTLIBRC=str(tmp_path / "matplotlibrc")) == plain
+    assert drawn_by_the_step("of the user", MPLCONFIGDIR=str(tmp_path)) == plain

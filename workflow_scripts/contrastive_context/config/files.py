@@ -1,5 +1,6 @@
 """Configuration files: mistakes that no longer show once they are read, and the record that a run leaves."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,21 @@ if TYPE_CHECKING:
 
 # The parser in C, where PyYAML has it, is ten times as fast.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+# Tag → how text looks that YAML takes for something else, and what it is taken for.
+_BASE_60 = (re.compile(".*:.*"), "a number to base 60; give minutes as a whole number")
+_MISREAD = {
+    "tag:yaml.org,2002:bool": [(re.compile("yes|no|on|off", re.IGNORECASE), "a switch; write true or false")],
+    "tag:yaml.org,2002:int": [
+        (re.compile("[-+]?0[0-7_]+"), "a number to base 8; write it without the leading 0"),
+        _BASE_60,
+    ],
+    "tag:yaml.org,2002:float": [_BASE_60],
+}
 
 
 def check_files(paths: Iterable[str | Path]) -> None:
     """Look for what is lost once the files are read: where YAML is broken, keys that stand twice in one mapping, and
-    times that YAML takes for numbers.
+    text that YAML takes for switches and numbers.
 
     Raises:
         UserError: lists every problem with its file and line.
@@ -27,6 +37,16 @@ def check_files(paths: Iterable[str | Path]) -> None:
     distinct = dict.fromkeys(Path(path).absolute() for path in paths)
     if problems := [problem for path in distinct for problem in _problems(path)]:
         raise UserError("\n".join(problems))
+
+
+def first_file(checkout: str | Path) -> Path:
+    """Return the configuration that all others are merged over: config.yaml where Snakemake runs, else the checkout's.
+
+    Args:
+        checkout: the folder that has the Snakefile.
+    """
+    here, there = Path("config.yaml"), Path(checkout, "config.yaml")
+    return there if there.is_file() and not here.is_file() else here
 
 
 def shown(path: str | Path) -> str:
@@ -98,11 +118,8 @@ def _in_nodes(node: yaml.Node, where: str, done: dict[int, bool]) -> Iterator[st
             yield f":{node.start_mark.line + 1}: {where.removesuffix('.')} is an alias of what it stands in"
         return
     done[id(node)] = False
-    if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and ":" in node.value:
-        yield (
-            f":{node.start_mark.line + 1}: {where.removesuffix('.')}: YAML takes {node.value} for a number to base 60; "
-            "give minutes as a whole number, or put text in quotes"
-        )
+    if isinstance(node, yaml.ScalarNode):
+        yield from _misread(node, where)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from _in_nodes(item, f"{where}{index}.", done)
@@ -115,8 +132,18 @@ def _in_nodes(node: yaml.Node, where: str, done: dict[int, bool]) -> Iterator[st
                     f":{line}: {where}{name} stands twice, before in line {lines[name]}; YAML would keep only the last"
                 )
             lines[name] = line
+            yield from _misread(key, f"{where}{name}.")
             yield from _in_nodes(value, f"{where}{name}.", done)
     done[id(node)] = True
+
+
+def _misread(node: yaml.Node, where: str) -> Iterator[str]:
+    for looks, taken_for in _MISREAD.get(node.tag, ()):
+        if looks.fullmatch(node.value):
+            yield (
+                f":{node.start_mark.line + 1}: {where.removesuffix('.')}: YAML takes {node.value} for {taken_for}, "
+                f"or put text in quotes"
+            )
 
 
 def write_effective(study: "Study", path: str | Path) -> None:

@@ -35,33 +35,43 @@ _MESSAGES = {
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
     "invalid_key": "keys must be text; put them in quotes",
-    "union_tag_not_found": "the key 'kind' is required; it says which keys can stand beside it",
-    "union_tag_invalid": "kind {tag!r} is unknown",
+    "union_tag_not_found": "this key is required; it says which keys can stand beside it",
+    "union_tag_invalid": "must be one of {expected_tags}",
     "missing": "this key is required",
 }
 # What people write for a value of ours.
 _SAME = {"gpu": "cuda", "fp32": "float32", "float": "float32", "bf16": "bfloat16"}
 
 
-def message(error: Mapping[str, Any]) -> str:
+def message(*errors: Mapping[str, Any]) -> str:
     """Say what is wrong with one value, what was found, and what may have been meant.
 
     Args:
-        error: an item of pydantic's ``ValidationError.errors()``; its position is told by the caller.
+        errors: items of pydantic's ``ValidationError.errors()``, several if the value was tried as one of several
+            types; their position is told by the caller.
     """
-    kind, found, context = error["type"], error.get("input"), error.get("ctx", {})
-    own = error["msg"].removeprefix("Value error, ")
-    text = _MESSAGES.get(kind, "").format(**context) or own
-    if kind == "union_tag_invalid":
-        known = re.findall(r"'([^']*)'", context["expected_tags"])
-        return f"{text}{suggest(context['tag'], known)} (known: {', '.join(known)})"
-    if kind == "missing" or not isinstance(found, (str, int, float, bool)):
-        return f"{text} (found nothing)" if found is None and kind.endswith("_type") else text
-    if kind == "string_type":
+    found, kinds = _found(errors[0]), [error["type"] for error in errors]
+    wanted = list(dict.fromkeys(map(_wanted, errors)))
+    text = " or ".join([wanted[0], *(other.removeprefix("must be ") for other in wanted[1:])])
+    if found is None and kinds[0].endswith("_type"):
+        return f"{text} (found nothing)"
+    if kinds[0] in ("missing", "union_tag_not_found") or not isinstance(found, (str, int, float, bool)):
+        return text
+    if kinds == ["string_type"]:
         text += "; put it in quotes"
-    if kind == "literal_error":
-        text += suggest(str(found), re.findall(r"'([^']*)'", context["expected"]))
-    return f"{text} (found {found!r})"
+    return f"{text} (found {str(found).lower() if isinstance(found, bool) else repr(found)})"
+
+
+def _found(error: Mapping[str, Any]) -> Any:
+    found: Any = error.get("input")
+    return found[error["ctx"]["discriminator"].strip("'")] if error["type"] == "union_tag_invalid" else found
+
+
+def _wanted(error: Mapping[str, Any]) -> str:
+    context = error.get("ctx", {})
+    text = _MESSAGES.get(error["type"], "").format(**context) or error["msg"].removeprefix("Value error, ")
+    known = context.get("expected", context.get("expected_tags", ""))
+    return text + suggest(str(_found(error)), re.findall(r"'([^']*)'", known))
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

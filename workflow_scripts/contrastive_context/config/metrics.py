@@ -39,7 +39,7 @@ class CometModel(Model):
         if (self.hub is None) == (self.checkpoint is None):
             raise ValueError("give exactly one of hub and checkpoint")
         if self.checkpoint is not None and self.sha256 is None:
-            raise ValueError("a local checkpoint needs its sha256: it is a pickle, which can run code when loaded")
+            raise ValueError("sha256: a local checkpoint needs it: that is a pickle, which can run code when loaded")
         return self
 
 

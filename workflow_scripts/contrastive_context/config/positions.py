@@ -12,6 +12,7 @@ import yaml
 from contrastive_context.config.files import compose, shown
 
 _COMMAND_LINE = "--config"
+_READER = yaml.constructor.SafeConstructor()
 
 
 class Positions:
@@ -68,6 +69,7 @@ def _children(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
             if key.tag == "tag:yaml.org,2002:merge":
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
             else:
-                yield str(key.value), key, value
+                # As it is read, not as it is spelled: 1.50 is 1.5.
+                yield str(_READER.construct_object(key)), key, value
         for other in merged:
             yield from _children(other)

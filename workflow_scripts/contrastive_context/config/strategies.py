@@ -87,14 +87,14 @@ class Strategy(Model):
     def problems(self, buckets: list[str]) -> Iterator[str]:
         """Yield what contradicts itself, as ``key: message``; ``buckets`` are the study's, lowest first."""
         if {"p", "epsilon"} <= {*KINDS[self.kind].settings} and self.p + self.epsilon > 1 + 1e-9:
-            yield f"p + epsilon is {self.p + self.epsilon:g}, more than 1"
+            yield f"p: p + epsilon is {self.p + self.epsilon:g}, more than 1"
         # The default of p can't be told from one that was given, and stands in every record of a run.
         given = {"epsilon": self.epsilon > 0, "p": self.p != _P, "token_matched": self.token_matched}
         for name in (name for name, is_given in given.items() if is_given):
             if name not in KINDS[self.kind].settings:
-                yield f"kind {self.kind} has no {name}; leave it out, or take another kind"
+                yield f"{name}: kind {self.kind} has no {name}; leave it out, or take another kind"
         if self.k is not None and not self.shows_examples:
-            yield f"kind {self.kind} shows no examples; leave k out"
+            yield f"k: kind {self.kind} shows no examples; leave it out"
         for bucket in self.without:
             if bucket not in buckets[1:]:
                 yield f"without: {bucket!r} can't be removed; known: {', '.join(buckets[1:])} (the lowest one stays)"

@@ -8,11 +8,12 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, ValidationError, field_validator
 
+from contrastive_context.config import locations
 from contrastive_context.config.base import Distinct, Model, Seed
 from contrastive_context.config.cluster import Cluster
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.finetuning import FineTuning
-from contrastive_context.config.messages import message, suggest
+from contrastive_context.config.messages import suggest
 from contrastive_context.config.metrics import CometModel, LearnedMetric, MetricEncoder
 from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.models import LanguageModel
@@ -108,7 +109,7 @@ def load_study(
         study = Study.model_validate(config)
         problems += _cross_check(study)
     except ValidationError as error:
-        problems += [_describe(item, config) for item in error.errors()]
+        problems += locations.problems(error.errors(), Study)
         problems += _cross_check_the_rest(config, [item["loc"] for item in error.errors()])
     if problems:
         # What is wrong with a placeholder says nothing about the secret in its place.
@@ -116,52 +117,6 @@ def load_study(
         lines = list(dict.fromkeys(map(Positions(files, options).tell, told)))
         raise UserError(f"the configuration has {len(lines)} problem(s):\n" + "\n".join(f"  {line}" for line in lines))
     return study
-
-
-def _describe(error: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Turn one pydantic error into 'key.path: what is wrong (did you mean …?)'."""
-    # Tags of discriminated unions appear in the location although they are no keys of the file.
-    path: list[Any] = []
-    node = config
-    for part in error["loc"]:
-        inside = isinstance(node, Mapping) and part in node
-        if inside or (isinstance(node, list) and isinstance(part, int) and part < len(node)):
-            node = node[part]
-        elif error["type"] not in ("missing", "extra_forbidden") or part != error["loc"][-1]:
-            continue
-        path.append(part)
-    key = ".".join(map(str, path)) or "(top level)"
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(error["loc"])
-        return f"{key}: unknown key" + (suggest(str(error["loc"][-1]), known) or f" (known: {', '.join(known)})")
-    return f"{key}: {message(error)}"
-
-
-def _known_keys(location: tuple) -> list[str]:
-    """Return the field names of the models that can stand at the parent of ``location``, in their order."""
-    models: list[type[Model]] = [Study]
-    for part in location[:-1]:
-        fields = [model.model_fields[part] for model in models if part in model.model_fields]
-        # A part that is no field is a name of a registry, a list index or the tag of a union, which only one model has.
-        tagged = [model for model in models if part in _tags(model)]
-        models = [found for field in fields for found in _models_in(field.annotation)] or tagged or models
-    return list(dict.fromkeys(name for model in models for name in model.model_fields))
-
-
-def _tags(model: type[Model]) -> tuple[Any, ...]:
-    return tuple(
-        tag
-        for key in ("kind", "format")
-        if (field := model.model_fields.get(key))
-        for tag in get_args(field.annotation)
-    )
-
-
-def _models_in(annotation: Any) -> Iterator[type[Model]]:
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _models_in(argument)
 
 
 def _cross_check_the_rest(config: Mapping[str, Any], mistakes: list[tuple]) -> Iterator[str]:
@@ -216,7 +171,7 @@ def _cross_check(study: Study) -> Iterator[str]:
     for name, task in study.tasks.items():
         yield from _check_task(name, task, study)
     for name, strategy in study.strategies.items():
-        yield from (f"strategies.{name}: {problem}" for problem in strategy.problems(list(study.buckets)))
+        yield from (f"strategies.{name}.{problem}" for problem in strategy.problems(list(study.buckets)))
         if strategy.ablation:
             of = strategy.ablation.of
             yield from _check_reference(f"strategies.{name}.ablation.of", of, study.strategies, "strategies")

@@ -29,5 +29,5 @@ class Template(Model):
     @model_validator(mode="after")
     def _the_stop_comes_after_the_start(self) -> Self:
         if self.stop in self.target_start:
-            raise ValueError(f"target_start contains the stop {self.stop!r}: every answer would end before it begins")
+            raise ValueError(f"target_start: contains the stop {self.stop!r}: every answer would end before it begins")
         return self

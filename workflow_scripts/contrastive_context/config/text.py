@@ -93,7 +93,7 @@ class _TextCorpus(WrittenCorpus):
     def _limits_are_of_splits(self) -> Self:
         known = ["train", "dev", "arrivals", *self.test_sets]
         if unknown := [name for name in self.limits if name not in known]:
-            raise ValueError(f"limits: no split {unknown[0]!r}; there is: {', '.join(known)}")
+            raise ValueError(f"limits.{unknown[0]}: no such split; there is: {', '.join(known)}")
         return self
 
     @property
@@ -217,7 +217,7 @@ class FilesCorpus(_TextCorpus):
         splits = {"train": self.train, "dev": self.dev, "arrivals": self.arrivals, "test": self.test}
         named = [name for name, paths in splits.items() if paths]
         if self.files and named:
-            raise ValueError(f"files are divided by shares; with {named[0]} given, list them there instead")
+            raise ValueError(f"files: these are divided by shares; with {named[0]} given, list them there instead")
         if not self.files and (missing := [name for name in ("train", "arrivals", "test") if name not in named]):
             raise ValueError(f"give files, or train, arrivals and test ({missing[0]} is missing)")
         if unknown := [path for path in self.paths if self.format_of(path) is None]:

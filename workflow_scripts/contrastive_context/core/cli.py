@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from contrastive_context.core import surroundings
 from contrastive_context.core.artifacts import disk_errors
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.provenance import check_inputs, read_settings, step_name
@@ -72,6 +73,7 @@ def run(
     # Importing torch and transformers makes a million objects that stay. Looking for garbage after every 700 new ones
     # would take a tenth of a short step's time.
     gc.set_threshold(50_000, 20, 20)
+    surroundings.fix_variables()
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, which main does
     # A disk too full for the log is told by what the step can't write; nobody needs the logging module's traceback.
@@ -88,6 +90,7 @@ def run(
             if path := getattr(args, "log", None):
                 _log_to(Path(path))
             log.info("%s → %s", step_name(), " ".join(output) if isinstance(output, list) else output)
+            surroundings.check()
             check_inputs(_existing_paths(args))
             main(args)
     except UserError as error:

@@ -52,7 +52,10 @@ def fetch(name: str, package: Package, cache: Path) -> dict[str, Any]:
             with temporary_folder(target) as folder:
                 _download(name, package, folder).replace(target)
         except OSError as error:
-            raise UserError(f"packages.{name}: {cache} can't be written ({error.strerror})") from error
+            raise UserError(
+                f"packages.{name}: {cache} can't be written ({error.strerror}); set CONTRASTIVE_CONTEXT_CACHE to a "
+                "folder that can"
+            ) from error
     return {
         "package": name,
         "version": package.version,

@@ -9,6 +9,7 @@ import fnmatch
 import hashlib
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,7 +75,8 @@ def fetch(settings: FetchHubSettings) -> dict[str, Any]:
 
     entry, where = settings.entry, f"{settings.registry}.{settings.name}"
     if constants.HF_HUB_OFFLINE:
-        raise UserError(f"{where}: HF_HUB_OFFLINE is set; unset it to download {entry.repository}")
+        name = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
+        raise UserError(f"{where}: {name} is set; unset it to download {entry.repository}")
     try:
         api = huggingface_hub.HfApi()
         found = api.repo_info(entry.repository, repo_type=entry.type, revision=entry.revision, files_metadata=True)

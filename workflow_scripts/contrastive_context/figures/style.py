@@ -45,8 +45,15 @@ LONGEST_LABEL = 48  # characters; fills the legend of the narrowest page
 
 
 def rc(style: FigureStyle) -> dict[RcKeyType, Any]:
-    """Return matplotlib's parameters for a style; ``font_size`` 8 is what the sizes above are made for."""
-    return _RC | {name: _RC[name] * style.font_size / 8 for name in _FONT_SIZES} | {"font.family": families()}
+    """Return all of matplotlib's parameters for a style; ``font_size`` 8 is what the sizes above are made for.
+
+    Those that aren't ours are matplotlib's defaults, not those of a ``matplotlibrc`` in the folder or the user's home.
+    """
+    # Drawing asks for no backend, and looking for those that are installed takes time.
+    defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    return (
+        defaults | _RC | {name: _RC[name] * style.font_size / 8 for name in _FONT_SIZES} | {"font.family": families()}
+    )
 
 
 def points(size: float) -> float:

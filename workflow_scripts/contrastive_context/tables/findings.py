@@ -9,11 +9,11 @@ who makes it.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
-from contrastive_context.config.statistics import Statistics
+from contrastive_context.config.statistics import Effect, Statistics
 from contrastive_context.scoring.metrics import get_metric
 from contrastive_context.tables.bootstrap import holm, p_value
 from contrastive_context.tables.settings import BuildTablesSettings
@@ -213,7 +213,7 @@ def _bar(claim: Claim, metric: str, statistics: Statistics) -> Bar:
         margin = getattr(statistics, claim.margin + ("_nats" if metric == "likelihood" else "")) * scale
         return Bar(-margin, -margin)
     probed = "likelihood" if metric == "likelihood" else claim.bucket_or_probe
-    return Bar(0.0, statistics.min_effects[probed if claim.probe else metric])
+    return Bar(0.0, statistics.min_effects[cast(Effect, probed if claim.probe else metric)])
 
 
 def _nan_last(value: float) -> float:

@@ -1,6 +1,7 @@
 """What stands around a run: ``python -m contrastive_context.workflow --help``."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -62,10 +63,13 @@ def _plan(_: argparse.Namespace, options: list[str]) -> int:
     from contrastive_context.core.sidecars import all_sidecars
     from contrastive_context.workflow import planning
     from contrastive_context.workflow.checking import check_command
+    from contrastive_context.workflow.snakemake_internals import parse_command
 
     check_command(options)
     jobs = planning.parse_dry_run(planning.dry_run(options))
-    stages = planning.plan(jobs, all_sidecars(_RESULTS))
+    command = parse_command(options)
+    with contextlib.chdir(command.folder if command else "."):
+        stages = planning.plan(jobs, all_sidecars(_RESULTS))
     if not stages:
         print("nothing to be done")
         return 0
@@ -89,12 +93,14 @@ def _plan(_: argparse.Namespace, options: list[str]) -> int:
 def _prompt(arguments: argparse.Namespace, options: list[str]) -> int:
     from contrastive_context.workflow.checking import read_study
     from contrastive_context.workflow.prompt_view import view
-    from contrastive_context.workflow.snakemake_internals import config_of_command
+    from contrastive_context.workflow.snakemake_internals import parse_command
 
-    found = config_of_command(options)
-    if found is None:
+    command = parse_command(options)
+    if command is None:
         raise UserError(f"snakemake doesn't know the options {' '.join(options)}")
-    print(view(read_study(*found), arguments.task, arguments.model, arguments.target, _RESULTS))
+    with contextlib.chdir(command.folder):
+        study = read_study(command.files, command.options)
+        print(view(study, arguments.task, arguments.model, arguments.target, _RESULTS))
     return 0
 
 
@@ -113,7 +119,7 @@ def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
     from contrastive_context.workflow.acceptance import accept
     from contrastive_context.workflow.code_versions import CodeVersions
 
-    scripts = Path("workflow_scripts")
+    scripts = Path(__file__).parents[2]
     if not (scripts / f"{arguments.step}.py").is_file():
         known = ", ".join(sorted(path.stem for path in scripts.glob("*.py")))
         raise UserError(f"no step {arguments.step!r}; known: {known}")

@@ -4,23 +4,50 @@ Snakemake reads the files of ``--configfile`` before the Snakefile can look at t
 name neither file nor line.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from contrastive_context.config.files import check_files
+from contrastive_context.config.files import check_files, first_file
 from contrastive_context.config.study import Study, load_study
-from contrastive_context.workflow.snakemake_internals import config_of_command, read_config_file
+from contrastive_context.core import surroundings
+from contrastive_context.workflow import snakemake_internals
+from contrastive_context.workflow.snakemake_internals import parse_command, read_config_file
 
-#: What the Snakefile reads before all others.
-_FIRST = Path("config.yaml")
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+_CHECKOUT = Path(__file__).parents[3]
+
+
+def begin(workflow: "Workflow") -> list[Path]:
+    """Check what the workflow runs in, and its configuration files; return them in the order of merging.
+
+    Raises:
+        UserError: names the variable to change, or lists every problem with its file and line.
+    """
+    surroundings.check()
+    surroundings.fix_variables_of_jobs()
+    files = [first_file(workflow.basedir), *snakemake_internals.config_files(workflow)]
+    check_files(files)
+    return files
+
+
+def scripts_folder(checkout: str | Path) -> str:
+    """Return the folder of the entry points, as commands name it from where Snakemake runs.
+
+    Results, and paths of the configuration, are there (``--directory``); in the checkout itself commands name no path
+    of this machine.
+    """
+    return "workflow_scripts" if Path.cwd().samefile(checkout) else str(Path(checkout, "workflow_scripts"))
 
 
 def read_study(configfiles: Sequence[str | Path], options: Mapping[str, Any] | None = None) -> Study:
     """Read a study as ``snakemake --configfile … --config …`` does.
 
     Args:
-        configfiles: in the order in which they are merged, over config.yaml if that is here.
+        configfiles: in the order in which they are merged, over :func:`~.files.first_file`.
         options: what ``--config`` gives.
 
     Raises:
@@ -28,7 +55,7 @@ def read_study(configfiles: Sequence[str | Path], options: Mapping[str, Any] | N
     """
     from snakemake.utils import update_config
 
-    files = [*([_FIRST] if _FIRST.is_file() else []), *configfiles]
+    files = [first_file(_CHECKOUT), *configfiles]
     check_files(files)
     config: dict[str, Any] = {}
     for content in [*map(read_config_file, files), options or {}]:
@@ -47,5 +74,6 @@ def check_command(options: Sequence[str]) -> None:
     Raises:
         UserError: lists every problem with its file, line and key path.
     """
-    if (found := config_of_command(options)) is not None:
-        read_study(*found)
+    if (command := parse_command(options)) is not None:
+        with contextlib.chdir(command.folder if command.folder.is_dir() else "."):
+            read_study(command.files, command.options)

@@ -7,7 +7,7 @@ import contextlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -91,18 +91,29 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
     return load_configfile(path)
 
 
-def config_of_command(options: Sequence[str]) -> tuple[list[Path], dict[str, Any]] | None:
-    """Return what the options of a command line give by ``--configfile`` and ``--config``, a profile's among them.
+class Command(NamedTuple):
+    """What a command line gives, or its profile.
 
-    Returns:
-        The files and the values; None where Snakemake refuses the options.
+    Attributes:
+        files: by ``--configfile``, absolute.
+        options: by ``--config``.
+        folder: by ``--directory``: where it runs.
     """
+
+    files: list[Path]
+    options: dict[str, Any]
+    folder: Path
+
+
+def parse_command(options: Sequence[str]) -> Command | None:
+    """Parse the options of a command line; None where Snakemake refuses them."""
     from snakemake import cli
 
     try:
         # It says on stderr which profile it uses, and the real call says so again.
         with contextlib.redirect_stderr(io.StringIO()):
             _, args = cli.parse_args(list(options))
-        return list(args.configfile or []), cli.parse_config(args.config)
+        files = [Path(path).absolute() for path in args.configfile or []]
+        return Command(files, cli.parse_config(args.config), Path(args.directory or "."))
     except (SystemExit, Exception):
         return None

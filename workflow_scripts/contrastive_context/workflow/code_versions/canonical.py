@@ -196,7 +196,7 @@ class Canonical(ast.NodeVisitor):
                 if allowed is not None and (self._prefix or not self._scopes):
                     self.choices.append(allowed)
                 else:
-                    self.visit(item)
+                    self._annotation(item)
             return
         self.text.append("[")
         if not (isinstance(node.ctx, ast.Load) and self._looks_up(node.value, node.slice)):
