@@ -8,7 +8,12 @@ sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from contrastive_context.config.study import load_study
 from contrastive_context.core.errors import UserError
-from contrastive_context.workflow import adoption, checking, progress, snakemake_internals
+from contrastive_context.workflow import (
+    adoption,
+    checking,
+    progress,
+    snakemake_internals,
+)
 from contrastive_context.workflow.steps import Steps
 
 min_version("9.0")
