@@ -8,12 +8,8 @@ sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from contrastive_context.config.study import load_study
 from contrastive_context.core.errors import UserError
-from contrastive_context.workflow import (
-    adoption,
-    checking,
-    progress,
-    snakemake_internals,
-)
+from contrastive_context.workflow import adoption, checking, snakemake_internals
+from contrastive_context.workflow.progress import Reported
 from contrastive_context.workflow.steps import Steps
 
 min_version("9.0")
@@ -34,7 +30,7 @@ try:
         adoption.adopt(R)
     scripts = checking.scripts_folder(workflow.basedir)
     steps = Steps(study, scripts, ".snakemake/code_versions.json")
-    reported = progress.Reported(steps, R)
+    reported = Reported(steps, R)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
