@@ -49,25 +49,40 @@ IGNORED: dict[str, str] = {
     }.items()
 }
 
-#: Exceptions whose text is for a person; the built-in ones beside them. Texts of others may be kept as a reason.
-MESSAGES = (f"{PACKAGE}.core.errors.UserError",)
+#: What is only shown to a person: functions and methods, by their last name, → keyword arguments that are.
+SHOWN: dict[str, str] = {
+    "ArgumentParser": "description epilog usage",
+    "Field": "description examples title",
+    "add_argument": "help metavar",
+    "add_argument_group": "description title",
+    "add_parser": "description epilog help usage",
+    "add_subparsers": "description help metavar title",
+    "answer": "label",
+    "embed": "label",
+    "embed_to_file": "label",
+    "generate": "label",
+    "probe_model": "label",
+    "progress": "label unit",
+    "tqdm": "desc unit",
+}
+#: Exceptions whose text is for a person, beside the built-in ones. Texts of others may be kept as a reason.
+MESSAGES = ("UserError",)
+#: Methods of what is called ``log``.
+LEVELS = ("critical", "debug", "error", "exception", "info", "log", "warning")
+#: Built-in functions without side effects, as far as the making of a message is concerned.
+PURE = tuple("abs all any dict float format int len list max min range repr round set sorted str sum tuple type".split())
 
-#: Functions → keyword arguments that are only shown.
-SHOWN: dict[str, tuple[str, ...]] = {
-    "argparse.ArgumentParser": ("description", "epilog", "usage"),
-    "pydantic.Field": ("description", "examples", "title"),
-    "tqdm.tqdm": ("desc", "unit"),
-    f"{PACKAGE}.core.cli.progress": ("label", "unit"),
-    f"{PACKAGE}.inference.generation.answer": ("label",),
-    f"{PACKAGE}.inference.generation.generate": ("label",),
-    f"{PACKAGE}.inference.probing.probe_model": ("label",),
-    f"{PACKAGE}.retrieval.encoders.embed": ("label",),
-    f"{PACKAGE}.retrieval.encoders.embed_to_file": ("label",),
-}
-#: The same for methods, whatever they are called on.
-SHOWN_BY_METHODS: dict[str, tuple[str, ...]] = {
-    "add_argument": ("help", "metavar"),
-    "add_argument_group": ("description", "title"),
-    "add_parser": ("description", "epilog", "help", "usage"),
-    "add_subparsers": ("description", "help", "metavar", "title"),
-}
+#: Decorators, by their last name, that neither look at annotations nor register what they decorate.
+PLAIN_DECORATORS = tuple(
+    "abstractmethod cache cached_property classmethod contextmanager dataclass errstate field_validator lru_cache "
+    "model_validator no_grad property staticmethod wraps".split()
+)
+#: Libraries whose base classes call no class methods by a name that isn't ``_marked_``.
+KNOWN_BASES = ("abc.", "collections.abc.", "enum.", "pydantic.", "typing.")
+#: Functions that read files beside the module.
+FILES = ("importlib.resources.files", "jinja2.PackageLoader", "pkgutil.get_data")
+#: What can reach anything: a version that is made with it is made of all code.
+UNDECIDABLE = frozenset(
+    "exec eval globals metaclass __import__ __init_subclass__ importlib.import_module operator.attrgetter "
+    "operator.methodcaller runpy.run_module runpy.run_path sys.modules typing.get_args".split()
+)

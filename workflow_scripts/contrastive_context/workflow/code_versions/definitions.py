@@ -1,203 +1,248 @@
 """What a source file defines, does when it is imported, and imports."""
 
 import ast
-import builtins
+import copy
 import hashlib
 import re
-import sys
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from contrastive_context.workflow.code_versions.canonical import Canonical, bound_by, same_scope, string
-from contrastive_context.workflow.code_versions.declared import PACKAGE, REGISTRIES
+from contrastive_context.workflow.code_versions.declared import (
+    FILES,
+    KNOWN_BASES,
+    PACKAGE,
+    PLAIN_DECORATORS,
+    REGISTRIES,
+    UNDECIDABLE,
+)
+from contrastive_context.workflow.code_versions.stripping import Strip, last
 
-MAIN = "__main__"
-"""Name under which a file's code for being run, rather than imported, is kept."""
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_MODULE_ATTRIBUTES = {"__annotations__", "__doc__", "__file__", "__name__", "__package__", "__path__", "__spec__"}
-#: Bases beside this code's own that call no class methods by a name that isn't ``_marked_``.
-_KNOWN_BASES = ("abc.", "builtins.", "collections.abc.", "enum.", "pydantic.", "typing.")
+#: What is used beside dotted names: anything; files beside the module; and with a name after it, a module that is only
+#: loaded, an attribute of something unknown (``.*``: a computed one), and a string that functions are called with.
+EVERYTHING, BESIDE, LOADED, ATTRIBUTE, STRING = "*", "/", "load ", ".", "="
+_REFERENCE = re.compile(rf"{PACKAGE}(\.\w+)+(:\w+)?")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_OF_ATTRIBUTES = ("delattr", "getattr", "hasattr", "setattr")
 
 
 class _Names:
-    """The names that a file binds at its top; the ``Names`` of :mod:`canonical`."""
+    """What names in a file stand for: what its top imports and defines."""
 
     def __init__(self, tree: ast.Module, module: str, is_package: bool, roots: Collection[str]) -> None:
         self.module = module
-        self.bound: dict[str, set[str]] = {}
-        self.loads: list[str] = []
-        self.stars: list[str] = []
+        self.imports: dict[str, set[str]] = {}
         self._package = module.split(".") if is_package else module.split(".")[:-1]
         self._roots = roots
-        self._loggers: set[str] = set()
-        for node in same_scope(_statements(tree.body)):
-            self._bind(node)
+        self._own = {name for statement in tree.body for name in _bound_by(statement)}
+        self._add_imports(*(node for node in tree.body if not isinstance(node, _DEFINITIONS)))
 
-    def _bind(self, node: ast.AST) -> None:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            for name, target in self.imported(node).items():
-                self.bound.setdefault(name, set()).add(target)
-            self.loads += self.loaded(node)
-            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-                self.stars.append(self._origin(node))
-        elif own := bound_by(node):
-            self.bound.setdefault(own, set()).add(f"{self.module}.{own}")
-        elif isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("logging.getLogger("):
-            self._loggers |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    def inside(self, node: ast.AST) -> "_Names":
+        """Return what names stand for inside a definition, which may import some itself."""
+        inner = copy.copy(self)
+        inner._add_imports(node)
+        return inner
 
-    def _origin(self, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module or ""
-        above = self._package[: len(self._package) - node.level + 1]
-        return ".".join([*above, *([node.module] if node.module else [])])
+    def _add_imports(self, *nodes: ast.AST) -> None:
+        found = defaultdict(set, {name: {*targets} for name, targets in self.imports.items()})
+        for node in (below for node in nodes for below in ast.walk(node)):
+            for name, target in self._imported(node):
+                found[name].add(target)
+        self.imports = dict(found)
 
-    def imported(self, node: ast.Import | ast.ImportFrom) -> dict[str, str]:
+    def _imported(self, node: ast.AST) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Import):
-            return {
-                alias.asname or alias.name.split(".")[0]: alias.name if alias.asname else alias.name.split(".")[0]
-                for alias in node.names
-            }
-        origin = self._origin(node)
-        return {alias.asname or alias.name: f"{origin}.{alias.name}" for alias in node.names if alias.name != "*"}
+            for alias in node.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                yield alias.asname or name, name
+        elif isinstance(node, ast.ImportFrom):
+            above = self._package[: len(self._package) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{origin}.{alias.name}"
 
-    def loaded(self, node: ast.Import | ast.ImportFrom) -> list[str]:
-        """Return the modules of this code that an import loads; what is no module is taken for a name in one."""
-        names = [alias.name for alias in node.names]
+    def loaded(self, node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+        """Yield what an import uses."""
+        targets = [alias.name for alias in node.names]
         if isinstance(node, ast.ImportFrom):
-            names = [f"{self._origin(node)}.{name}" for name in names]
-        return [name.removesuffix(".*") for name in names if self.is_own(name)]
-
-    def resolve(self, name: str) -> tuple[str, ...]:
-        if name in self.bound:
-            return tuple(sorted(self.bound[name]))
-        builtin = hasattr(builtins, name) or name in _MODULE_ATTRIBUTES
-        stars = tuple(f"{star}.{name}" for star in self.stars)
-        # A name that is bound nowhere: by exec, or by another module.
-        return (f"builtins.{name}", *stars) if builtin else stars or (f"{self.module}.{name}",)
+            targets = [target for _, target in self._imported(node)]
+        for target in filter(self.is_own, targets):
+            yield EVERYTHING if target.endswith(".*") else LOADED + target
 
     def is_own(self, dotted: str) -> bool:
-        return dotted.split(".", 1)[0] in self._roots
+        """Return whether a dotted name is of the code that is analysed."""
+        return dotted.partition(".")[0] in self._roots
 
-    def is_logger(self, dotted: str) -> bool:
-        module, _, name = dotted.rpartition(".")
-        if module == self.module:
-            return name in self._loggers
-        return dotted == "logging" or (dotted.startswith(f"{PACKAGE}.") and name == "log")
+    def resolve(self, node: ast.AST) -> list[str]:
+        """Return the dotted names that a name, or an attribute of one, may stand for; none for another expression.
+
+        A local value with the name of something at the top is taken for that.
+        """
+        attributes: list[str] = []
+        while isinstance(node, ast.Attribute):
+            attributes.insert(0, node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return []
+        own = [f"{self.module}.{node.id}"] if node.id in self._own else []
+        return [".".join([target, *attributes]) for target in sorted({*own, *self.imports.get(node.id, ())})]
+
+
+class _Reader:
+    """Collects a text that is the same for the same code, and what the code uses.
+
+    Names stand in the text as what they are imported from. Parts that are absent are left out, so that a later Python
+    whose tree has more parts gives the same text.
+    """
+
+    names: _Names
+
+    def __init__(self, line: int) -> None:
+        self.line = line
+        self.text: list[str] = []
+        self.uses: set[str] = set()
+
+    def read(self, node: ast.AST) -> None:
+        """Add a node of a syntax tree and what is below it."""
+        if isinstance(node, (ast.Name, ast.Attribute)) and (targets := self.names.resolve(node)):
+            self._use(targets)
+        elif not self._looks_up(node):
+            self._note(node)
+            self.text.append(type(node).__name__)
+            for field, value in ast.iter_fields(node):
+                if value is None or value == [] or field in ("ctx", "kind"):
+                    continue
+                self.text.append(field)
+                for part in value if isinstance(value, list) else [value]:
+                    if isinstance(part, ast.AST):
+                        self.read(part)
+                    else:
+                        self.text.append(repr(part))
+            self.text.append(";")
+
+    def _use(self, targets: Iterable[str]) -> None:
+        self.text += targets
+        for target in targets:
+            if self.names.is_own(target):
+                self.uses.add(target)
+            if target in UNDECIDABLE or target.endswith(".__subclasses__"):
+                self.uses.add(EVERYTHING)
+            if target in FILES:
+                self.uses.add(BESIDE)
+
+    def _looks_up(self, node: ast.AST) -> bool:
+        """Add a look-up in a registry; return False if it is something else."""
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            registry, key = node.value, node.slice
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)) and len(node.ops) == 1:
+            registry, key = node.comparators[0], node.left
+        else:
+            return False
+        found = [target for target in self.names.resolve(registry) if target in REGISTRIES]
+        if found:
+            self.uses |= {f"{target}[{string(key) or ''}]" for target in found}
+            self.text += [*map(ast.dump, getattr(node, "ops", ())), *found]
+            self.read(key)
+        return bool(found)
+
+    def _note(self, node: ast.AST) -> None:
+        """Note what a node uses by itself."""
+        if not UNDECIDABLE.isdisjoint(getattr(node, field, None) for field in ("id", "name", "arg")):
+            self.uses.add(EVERYTHING)
+        elif isinstance(node, ast.Attribute):
+            self.uses.add(EVERYTHING if node.attr == "__subclasses__" else ATTRIBUTE + node.attr)
+        elif isinstance(node, ast.Name) and node.id == "__file__":
+            self.uses.add(BESIDE)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            self.uses.update(self.names.loaded(node))
+        elif isinstance(node, ast.arguments):
+            self._note_strings([*node.defaults, *node.kw_defaults])
+        elif isinstance(node, ast.Call):
+            self._note_call(node)
+        elif (text := string(node)) and _REFERENCE.fullmatch(text):
+            self.uses.add(text.replace(":", "."))
+
+    def _note_call(self, node: ast.Call) -> None:
+        if any(map(self.names.is_own, self.names.resolve(node.func))):
+            self._note_strings([*node.args, *(keyword.value for keyword in node.keywords)])
+        elif last(node.func) in _OF_ATTRIBUTES and len(node.args) > 1:
+            owners = self.names.resolve(node.args[0])
+            if not owners or any(map(self.names.is_own, owners)):
+                self.uses.add(ATTRIBUTE + (string(node.args[1]) or "*"))
+
+    def _note_strings(self, nodes: Iterable[ast.AST | None]) -> None:
+        self.uses |= {STRING + text for text in map(string, nodes) if text is not None}
 
 
 class _Module:
     """Collects the definitions of a file by name."""
 
-    def __init__(self, tree: ast.Module, names: _Names) -> None:
-        self._names = names
-        self._writers: dict[str, tuple[int, Canonical]] = {}
-        self._more: dict[str, dict[str, Any]] = {}
-        self._used = set(_words(tree))
+    def __init__(self, names: _Names) -> None:
         self.effects: list[str] = []
-        for statement in _statements(tree.body):
-            self._add(statement)
+        self.loads: set[str] = set()
+        self.more: dict[str, dict[str, Any]] = defaultdict(dict)
+        self._names = names
+        self._readers: dict[str, _Reader] = {}
 
     def definitions(self) -> dict[str, dict[str, Any]]:
-        """Return name → line, hash and, where there are some, uses and the like."""
-        result = {}
-        for name, (line, writer) in self._writers.items():
-            entry: dict[str, Any] = {"line": line, "hash": _hash(writer.text)}
-            for key in ("uses", "mentions", "constants"):
-                if found := getattr(writer, key):
-                    entry[key] = sorted(found)
-            if writer.files is not None:
-                entry["files"] = sorted(writer.files)
-            result[name] = entry | self._more.get(name, {})
-        return result
-
-    def _add(self, statement: ast.stmt) -> None:
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            self._write(statement.name, statement)
-        elif isinstance(statement, ast.ClassDef):
-            self._add_class(statement)
-        elif isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and (names := _targets(statement)):
-            for name in names:
-                writer = self._write(name, statement)
-                if writer.choices:
-                    self._more[name] = {"choices": _hash(writer.choices)}
-                self._add_registry(name, statement.value)
-        elif isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'":
-            self._write(MAIN, statement)
-        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-            unused = self._names.imported(statement).keys() - self._used
-            # An import that nothing uses is there for its effects; those of own modules are followed anyway.
-            if unused and not self._names.loaded(statement) and not _of_python(statement):
-                self._add_effect(statement)
-        else:
-            self._add_effect(statement)
-
-    def _write(self, name: str, node: ast.AST) -> Canonical:
-        _, writer = self._writers.setdefault(name, (getattr(node, "lineno", 0), Canonical(self._names)))
-        writer.visit(node)
-        decorators = getattr(node, "decorator_list", [])
-        # A decorator may register what it decorates, for others to find.
-        if any(not writer.is_plain(node) and not _is_data_class(writer.dotted(_called(node))) for node in decorators):
-            self.effects.append(name)
-        return writer
-
-    def _add_effect(self, statement: ast.stmt) -> None:
-        name = f"statement {len(self.effects) + 1}"
-        writer = self._write(name, statement)
-        if not writer.text:
-            del self._writers[name]
-            return
-        self.effects.append(name)
-        for node in same_scope([statement]):
-            if bound := bound_by(node):
-                self._writers.setdefault(bound, (statement.lineno, Canonical(self._names)))[1].visit(statement)
-
-    def _add_class(self, node: ast.ClassDef) -> None:
-        writer = Canonical(self._names)
-        self._writers.setdefault(node.name, (node.lineno, writer))
-        writer = self._writers[node.name][1]
-        bases = [name for base in node.bases for name in writer.dotted(base) or ("unknown.",)]
-        optional = {}
-        if all(self._names.is_own(base) or base.startswith(_KNOWN_BASES) for base in bases):
-            methods = (part for part in node.body if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)))
-            for method in methods:
-                kinds = [ast.unparse(decorator) for decorator in method.decorator_list]
-                if kinds in (["classmethod"], ["staticmethod"]) and not method.name.endswith("_"):
-                    optional[method.name] = f"{node.name}.{method.name}"
-                    self._write(optional[method.name], method)
-                    writer.omitted.add(method)
-        self._write(node.name, node)
-        more: dict[str, Any] = {
-            "optional": optional,
-            "bases": [base for base in bases if self._names.is_own(base)],
-            "tags": dict(_tags(node)),
-            "hooks": any(getattr(part, "name", "") == "__init_subclass__" for part in node.body)
-            or any(keyword.arg == "metaclass" for keyword in node.keywords),
+        """Return name → line, hash, uses, and what registries and classes have beside."""
+        return {
+            name: {
+                "line": reader.line,
+                "hash": hashlib.sha256("\0".join(reader.text).encode()).hexdigest()[:16],
+                "uses": sorted(reader.uses),
+                **self.more[name],
+            }
+            for name, reader in self._readers.items()
         }
-        self._more[node.name] = {key: value for key, value in more.items() if value}
 
-    def _add_registry(self, name: str, value: ast.expr | None) -> None:
-        if f"{self._names.module}.{name}" not in REGISTRIES or value is None:
-            return
-        if isinstance(value, ast.Dict):
-            keys = [string(key) for key in value.keys]
-            if None not in keys:
-                for key, entry in zip(keys, value.values, strict=True):
-                    self._write(f"{name}[{key}]", entry)
-                self._more[name] = {"entries": keys}
-        elif members := _union(value):
-            writer = Canonical(self._names)
-            found = [writer.dotted(member) for member in members]
-            discriminators = [
-                keyword.value.value
-                for call in ast.walk(value)
-                if isinstance(call, ast.Call)
-                for keyword in call.keywords
-                if keyword.arg == "discriminator" and isinstance(keyword.value, ast.Constant)
-            ]
-            if discriminators and all(len(names) == 1 for names in found):
-                for part in _beside_union(value):
-                    self._write(f"{name}[]", part)
-                self._more[name] = {"members": [names[0] for names in found], "by": discriminators[0]}
+    def add(self, statement: ast.stmt) -> None:
+        """Add a statement at the top of the file."""
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            self.loads.update(self._names.loaded(statement))
+        elif isinstance(statement, _DEFINITIONS):
+            # A decorator may register what it decorates, for others to find.
+            if not all(last(decorator) in PLAIN_DECORATORS for decorator in statement.decorator_list):
+                self.effects.append(statement.name)
+            if isinstance(statement, ast.ClassDef):
+                self._take_out_class_methods(statement)
+            self._read(statement.name, statement)
+        elif names := _targets(statement):
+            for name in names:
+                if f"{self._names.module}.{name}" not in REGISTRIES or not self._add_registry(name, statement.value):  # type: ignore[attr-defined]
+                    self._read(name, statement)
+        else:
+            self.effects.append(f"statement {len(self.effects) + 1}")
+            for name in (self.effects[-1], *_bound_by(statement)):
+                self._read(name, statement)
+
+    def _read(self, name: str, node: ast.AST) -> None:
+        reader = self._readers.setdefault(name, _Reader(getattr(node, "lineno", 1)))
+        reader.names = self._names.inside(node)
+        reader.read(node)
+
+    def _take_out_class_methods(self, node: ast.ClassDef) -> None:
+        """Make definitions of their own of what counts only where it is named."""
+        bases = {target for base in node.bases for part in ast.walk(base) for target in self._names.resolve(part)}
+        if all(self._names.is_own(base) or base.startswith(KNOWN_BASES) for base in bases):
+            for method in filter(_is_class_method, [*node.body]):
+                node.body.remove(method)
+                self.more[node.name].setdefault("methods", []).append(method.name)  # type: ignore[attr-defined]
+                self._read(f"{node.name}.{method.name}", method)  # type: ignore[attr-defined]
+
+    def _add_registry(self, name: str, value: Any) -> bool:
+        """Add a registry by its entries; return False if they can't be told."""
+        if isinstance(value, ast.Dict) and None not in (keys := [string(key) for key in value.keys]):
+            self.more[name]["entries"] = keys
+            for key, entry in zip(keys, value.values, strict=True):
+                self._read(f"{name}[{key}]", entry)
+            self._read(name, value)
+        elif isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Tuple) and last(value.value) == "Annotated":
+            union, *others = value.slice.elts
+            self.more[name]["members"] = [self._names.resolve(part) for part in _alternatives(union)]
+            for other in others:
+                self._read(name, other)
+        return name in self.more
 
 
 def describe(source: str, module: str, is_package: bool, roots: Collection[str]) -> dict[str, Any]:
@@ -210,100 +255,67 @@ def describe(source: str, module: str, is_package: bool, roots: Collection[str])
         roots: names of the top modules and packages of the code that is analysed.
 
     Returns:
-        - ``definitions``: name → line, hash, and what :class:`Canonical` found. For classes also ``optional`` (class
-          methods, which count where they are named), ``bases``, ``tags`` (field → its ``Literal``) and ``hooks`` (it
-          has a say in the making of subclasses); for types ``choices``, the hash of the strings that they allow; for
-          registries ``entries``, or ``members`` and the field ``by`` which they are told apart.
+        - ``definitions``: name → line, hash, what it uses; of classes also ``methods``, class methods that count where
+          they are named, and ``tags`` (field → the strings that it allows); of registries ``entries`` or ``members``.
         - ``effects``: definitions that count for whoever loads the module.
         - ``imports``: name → dotted names of this code.
-        - ``loads``, ``stars``: modules that it imports, and those that it imports everything from.
+        - ``loads``: what its imports use.
     """
     tree = ast.parse(source)
+    tags = {node.name: {"tags": dict(_tags(node))} for node in tree.body if isinstance(node, ast.ClassDef)}
+    tree = Strip().visit(tree)
     names = _Names(tree, module, is_package, roots)
-    content = _Module(tree, names)
-    imports = {
-        name: sorted(target for target in found if names.is_own(target) and target != f"{module}.{name}")
-        for name, found in names.bound.items()
-        if found != {f"{module}.{name}"}
-    }
+    content = _Module(names)
+    for statement in tree.body:
+        content.add(statement)
+    imports = {name: sorted(filter(names.is_own, targets)) for name, targets in names.imports.items()}
     return {
-        "definitions": content.definitions(),
+        "definitions": {name: known | tags.get(name, {}) for name, known in content.definitions().items()},
         "effects": content.effects,
-        "imports": imports,
-        "loads": sorted(set(names.loads)),
-        "stars": names.stars,
+        "imports": {name: targets for name, targets in imports.items() if targets},
+        "loads": sorted(content.loads),
     }
 
 
-def _hash(pieces: list[str]) -> str:
-    return hashlib.sha256("\0".join(pieces).encode()).hexdigest()[:16]
+def string(node: ast.AST | None) -> str | None:
+    """Return the value of a string that is written out."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements at the top of a file; those for type checkers alone are left out."""
-    for statement in body:
-        if isinstance(statement, ast.If) and ast.unparse(statement.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            yield from _statements(statement.orelse)
-        else:
-            yield statement
+def _bound_by(statement: ast.stmt) -> list[str]:
+    """Return the names that a statement at the top of a file may bind, imports aside."""
+    if isinstance(statement, _DEFINITIONS):
+        return [statement.name]
+    if targets := _targets(statement):
+        return targets
+    nodes = [*ast.walk(statement)]
+    stored = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    return [*stored, *(node.name for node in nodes if isinstance(node, _DEFINITIONS))]
 
 
-def _of_python(statement: ast.Import | ast.ImportFrom) -> bool:
-    modules = (
-        [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else [statement.module or ""]
-    )
-    return all(module.partition(".")[0] in sys.stdlib_module_names for module in modules)
-
-
-def _words(tree: ast.AST) -> Iterator[str]:
-    """Yield the names that stand somewhere in a file, in annotations that are strings too."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            yield node.id
-        else:
-            yield from _WORD.findall(string(node) or "")
-
-
-def _targets(statement: ast.Assign | ast.AnnAssign | ast.AugAssign) -> list[str]:
-    """Return the names that an assignment binds; none if it changes something else, or binds ``_`` only."""
+def _targets(statement: ast.stmt) -> list[str]:
+    """Return the names that an assignment binds; none if it changes something else."""
+    if not isinstance(statement, (ast.Assign, ast.AugAssign)):
+        return []
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    found: list[str] = []
-    for target in targets:
-        for part in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
-            if not isinstance(part, ast.Name) or part.id == "_":
-                return []
-            found.append(part.id)
-    return found
+    parts = [part for target in targets for part in (target.elts if isinstance(target, ast.Tuple) else [target])]
+    names = [part.id for part in parts if isinstance(part, ast.Name)]
+    return names if len(names) == len(parts) else []
 
 
-def _union(node: ast.expr) -> list[ast.expr]:
-    """Return the members of ``Annotated[A | B, …]`` or ``A | B``; none if it is something else."""
-    if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("Annotated"):
-        return _union(node.slice.elts[0]) if isinstance(node.slice, ast.Tuple) else []
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return [*(_union(node.left) or [node.left]), *(_union(node.right) or [node.right])]
-    return []
+def _is_class_method(node: ast.AST) -> bool:
+    if not isinstance(node, ast.FunctionDef) or node.name.endswith("_"):
+        return False
+    return [last(decorator) for decorator in node.decorator_list] in (["classmethod"], ["staticmethod"])
 
 
-def _beside_union(node: ast.expr) -> list[ast.expr]:
-    """Return what ``Annotated`` says beside the type."""
-    return node.slice.elts[1:] if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple) else []
+def _alternatives(node: ast.expr) -> list[ast.expr]:
+    """Return what ``A | B | …`` is made of."""
+    return [*_alternatives(node.left), node.right] if isinstance(node, ast.BinOp) else [node]
 
 
 def _tags(node: ast.ClassDef) -> Iterator[tuple[str, list[str]]]:
     """Yield the fields of a class that take given strings only, and the strings."""
     for part in node.body:
-        if not (isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)):
-            continue
-        annotation = part.annotation
-        if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value).endswith("Literal"):
-            items = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-            yield part.target.id, [str(item.value) for item in items if isinstance(item, ast.Constant)]
-
-
-def _called(decorator: ast.expr) -> ast.expr:
-    return decorator.func if isinstance(decorator, ast.Call) else decorator
-
-
-def _is_data_class(names: tuple[str, ...]) -> bool:
-    return bool(names) and all(name.startswith(("dataclasses.", "pydantic.", "numpy.", "torch.")) for name in names)
+        if isinstance(part, ast.AnnAssign) and last(getattr(part.annotation, "value", part)) == "Literal":
+            yield last(part.target), [text for text in map(string, ast.walk(part.annotation)) if text is not None]

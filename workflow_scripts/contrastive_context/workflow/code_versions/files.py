@@ -27,9 +27,9 @@ class Files:
     """
 
     def __init__(self, scripts: Path, cache: Path) -> None:
-        self.scripts = scripts
+        self._scripts = scripts
         self._cache = cache
-        self._definitions = cache.with_name("code_definitions.tsv")
+        self._definitions = cache.with_name("code_definitions.json")
         self.find = functools.cache(self._find)
         self.describe = functools.cache(self._describe)
         self._learned = False
@@ -37,28 +37,22 @@ class Files:
     @functools.cached_property
     def hashes(self) -> dict[str, str]:
         """Path below the folder → SHA-256 of every source file, and of other files in the package."""
-        paths = [*self.scripts.glob("*.py")]
-        for folder, names, files in os.walk(self.scripts / PACKAGE):
+        paths = [*self._scripts.glob("*.py")]
+        for folder, names, files in os.walk(self._scripts / PACKAGE):
             names[:] = [name for name in names if not name.startswith((".", "__pycache__"))]
             paths += [Path(folder, name) for name in files if not name.startswith(".")]
-        prefix = len(f"{self.scripts}/")
+        prefix = len(f"{self._scripts}/")
         return {str(path)[prefix:]: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
 
     @functools.cached_property
-    def _state(self) -> str:
-        """A hash of all files and of the analysis, whose findings another version of it can't use."""
-        return hashlib.sha256(f"{_analysis()}{self.hashes}".encode()).hexdigest()
+    def state(self) -> str:
+        """A hash of all files."""
+        return hashlib.sha256(str(self.hashes).encode()).hexdigest()
 
     @functools.cached_property
-    def roots(self) -> frozenset[str]:
+    def _roots(self) -> frozenset[str]:
         """Names of the entry points and of the package."""
         return frozenset((PACKAGE, *(path.removesuffix(".py") for path in self.hashes if "/" not in path)))
-
-    @functools.cached_property
-    def modules(self) -> list[str]:
-        """Names of the package's modules."""
-        paths = [path.removesuffix(".py") for path in self.hashes if "/" in path and path.endswith(".py")]
-        return [path.removesuffix("/__init__").replace("/", ".") for path in paths]
 
     def _find(self, module: str) -> str:
         """Return the path of a module below the folder; empty if there is none."""
@@ -71,40 +65,29 @@ class Files:
         Raises:
             UserError: it isn't Python, or not UTF-8.
         """
-        path, key = self.find(module), self._key(module)
-        if (text := self._described.get(key)) is not None:
-            with contextlib.suppress(ValueError):
-                kept: dict[str, Any] = json.loads(text)
-                return kept
+        path = self.find(module)
+        key = f"{path} {self.hashes[path]} {_analysis()}"
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            kept: dict[str, Any] = json.loads(self._described[key])
+            return kept
         try:
-            source = (self.scripts / path).read_text(encoding="utf-8")
-            found = describe(source, module, path.endswith("__init__.py"), self.roots)
+            source = (self._scripts / path).read_text(encoding="utf-8")
+            found = describe(source, module, path.endswith("__init__.py"), self._roots)
         except (SyntaxError, ValueError) as error:
-            raise UserError(f"{self.scripts / path}: can't be read as Python ({error}); mend it") from error
+            raise UserError(f"{self._scripts / path}: can't be read as Python ({error}); mend it") from error
         self._described[key] = json.dumps(found)
         self._learned = True
         return found
 
-    def _key(self, module: str) -> str:
-        return f"{_analysis()} {module} {self.hashes[self.find(module)]}"
-
-    @functools.cached_property
-    def _keys(self) -> set[str]:
-        """Keys of what is up to date."""
-        return {self._key(module) for module in (*self.modules, *self.roots) if self.find(module)}
-
     @functools.cached_property
     def _described(self) -> dict[str, str]:
-        """Analysis, module and hash of its file → what it defines, as JSON."""
-        lines = (line.split("\t") for line in _read(self._definitions).splitlines())
-        return {line[0]: line[1] for line in lines if len(line) == 2}
+        """Path and hash of a module, and of the analysis → what it defines, as JSON; of files as they are."""
+        now = {f"{path} {digest} {_analysis()}" for path, digest in self.hashes.items()}
+        return {key: text for key, text in _read(self._definitions).items() if key in now}
 
     @functools.cached_property
     def _versions(self) -> dict[str, str]:
-        found = None
-        with contextlib.suppress(ValueError, RecursionError):
-            found = json.loads(_read(self._cache))
-        versions = found.get(self._state) if isinstance(found, dict) else None
+        versions = _read(self._cache).get(f"{self.state} {_analysis()}")
         return versions if isinstance(versions, dict) else {}
 
     def version(self, key: str) -> str | None:
@@ -115,37 +98,35 @@ class Files:
     def keep(self, key: str, version: str) -> None:
         """Keep a version, and what was learned on the way; where that can't be written it is found out again."""
         self._versions[key] = version
-        _write(self._cache, json.dumps({self._state: self._versions}))
+        _write(self._cache, {f"{self.state} {_analysis()}": self._versions})
         if self._learned:
-            present = self._described.keys() & self._keys
-            _write(self._definitions, "".join(f"{key}\t{self._described[key]}\n" for key in present))
+            _write(self._definitions, self._described)
             self._learned = False
 
 
-def _read(path: Path) -> str:
-    """Return a file's text; an empty one if it can't be read."""
-    with contextlib.suppress(OSError, ValueError):
-        return path.read_text(encoding="utf-8")
-    return ""
+def _read(path: Path) -> dict[str, Any]:
+    """Return a file's object; an empty one if it can't be read."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: dict[str, Any]) -> None:
     """Write a file at once, if possible; without waiting for the disk, since what is lost costs a second."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         try:
             os.close(handle)
-            Path(name).write_text(text, encoding="utf-8")
+            Path(name).write_text(json.dumps(content), encoding="utf-8")
             Path(name).replace(path)
-        except OSError:
+        finally:
             Path(name).unlink(missing_ok=True)
 
 
 @functools.cache
 def _analysis() -> str:
-    """Return a hash of the analysis itself."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    """Return a hash of the analysis itself, whose findings another version of it can't use."""
+    texts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
