@@ -19,7 +19,7 @@ BENCH := quickstart orchestration scoring contexts embedding finetuning finetuni
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart laptop-study check plan prompt verify accept test test-fast test-all lint format clean clean-state comet-env bench \
+.PHONY: help setup quickstart laptop-study check plan why prompt verify accept test test-fast test-all lint format clean clean-state comet-env bench \
   bench-env test-faults test-slurm test-with-comet lock audit licences
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -66,6 +66,10 @@ check: $(VENV)/.core ## look for mistakes in a configuration: make check CONFIG=
 plan: $(VENV)/.core ## what would run, and because of which key: make plan PROFILE=quickstart ARGS="--config run=mine"
 	@$(profile)
 	@python -m contrastive_context.workflow plan --profile envs/profiles/$(PROFILE) $(ARGS)
+
+why: $(VENV)/.core ## the code that a step's version is made of: make why STAGE=finetune OF=results/quickstart/…
+	@test -n "$(STAGE)" || { echo "name the step: make why STAGE=finetune"; exit 2; }
+	@python -m contrastive_context.workflow why "$(STAGE)" $(if $(OF),--of "$(OF)")
 
 prompt: $(VENV)/.core ## a prompt as text and tokens: make prompt TASK=intents MODEL=smollm2-135m PROFILE=quickstart
 	@$(profile)

@@ -14,12 +14,16 @@ _ROW = "{:24} {:>6} {:>13} {:>17} {:>10}  {}"
 def main() -> None:
     """Parse the command line and run the command; mistakes of the user are one line and status 2."""
     parser = argparse.ArgumentParser(prog="python -m contrastive_context.workflow", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{check,plan,prompt,verify,accept,licences}")
+    commands = parser.add_subparsers(required=True, metavar="{check,plan,why,prompt,verify,accept,licences}")
     command = commands.add_parser("check", help="look for mistakes in a configuration")
     command.add_argument("configfiles", nargs="+", type=Path, help="as for snakemake --configfile, in that order")
     command.set_defaults(call=_check)
     command = commands.add_parser("plan", help="what would run, why, and how much of it; options go to snakemake")
     command.set_defaults(call=_plan)
+    command = commands.add_parser("why", help="the definitions that a step's code version is made of")
+    command.add_argument("step", help="name of the entry point: workflow_scripts/<step>.py")
+    command.add_argument("--of", type=Path, metavar="FILE", help="a result, for what its settings look up by a name")
+    command.set_defaults(call=_why)
     command = commands.add_parser("prompt", help="a prompt as text and tokens; other options are as for snakemake")
     command.add_argument("task", help="key under tasks")
     command.add_argument("model", help="key under models, prepared in the run's folder")
@@ -90,6 +94,22 @@ def _plan(_: argparse.Namespace, options: list[str]) -> int:
     return 0
 
 
+def _why(arguments: argparse.Namespace, _: list[str]) -> int:
+    from contrastive_context.core.sidecars import SUFFIX, read_sidecar
+    from contrastive_context.workflow.code_versions import CodeVersions
+
+    versions = CodeVersions(scripts := _scripts(arguments.step), Path(".snakemake/code_versions.json"))
+    settings = read_sidecar(Path(f"{arguments.of}{SUFFIX}")).record["settings"] if arguments.of else None
+    reached = versions.reached(arguments.step, settings)
+    for module, name in sorted(reached.hashes):
+        user = ".".join(filter(None, reached.because[module, name])).removeprefix("contrastive_context.")
+        print(f"{scripts.name}/{versions.line(module, name):<64} {name:<40} used by {user}")
+    for module, name in reached.whole:
+        print(f"all of {'.'.join([module, name.removesuffix('[]')]).removesuffix('.*')}: it can't be told which part")
+    print(f"code version of {arguments.step}: {reached.version}, of {len(reached.hashes)} definitions and files")
+    return 0
+
+
 def _prompt(arguments: argparse.Namespace, options: list[str]) -> int:
     from contrastive_context.workflow.checking import read_study
     from contrastive_context.workflow.prompt_view import view
@@ -119,11 +139,7 @@ def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
     from contrastive_context.workflow.acceptance import accept
     from contrastive_context.workflow.code_versions import CodeVersions
 
-    scripts = Path(__file__).parents[2]
-    if not (scripts / f"{arguments.step}.py").is_file():
-        known = ", ".join(sorted(path.stem for path in scripts.glob("*.py")))
-        raise UserError(f"no step {arguments.step!r}; known: {known}")
-    versions = CodeVersions(scripts, Path(".snakemake/code_versions.json"))
+    versions = CodeVersions(_scripts(arguments.step), Path(".snakemake/code_versions.json"))
     sidecars = [sidecar for sidecar in all_sidecars(_folder(arguments.run)) if sidecar.step == arguments.step]
     # Which modules a step uses may depend on its settings.
     versioned = [(sidecar, versions.of(arguments.step, sidecar.record["settings"])) for sidecar in sidecars]
@@ -143,6 +159,15 @@ def _licences(arguments: argparse.Namespace, _: list[str]) -> int:
     for row in licences(effective_config(study.model_dump(mode="json"), tasks, models), {}):
         print(f"{row.name:<44}{row.version:<16}{row.licence}")
     return 0
+
+
+def _scripts(step: str) -> Path:
+    """Return the folder of the entry points, of which the step must be one."""
+    scripts = Path(__file__).parents[2]
+    if not (scripts / f"{step}.py").is_file():
+        known = ", ".join(sorted(path.stem for path in scripts.glob("*.py")))
+        raise UserError(f"no step {step!r}; known: {known}")
+    return scripts
 
 
 def _folder(run: str) -> Path:

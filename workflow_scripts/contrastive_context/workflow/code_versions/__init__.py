@@ -9,15 +9,18 @@ Where code is looked up by a name that the settings hold (a kind of corpus, a me
 the module counts; ``make why STAGE=finetune`` lists what a version is made of.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.provenance import read_settings
 from contrastive_context.workflow.code_versions.declared import REGISTRIES
 from contrastive_context.workflow.code_versions.files import Files
-from contrastive_context.workflow.code_versions.reach import Graph, Reached
+
+if TYPE_CHECKING:
+    from contrastive_context.workflow.code_versions.reach import Graph, Reached
 
 
 class CodeVersions:
@@ -30,8 +33,6 @@ class CodeVersions:
 
     def __init__(self, scripts: Path, cache: Path) -> None:
         self._files = Files(Path(scripts), Path(cache))
-        self._graph = Graph(self._files)
-        self._reached: dict[tuple[Any, ...], Reached] = {}
 
     def of(self, step: str, settings: Mapping[str, Any] | None = None) -> str:
         """Return the version of ``<step>.py``: 16 hexadecimal digits that change with the code it can reach.
@@ -50,7 +51,13 @@ class CodeVersions:
             self._files.keep(key, version)
         return version
 
-    def reached(self, step: str, settings: Mapping[str, Any] | None = None) -> Reached:
+    @functools.cached_property
+    def _graph(self) -> "Graph":
+        from contrastive_context.workflow.code_versions.reach import Graph  # not needed while nothing changes
+
+        return Graph(self._files)
+
+    def reached(self, step: str, settings: Mapping[str, Any] | None = None) -> "Reached":
         """Return what the version of a step is made of; arguments and errors as for :meth:`of`."""
         return self._graph.reach(step, looked_up(settings or {}))
 

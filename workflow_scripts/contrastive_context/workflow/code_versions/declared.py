@@ -70,19 +70,23 @@ MESSAGES = ("UserError",)
 #: Methods of what is called ``log``.
 LEVELS = ("critical", "debug", "error", "exception", "info", "log", "warning")
 #: Built-in functions without side effects, as far as the making of a message is concerned.
-PURE = tuple("abs all any dict float format int len list max min range repr round set sorted str sum tuple type".split())
+PURE = (
+    "abs", "all", "any", "dict", "float", "format", "int", "len", "list", "max", "min", "range", "repr", "round",
+    "set", "sorted", "str", "sum", "tuple", "type",
+)  # fmt: skip
 
 #: Decorators, by their last name, that neither look at annotations nor register what they decorate.
-PLAIN_DECORATORS = tuple(
-    "abstractmethod cache cached_property classmethod contextmanager dataclass errstate field_validator lru_cache "
-    "model_validator no_grad property staticmethod wraps".split()
-)
+PLAIN_DECORATORS = (
+    "abstractmethod", "cache", "cached_property", "classmethod", "contextmanager", "dataclass", "errstate",
+    "field_validator", "lru_cache", "model_validator", "no_grad", "property", "staticmethod", "wraps",
+)  # fmt: skip
 #: Libraries whose base classes call no class methods by a name that isn't ``_marked_``.
 KNOWN_BASES = ("abc.", "collections.abc.", "enum.", "pydantic.", "typing.")
 #: Functions that read files beside the module.
 FILES = ("importlib.resources.files", "jinja2.PackageLoader", "pkgutil.get_data")
 #: What can reach anything: a version that is made with it is made of all code.
-UNDECIDABLE = frozenset(
-    "exec eval globals metaclass __import__ __init_subclass__ importlib.import_module operator.attrgetter "
-    "operator.methodcaller runpy.run_module runpy.run_path sys.modules typing.get_args".split()
-)
+UNDECIDABLE = {
+    "exec", "eval", "globals", "metaclass", "__import__", "__init_subclass__", "importlib.import_module",
+    "operator.attrgetter", "operator.methodcaller", "runpy.run_module", "runpy.run_path", "sys.modules",
+    "typing.get_args",
+}  # fmt: skip

@@ -3,8 +3,10 @@
 import ast
 import copy
 import hashlib
+import itertools
 import re
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
@@ -29,24 +31,26 @@ _OF_ATTRIBUTES = ("delattr", "getattr", "hasattr", "setattr")
 class _Names:
     """What names in a file stand for: what its top imports and defines."""
 
-    def __init__(self, tree: ast.Module, module: str, is_package: bool, roots: Collection[str]) -> None:
+    def __init__(self, tree: ast.Module, source: str, module: str, is_package: bool, roots: Collection[str]) -> None:
         self.module = module
+        self._words = Counter(re.findall(r"\w+", source))
         self.imports: dict[str, set[str]] = {}
         self._package = module.split(".") if is_package else module.split(".")[:-1]
         self._roots = roots
         self._own = {name for statement in tree.body for name in _bound_by(statement)}
-        self._add_imports(*(node for node in tree.body if not isinstance(node, _DEFINITIONS)))
+        self.add_imports(*(node for node in tree.body if not isinstance(node, _DEFINITIONS)))
 
     def inside(self, node: ast.AST) -> "_Names":
         """Return what names stand for inside a definition, which may import some itself."""
         inner = copy.copy(self)
-        inner._add_imports(node)
+        inner.add_imports(node)
         return inner
 
-    def _add_imports(self, *nodes: ast.AST) -> None:
+    def add_imports(self, *nodes: ast.AST) -> None:
+        """Add what is imported anywhere in some nodes."""
         found = defaultdict(set, {name: {*targets} for name, targets in self.imports.items()})
-        for node in (below for node in nodes for below in ast.walk(node)):
-            for name, target in self._imported(node):
+        for below in itertools.chain.from_iterable(map(ast.walk, nodes)):
+            for name, target in self._imported(below):
                 found[name].add(target)
         self.imports = dict(found)
 
@@ -68,6 +72,11 @@ class _Names:
             targets = [target for _, target in self._imported(node)]
         for target in filter(self.is_own, targets):
             yield EVERYTHING if target.endswith(".*") else LOADED + target
+
+    def is_unused(self, node: ast.Import | ast.ImportFrom) -> bool:
+        """Return whether no other line names what an import of another library than Python's own binds."""
+        origin = next(self._imported(node))[1].partition(".")[0]
+        return origin not in sys.stdlib_module_names and all(self._words[name] < 2 for name, _ in self._imported(node))
 
     def is_own(self, dotted: str) -> bool:
         """Return whether a dotted name is of the code that is analysed."""
@@ -199,22 +208,29 @@ class _Module:
     def add(self, statement: ast.stmt) -> None:
         """Add a statement at the top of the file."""
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
-            self.loads.update(self._names.loaded(statement))
+            loaded = set(self._names.loaded(statement))
+            self.loads |= loaded
+            if not loaded and self._names.is_unused(statement):  # it is there for its effects
+                self._add_effect(statement)
         elif isinstance(statement, _DEFINITIONS):
             # A decorator may register what it decorates, for others to find.
-            if not all(last(decorator) in PLAIN_DECORATORS for decorator in statement.decorator_list):
+            hooks = "__init_subclass__" in map(_name_of, statement.body)
+            if hooks or not all(last(decorator) in PLAIN_DECORATORS for decorator in statement.decorator_list):
                 self.effects.append(statement.name)
             if isinstance(statement, ast.ClassDef):
                 self._take_out_class_methods(statement)
             self._read(statement.name, statement)
-        elif names := _targets(statement):
+        elif (names := _targets(statement)) and names != ["_"]:
             for name in names:
                 if f"{self._names.module}.{name}" not in REGISTRIES or not self._add_registry(name, statement.value):  # type: ignore[attr-defined]
                     self._read(name, statement)
         else:
-            self.effects.append(f"statement {len(self.effects) + 1}")
-            for name in (self.effects[-1], *_bound_by(statement)):
-                self._read(name, statement)
+            self._add_effect(statement)
+
+    def _add_effect(self, statement: ast.stmt) -> None:
+        self.effects.append(f"statement {len(self.effects) + 1}")
+        for name in (self.effects[-1], *_bound_by(statement)):
+            self._read(name, statement)
 
     def _read(self, name: str, node: ast.AST) -> None:
         reader = self._readers.setdefault(name, _Reader(getattr(node, "lineno", 1)))
@@ -237,7 +253,9 @@ class _Module:
             for key, entry in zip(keys, value.values, strict=True):
                 self._read(f"{name}[{key}]", entry)
             self._read(name, value)
-        elif isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Tuple) and last(value.value) == "Annotated":
+        elif (
+            isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Tuple) and last(value.value) == "Annotated"
+        ):
             union, *others = value.slice.elts
             self.more[name]["members"] = [self._names.resolve(part) for part in _alternatives(union)]
             for other in others:
@@ -264,7 +282,7 @@ def describe(source: str, module: str, is_package: bool, roots: Collection[str])
     tree = ast.parse(source)
     tags = {node.name: {"tags": dict(_tags(node))} for node in tree.body if isinstance(node, ast.ClassDef)}
     tree = Strip().visit(tree)
-    names = _Names(tree, module, is_package, roots)
+    names = _Names(tree, source, module, is_package, roots)
     content = _Module(names)
     for statement in tree.body:
         content.add(statement)
@@ -291,6 +309,10 @@ def _bound_by(statement: ast.stmt) -> list[str]:
     nodes = [*ast.walk(statement)]
     stored = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
     return [*stored, *(node.name for node in nodes if isinstance(node, _DEFINITIONS))]
+
+
+def _name_of(node: ast.AST) -> str:
+    return str(getattr(node, "name", ""))
 
 
 def _targets(statement: ast.stmt) -> list[str]:

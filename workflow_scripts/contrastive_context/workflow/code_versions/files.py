@@ -11,7 +11,6 @@ from typing import Any
 
 from contrastive_context.core.errors import UserError
 from contrastive_context.workflow.code_versions.declared import PACKAGE
-from contrastive_context.workflow.code_versions.definitions import describe
 
 
 class Files:
@@ -70,6 +69,8 @@ class Files:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             kept: dict[str, Any] = json.loads(self._described[key])
             return kept
+        from contrastive_context.workflow.code_versions.definitions import describe  # not needed while nothing changes
+
         try:
             source = (self._scripts / path).read_text(encoding="utf-8")
             found = describe(source, module, path.endswith("__init__.py"), self._roots)

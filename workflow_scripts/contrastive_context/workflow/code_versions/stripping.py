@@ -30,6 +30,16 @@ class Strip(ast.NodeTransformer):
             return [self.visit(part) for part in _calls(*call.args, *call.keywords)]
         return self.generic_visit(node)
 
+    def visit_Assert(self, node: ast.Assert) -> Any:
+        """Take out the message."""
+        node.msg = None
+        return self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> Any:
+        """Take out what only messages need."""
+        node.names = [alias for alias in node.names if alias.name not in ("logging", "warnings")]
+        return node if node.names else None
+
     def visit_Raise(self, node: ast.Raise) -> Any:
         """Take out an error's text."""
         error = node.exc
@@ -38,7 +48,9 @@ class Strip(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> Any:
-        """Take out arguments that are only shown."""
+        """Take out arguments that are only shown, and ``typing.cast``."""
+        if last(node.func) == "cast" and len(node.args) == 2:
+            return self.visit(node.args[1])
         names = SHOWN.get(last(node.func), "").split()
         shown = [keyword for keyword in node.keywords if keyword.arg in names]
         node.keywords = [keyword for keyword in node.keywords if keyword not in shown]
@@ -71,7 +83,9 @@ class Strip(ast.NodeTransformer):
         if node in self._fields:
             node.annotation = _Unquote().visit(node.annotation)
             return self.generic_visit(node)
-        return self.visit(ast.Assign([node.target], node.value, lineno=node.lineno)) if node.value else None
+        if node.value is None:  # it makes the name a local one
+            return ast.Expr(node.target, lineno=node.lineno)
+        return self.visit(ast.Assign([node.target], node.value, lineno=node.lineno))
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
         """Take out what ``Literal`` allows: it changes nothing for what was allowed before."""
