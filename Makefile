@@ -116,10 +116,11 @@ $(TOOLS_VENV)/.done: envs/tools.txt
 	$(TOOLS_VENV)/bin/pip install --quiet --disable-pip-version-check -r envs/tools.txt
 	@touch $@
 
-lint: $(VENV)/.dev ## ruff, its format, layers, snakefmt, snakemake --lint
+lint: $(VENV)/.dev ## ruff, its format, layers, types, snakefmt, snakemake --lint
 	$(BIN)/ruff check workflow_scripts tests benchmarks
 	$(BIN)/ruff format --check workflow_scripts tests benchmarks
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint --configfile config.yaml envs/overlays/quickstart.yaml
 

@@ -177,7 +177,7 @@ class TestAdapterBesideWeights:
         names = [file.name for file in folder.iterdir()]
         entry = HubEntry(repository="somebody/tuned", use="language_model")
         with pytest.raises(UserError, match=r"models\.m: somebody/tuned: refused, adapter_config\.json"):
-            _choose("models.m", entry, dict.fromkeys(names))
+            _choose("models.m", entry, dict.fromkeys(names), api=None)
 
 
 @pytest.mark.parametrize("method", ["bitsandbytes", "fp8", "gptq"])

@@ -132,7 +132,7 @@ def test_an_answer_with_or_without_the_blank_is_read_as_it_is(encoder, template)
 
 
 def test_a_start_that_holds_the_stop_is_refused():
-    with pytest.raises(ValidationError, match="target_start contains the stop"):
+    with pytest.raises(ValidationError, match="target_start: contains the stop"):
         Template(target_prefix="out:", target_start="\n ", stop="\n")
 
 

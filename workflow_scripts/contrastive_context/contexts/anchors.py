@@ -58,8 +58,8 @@ def sentence_label(source: str, target: str) -> Iterator[Anchor]:
     """Tie each word of the source to the last word of the target, a label that the sentence has as a whole."""
     pieces, label = _texts(source, words.piece_spans(source)), _LAST.search(target)
     counts = Counter(text for _, text in pieces)
-    for span, text in pieces if label else ():
-        if counts[text] == 1:
+    for span, text in pieces:
+        if label and counts[text] == 1:
             yield Anchor(span, label.span(1), text, label.group(1), "last")
 
 

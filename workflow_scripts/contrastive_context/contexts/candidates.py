@@ -47,10 +47,9 @@ class Examples:
         order = np.argsort(id_bits(ids), kind="stable")
         if np.any(order[1:] < order[:-1]):
             embeddings = embeddings[order]
-        clusters = pa.array(ids if clusters is None else clusters)
-        return cls(
-            *([column[i] for i in order] for column in (ids, sources, targets)), clusters.take(order), embeddings
-        )
+        own = pa.array(ids if clusters is None else clusters)
+        texts = [[column[i] for i in order] for column in (ids, sources, targets)]
+        return cls(texts[0], texts[1], texts[2], own.take(order), embeddings)
 
     @classmethod
     def read(cls, corpus: str | Path, embeddings: str | Path, test_set: str | None = None) -> "Examples":

@@ -94,7 +94,9 @@ def freeze_contexts(
         UserError: no bucket has enough targets.
     """
     evaluation, bounds = settings.evaluation, bounds_of(settings.buckets)
-    cells = [(composition, bucket) for composition in evaluation.compositions for bucket in bounds]
+    cells: list[tuple[str, str]] = [
+        (composition, bucket) for composition in evaluation.compositions for bucket in bounds
+    ]
     lowest = next(iter(bounds))
     key = stream("evaluation", evaluation.seed, settings.task)
     filled = np.zeros((len(test.ids), len(cells)), dtype=bool)
@@ -116,7 +118,7 @@ def freeze_contexts(
 
     at_least = min(evaluation.min_targets, evaluation.targets)
     compared, missing = compared_cells(filled, at_least)
-    fills_all = filled[:, compared].all(axis=1) & bool(compared)
+    fills_all = np.logical_and(filled[:, compared].all(axis=1), bool(compared))
     bits = id_bits(test.ids)
     order = ranking(stream("evaluation targets", evaluation.seed, settings.task), bits).tolist()
     same = [row for row in order if fills_all[row]][: evaluation.targets]
@@ -174,14 +176,14 @@ def freeze_contexts(
             "max_similarity_to_train": to_train,
             "seed": evaluation.seed,
         }
-        for composition, bucket in sorted(prompts[row], key=cells.index):
-            context, series = prompts[row][composition, bucket]
+        for at in sorted(prompts[row], key=cells.index):
+            (shown, bucket), (context, series) = at, prompts[row][at]
             records.append(
                 {
                     **common,
-                    "prompt_id": f"{test.ids[row]}.{composition}.{bucket}" + ".stand_in" * (series == [STAND_INS]),
+                    "prompt_id": f"{test.ids[row]}.{shown}.{bucket}" + ".stand_in" * (series == [STAND_INS]),
                     "series": series,
-                    "composition": composition,
+                    "composition": shown,
                     "bucket": bucket,
                     "example_ids": [context.ids[i] for i in slot],
                     "similarities": [context.similarities[i] for i in slot],

@@ -85,7 +85,7 @@ class _Arrivals:
         spans = sorted({(a.slot, a.target_text) for row in range(len(self.examples.ids)) for a in self.anchors(row)})
         return spans, np.array([stream("span", *span) for span in spans], dtype=np.uint64)
 
-    def substitute(self, slot: str, labels: list[str], state: np.uint64) -> str | None:
+    def substitute(self, slot: str, labels: list[str], state: np.ndarray) -> str | None:
         """Return a random span that no label contains, of the same slot if there is one, or None."""
         spans, bits = self.spans
         order = ranking(state, bits).tolist()
@@ -143,7 +143,7 @@ def freeze_probes(
         if pair is not None:
             icl[row] = pair
 
-    coverage = {
+    coverage: dict[str, Any] = {
         "targets": len(test.ids),
         "asked": probes.targets,
         "fillable_irrelevant": len(irrelevant),
@@ -229,7 +229,7 @@ def _icl(
     gold: str,
     bounds: Sequence[tuple[float, float]],
     probes: TaskProbes,
-    state: np.uint64,
+    state: np.ndarray,
     seen: Counter[str],
 ) -> _Icl | None:
     """Find a relevant and a control example and the substitutes of an item, or None; count how far targets get."""
@@ -268,7 +268,18 @@ def _icl(
     if substitute is None:
         return None
     nonces = (*source_nonces, label_nonces[0])
-    return _Icl(*relevant, *control, fillers, anchor, relevant_anchor, control_anchor, *nonces, substitute)
+    return _Icl(
+        relevant[0],
+        control[0],
+        fillers,
+        anchor,
+        relevant_anchor,
+        control_anchor,
+        nonces[0],
+        nonces[1],
+        nonces[2],
+        substitute,
+    )
 
 
 def _irrelevant_prompts(contexts: _Irrelevant, test: Examples, row: int, arrivals: Examples) -> list[dict[str, Any]]:

@@ -218,6 +218,7 @@ def _pool(
         codes = None
     nearest = np.empty((n, 0), dtype=np.int64)
     if strategy.needs_neighbours:
+        assert neighbours is not None
         nearest = _nearest(neighbours, rows, codes, strategy.neighbours(k), removed)
         short = int(np.sum(nearest[:, -1] < 0))
         if short and not removed:

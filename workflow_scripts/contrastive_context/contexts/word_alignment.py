@@ -54,9 +54,8 @@ class WordAlignment:
     """
 
     def __init__(self, sources: Sequence[str], targets: Sequence[str]) -> None:
-        pairs = [
-            tuple({word.text for word in words(text)} for text in pair) for pair in zip(sources, targets, strict=True)
-        ]
+        left, right = ([{word.text for word in words(text)} for text in texts] for texts in (sources, targets))
+        pairs = list(zip(left, right, strict=True))
         self._frequency = Counter(word for source, _ in pairs for word in source)
         self._pairs = len(pairs)
         self._sources = _numbers(source for source, _ in pairs)

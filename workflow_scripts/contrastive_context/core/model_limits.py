@@ -1,9 +1,12 @@
 """What a model of transformers can take, by its configuration: positions, tokens, and which rows may share a batch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contrastive_context.core.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def max_positions(config: Any) -> int | None:
@@ -18,7 +21,9 @@ def unknown_from(tokenizer: Any, config: Any) -> int | None:
     return size if max([tokenizer.vocab_size - 1, *tokenizer.added_tokens_decoder]) >= size else None
 
 
-def refuse_unknown(tokenizer: Any, first: int | None, texts: Sequence[str], rows: Sequence[Sequence[int]]) -> None:
+def refuse_unknown(
+    tokenizer: Any, first: int | None, texts: Sequence[str], rows: "Sequence[Sequence[int] | np.ndarray]"
+) -> None:
     """Refuse texts with tokens that the model has no embedding for.
 
     Args:

@@ -89,6 +89,6 @@ def shuffled(key: np.uint64, bits: np.ndarray, width: int) -> np.ndarray:
     return np.argsort(keys, axis=1, kind="stable")
 
 
-def ranking(state: np.uint64, bits: np.ndarray) -> np.ndarray:
+def ranking(state: np.uint64 | np.ndarray, bits: np.ndarray) -> np.ndarray:
     """Return a random order of the ids in ``bits`` for one state; leaving ids out does not change the others' order."""
     return np.argsort(mix(bits ^ state), kind="stable")

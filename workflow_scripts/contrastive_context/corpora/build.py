@@ -77,7 +77,7 @@ def build(settings: BuildCorpusSettings, packages: Mapping[str, Path], hub: Mapp
     malformed = [row for reading in readings for row in reading.listed]
     counts: dict[str, Any] = {}
     if readings:
-        counts[READ] = _count_read(readings, corpus.max_rejected, where, malformed)
+        counts[READ] = _count_read(readings, getattr(corpus, "max_rejected", 0.0), where, malformed)
     tests = {name[len("test.") :] for name in raw if name.startswith("test.")}
     if missing := [name for name in settings.test_sets if name not in tests]:
         known = ", ".join(sorted(tests))

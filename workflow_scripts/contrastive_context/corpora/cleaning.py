@@ -66,7 +66,7 @@ def clean(frame: "pd.DataFrame", cleaning: Cleaning | None, stop: str) -> tuple[
         The rows kept; and the dropped ones with their reasons, their file and line where the row's ``meta`` says so.
     """
     reasons = [
-        STOP if _holds(target, stop) else (cleaning and reason_to_drop(source, target, cleaning))
+        STOP if _holds(target, stop) else reason_to_drop(source, target, cleaning) if cleaning else None
         for source, target in zip(frame["source"], frame["target"], strict=True)
     ]
     kept = [not reason for reason in reasons]

@@ -1,6 +1,7 @@
 """Division of a text into splits by hashes: whatever the order of its rows, and clusters kept whole."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ def divide(frame: "pd.DataFrame", shares: Shares, seed: int) -> "dict[str, pd.Da
         seed: another one gives another division.
     """
     held_out = shares.arrivals + shares.test
-    place = frame["cluster"].map(places(frame["cluster"].value_counts().to_dict(), f"{seed}/cluster")).astype(float)
+    place = frame["cluster"].map(places(Counter(frame["cluster"]), f"{seed}/cluster")).astype(float)
     trained = place >= held_out + shares.dev
     splits = {"train": frame.loc[trained], "dev": frame.loc[~trained & (place >= held_out)]}
     return {**splits, **halve(frame.loc[place < held_out], shares, seed)}

@@ -255,7 +255,7 @@ def _quoted_records(lines: Iterator[_Line], delimiter: str, limit: int) -> Itera
         first = taken[0]
         if bad := next((line for line in taken if line.fault), None):
             yield Row(bad.number, None, bad.fault, bad.raw, len(taken), bad.detail)
-        elif fault:
+        elif fields is None:
             yield Row(first.number, None, fault, first.text, len(taken), detail)
         elif not any(field.strip() for field in fields):
             yield Row(first.number, None, BLANK)

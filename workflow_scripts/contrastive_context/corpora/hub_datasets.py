@@ -126,6 +126,7 @@ def _pairs(
     low, high = split.part
 
     def cluster_of(file: str, row: Row) -> str:
+        assert row.values is not None
         return f"{split.data}/{row.values[split.document] if split.document else f'{file}:{row.line}'}"
 
     placed: dict[str, float] = {}

@@ -82,9 +82,9 @@ def eight_bit(raw: bytes) -> str:
         place = error.start
     else:
         return ""
-    before = re.search(r"\S*\Z", raw[max(0, place - _AROUND) : place].decode("utf-8", "ignore"))
+    before = re.split(r"\s", raw[max(0, place - _AROUND) : place].decode("utf-8", "ignore"))
     try:
-        word = before[0] + re.match(r"\S*", raw[place : place + _AROUND].decode("cp1252"))[0]
+        word = before[-1] + re.split(r"\s", raw[place : place + _AROUND].decode("cp1252"), maxsplit=1)[0]
     except UnicodeDecodeError:
         return f"byte 0x{raw[place]:02X} is in no word of UTF-8; save the file as UTF-8"
     return (

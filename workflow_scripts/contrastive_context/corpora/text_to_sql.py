@@ -124,7 +124,7 @@ def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Readi
                 reject(record.fault, record.value, record.detail)
                 continue
             row = record.value
-            wanted = {columns.question, columns.query, columns.database} | {columns.evidence, columns.id} - {None}
+            wanted = {columns.question, columns.query, columns.database, *filter(None, (columns.evidence, columns.id))}
             if missing := sorted(name for name in wanted if not isinstance(row, dict) or name not in row):
                 reject(f"no key {missing[0]}", row, f"it has: {', '.join(row)}" if isinstance(row, dict) else "")
                 continue

@@ -186,7 +186,7 @@ def _schematic(ax: Axes) -> None:
 
     def block(
         x: float, y: float, w: float, h: float, text: str, color: str = "white", edge: str = "#333333", **kw: Any
-    ):
+    ) -> None:
         ax.add_patch(
             FancyBboxPatch(
                 (x, y), w, h, boxstyle="round,pad=0,rounding_size=1.2", facecolor=color, edgecolor=edge, linewidth=0.7

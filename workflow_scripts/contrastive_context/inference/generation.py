@@ -69,7 +69,7 @@ def generate(
     eos = _eos_ids(model, encoder.tokenizer)
     names = names if names is not None else [f"number {place}" for place in range(len(prompts))]
     lengths = [len(prompt) + max_new_tokens for prompt in prompts]
-    results: list[Generation | None] = [None] * len(prompts)
+    results: dict[int, Generation] = {}
     model.eval()
     # generate() fills what is unset in a given config from the model's own, which may ask for penalties or sampling.
     own_config, model.generation_config = model.generation_config, GenerationConfig()
@@ -87,14 +87,13 @@ def generate(
                 rows = _Rows(encoder, eos, longest, max_new_tokens)
                 answers = _continued(model, [prompts[i] for i in group], [names[i] for i in group], rows, config)
                 batch = dict(zip(group, answers, strict=True))
-                for i, result in batch.items():
-                    results[i] = result
+                results |= batch
                 if on_batch is not None:
                     on_batch(batch)
                 bar.update(len(group))
     finally:
         model.generation_config = own_config
-    return results
+    return [results[i] for i in range(len(prompts))]
 
 
 def _continued(
@@ -114,7 +113,7 @@ def _continued(
     ids, mask = pad(prompts, "left", device)
     cache = cache_by_rows(model)
     rows.may_be_dropped = cache is not None
-    pending, results = list(range(len(prompts))), {}
+    pending, results = list(range(len(prompts))), dict[int, Generation]()
     while pending:
         rows.ended = [None] * len(pending)
         finite = FiniteLogits([names[row] for row in pending], model, at_once=config.do_sample)
@@ -313,23 +312,23 @@ def predict(
     frozen, prompts = read_prompts(encoder, arrivals, test, contexts, paraphrases)
     gold = artifacts.read_parquet(test, ("id", "target")).set_index("id")["target"]
     encoder.check_writable({name: gold[name] for name in frozen["target_id"].unique()})
-    series = [series_of(row) for row in frozen.to_dict("records")]
     ids = {name: prompt.ids for name, prompt in zip(frozen["prompt_id"], prompts, strict=True)}
     outputs = answer(model, encoder, ids, journal, batch_tokens=batch_tokens, label=label)
-    for row, prompt, counted_in in zip(frozen.itertuples(index=False), prompts, series, strict=True):
-        output = outputs[row.prompt_id]
+    rows: list[dict[str, Any]] = frozen.to_dict("records")  # type: ignore[assignment]
+    for row, prompt in zip(rows, prompts, strict=True):
+        output = outputs[row["prompt_id"]]
         yield {
-            "prompt_id": row.prompt_id,
-            "target_id": row.target_id,
-            "test_set": row.test_set,
-            "series": counted_in,
-            "composition": row.composition,
-            "bucket": row.bucket,
+            "prompt_id": row["prompt_id"],
+            "target_id": row["target_id"],
+            "test_set": row["test_set"],
+            "series": series_of(row),
+            "composition": row["composition"],
+            "bucket": row["bucket"],
             "step": step,
             "output": encoder.decode(output.ids),
             "stop_reason": output.stop_reason,
             "prompt_tokens": len(prompt.ids),
             "output_tokens": len(output.ids),
-            "examples": len(row.example_ids) - prompt.dropped,
+            "examples": len(row["example_ids"]) - prompt.dropped,
             "dropped_examples": prompt.dropped,
         }

@@ -242,7 +242,7 @@ class _Scorer:
 
     def __init__(self, model: Any, encoder: Any, batch_tokens: int, label: str, journal: Journal | None) -> None:
         self._model, self._encoder, self._journal = model, encoder, journal
-        self._options = {"batch_tokens": batch_tokens, "label": f"{label}: likelihood"}
+        self._batch_tokens, self._label = batch_tokens, f"{label}: likelihood"
 
     def __call__(self, wanted: Sequence[Completion]) -> np.ndarray:
         from contrastive_context.inference.likelihood import completion_logprobs
@@ -254,8 +254,9 @@ class _Scorer:
             return np.array(self._journal[self._KEY])
         names = [one.row.prompt_id for one in wanted]
         sums, tokens = completion_logprobs(
-            self._model, prompts, completions, counted=counted, names=names, **self._options
-        )
+            self._model, prompts, completions, counted=counted, names=names, batch_tokens=self._batch_tokens,
+            label=self._label,
+        )  # fmt: skip
         if self._journal is not None:
             self._journal.add({self._KEY: (sums / tokens).tolist()})
         return sums / tokens

@@ -1,7 +1,7 @@
 """LoRA layers with forwards of our own: faster training in float32, and exact sums on bases of a narrower type."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -83,7 +83,7 @@ def _rounding_once(layer: LoraLayer) -> Callable[[torch.Tensor], torch.Tensor]:
         else:
             y = rows.float() @ weight.float()
         if bias is not None:
-            y += bias
+            y += cast("torch.Tensor", bias)
         y.addmm_(rows.float() @ down.T, up.T, alpha=scale)
         return y.to(x.dtype).view(*x.shape[:-1], y.shape[1])
 

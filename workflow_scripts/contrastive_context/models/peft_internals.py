@@ -4,6 +4,7 @@ Peft may move any of this in its next version. ``tests/unit/test_library_interna
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -33,7 +34,8 @@ class LoraLayer:
     @property
     def weight(self) -> Tensor:
         """The base's weight, [outputs, inputs]."""
-        return self.base.weight if isinstance(self.base, nn.Linear) else self.base.weight.T  # GPT-2's Conv1D
+        weight = cast("Tensor", self.base.weight)
+        return weight if isinstance(self.base, nn.Linear) else weight.T  # GPT-2's Conv1D
 
 
 def plain_lora_layers(network: nn.Module) -> list[LoraLayer]:
@@ -44,8 +46,8 @@ def plain_lora_layers(network: nn.Module) -> list[LoraLayer]:
         LoraLayer(
             module,
             module.get_base_layer(),
-            module.lora_A[_ADAPTER].weight,
-            module.lora_B[_ADAPTER].weight,
+            cast("nn.Parameter", module.lora_A[_ADAPTER].weight),
+            cast("nn.Parameter", module.lora_B[_ADAPTER].weight),
             module.scaling[_ADAPTER],
             not isinstance(module.lora_dropout[_ADAPTER], nn.Identity),
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from contrastive_context.config.models import FolderModel, HubModel, PackagedGgufModel, PretrainedTinyModel
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError, about
 from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
@@ -44,7 +45,7 @@ def prepare(
     """
     record.unlink(missing_ok=True)  # an old hash file must not say that a folder is whole while it is replaced
     with artifacts.atomic_folder(folder) as temporary:
-        extra = MAKERS[settings.model.kind](settings, temporary, package, hub)
+        extra = MAKERS[settings.model.kind](settings, settings.model, temporary, package, hub)
         with about(f"models.{settings.name}", temporary):
             check_weights(temporary)
             load_tokenizer(temporary)
@@ -52,7 +53,9 @@ def prepare(
     return artifacts.write_folder_hashes(folder, record, kind=settings.model.kind, **extra)
 
 
-def _from_gguf(settings: PrepareModelSettings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
+def _from_gguf(
+    settings: PrepareModelSettings, model: PackagedGgufModel, folder: Path, package: Path | None, hub: Path | None
+) -> dict[str, Any]:
     """Export the GGUF file of a wheel as float32 safetensors and check that the export predicts the same.
 
     Transformers reads GGUF by dequantising it. Saving that model as it is would keep a ``quantization_config`` that
@@ -61,7 +64,6 @@ def _from_gguf(settings: PrepareModelSettings, folder: Path, package: Path | Non
     import torch
     import transformers
 
-    model = settings.model
     if package is None:
         raise UserError(f"models.{settings.name}: --packages RECORD of {model.package} is missing")
     with artifacts.temporary_folder(folder.parent / f"{settings.name}.gguf") as scratch, quiet_transformers():
@@ -69,13 +71,16 @@ def _from_gguf(settings: PrepareModelSettings, folder: Path, package: Path | Non
             (file,) = extract(wheel, model.path_in_package, scratch)
         needed = 4 * _gguf_parameters(file, settings.name)
         require_disk(folder, needed, what=f"exporting models.{settings.name} to safetensors")
-        source = {"pretrained_model_name_or_path": str(scratch), "gguf_file": file.name, "local_files_only": True}
+        source: dict[str, Any] = {
+            "pretrained_model_name_or_path": str(scratch),
+            "gguf_file": file.name,
+            "local_files_only": True,
+        }
         tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
         # A bar that transformers draws whatever its settings would fill the log with one line per tensor.
         with contextlib.redirect_stderr(io.StringIO()):
-            original, found = transformers.AutoModelForCausalLM.from_pretrained(
-                **source, dtype=torch.float32, output_loading_info=True
-            )
+            kind: Any = transformers.AutoModelForCausalLM  # whose stubs don't know output_loading_info
+            original, found = kind.from_pretrained(**source, dtype=torch.float32, output_loading_info=True)
         refuse_wrong_weights(f"models.{settings.name}: {file.name}", found)
         original.eval()
 
@@ -127,19 +132,21 @@ def _require_same_tokens(tokenizer: Any, folder: Path, name: str) -> None:
         raise UserError(f"models.{name}: the exported tokenizer does not give the text back; not kept")
 
 
-def _from_hub(settings: PrepareModelSettings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
+def _from_hub(
+    settings: PrepareModelSettings, model: HubModel, folder: Path, package: Path | None, hub: Path | None
+) -> dict[str, Any]:
     """Link the files that were downloaded for the entry, at the recorded revision; the hub's cache keeps them."""
     if hub is None:
-        raise UserError(f"models.{settings.name}: --hub RECORD of {settings.model.name} is missing")
+        raise UserError(f"models.{settings.name}: --hub RECORD of {model.name} is missing")
     record = link(hub, folder)
     return {name: record[name] for name in ("repository", "revision", "licence")} | {"known": record["files"]}
 
 
 def _from_folder(
-    settings: PrepareModelSettings, folder: Path, package: Path | None, hub: Path | None
+    settings: PrepareModelSettings, model: FolderModel, folder: Path, package: Path | None, hub: Path | None
 ) -> dict[str, Any]:
     """Link the safe files of a local folder; anything else in it is left behind and never read."""
-    source = Path(settings.model.path).expanduser().resolve()
+    source = Path(model.path).expanduser().resolve()
     if not source.is_dir():
         raise UserError(f"models.{settings.name}.path: {source} is not a folder")
     files = sorted({file for pattern in LANGUAGE_MODEL_FILES for file in source.glob(pattern)})
@@ -153,10 +160,12 @@ def _from_folder(
     return {"source": str(source)}
 
 
-def _pretrained(settings: PrepareModelSettings, folder: Path, package: Path | None, hub: Path | None) -> dict[str, Any]:
+def _pretrained(
+    settings: PrepareModelSettings, model: PretrainedTinyModel, folder: Path, package: Path | None, hub: Path | None
+) -> dict[str, Any]:
     from contrastive_context.models.tiny.pretraining import pretrain
 
-    return dict(pretrain(settings.model, folder, threads=settings.threads))
+    return dict(pretrain(model, folder, threads=settings.threads))
 
 
 #: Kind → what fills the folder and returns what the hash file says beside the hashes.

@@ -23,6 +23,7 @@ def reword(settings: ParaphraseSettings, texts: list[str], folders: Mapping[str,
         UserError: a model is not a sequence-to-sequence model or can't be loaded.
     """
     entry = settings.paraphraser
+    assert isinstance(entry, BackTranslationParaphraser)
     for direction, translator in (("there", entry.forward), ("back", entry.backward)):
         # One at a time: only one of two models need fit into memory.
         texts = _translate(

@@ -193,7 +193,7 @@ class _Asking:
         self._sleep(start - now)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception()
+        error = state.outcome.exception() if state.outcome else None
         if isinstance(error, UnavailableError) and error.wait is not None:
             if error.wait > self._entry.max_wait:
                 raise UserError(
@@ -242,9 +242,9 @@ def _spent(journal: Journal) -> tuple[int, int]:
 
 def _pair_in(reply: Reply) -> tuple[str, str]:
     for value in json_objects(reply.content):
-        pair = value.get("source"), value.get("target")
-        if all(isinstance(text, str) and text.strip() and _is_text(text) for text in pair):
-            return pair
+        source, target = value.get("source"), value.get("target")
+        if all(isinstance(text, str) and text.strip() and _is_text(text) for text in (source, target)):
+            return str(source), str(target)
     raise UnusableError("an answer without the JSON object asked for", reply.tokens)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from contrastive_context.config.paraphrasers import LanguageModelParaphraser
 from contrastive_context.core.devices import set_up_torch
 from contrastive_context.core.errors import UserError
 from contrastive_context.inference.generation import generate
@@ -22,7 +23,9 @@ def reword(settings: ParaphraseSettings, texts: list[str], folders: Mapping[str,
     Raises:
         UserError: the model can't be loaded or its tokenizer can't represent the template's stop.
     """
-    entry, use = settings.paraphraser, settings.models[settings.paraphraser.model]
+    entry = settings.paraphraser
+    assert isinstance(entry, LanguageModelParaphraser)
+    use = settings.models[entry.model]
     folder = folders[entry.model]
     set_up_torch(use.device, threads=1)
     model, tokenizer = load_model(folder, use.dtype, use.device), load_tokenizer(folder)

@@ -49,7 +49,9 @@ def length_batches(
     return groups
 
 
-def pad(rows: Sequence[Sequence[int]], side: Literal["left", "right"], device: str | torch.device) -> torch.Tensor:
+def pad(
+    rows: Sequence[Sequence[int] | np.ndarray], side: Literal["left", "right"], device: str | torch.device
+) -> torch.Tensor:
     """Return token ids and attention mask, int64 [2, rows, length].
 
     Padding has id 0, which every model knows: a tokenizer's own padding token may lie beyond the embeddings.

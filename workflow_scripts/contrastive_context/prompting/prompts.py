@@ -218,11 +218,11 @@ class PromptEncoder:
         start = len(self.template.target_start)
         return [(a - start, b - start) for a, b in self._segments.offsets(self._whole_target(target))]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Return the text of generated ids up to the first stop, without the template's ``target_start``."""
-        ids = np.asarray(ids, dtype=np.int32)
-        at = find(ids, self.stop_ids)
-        text = self._segments.text(ids if at < 0 else ids[:at])
+        found = np.asarray(ids, dtype=np.int32)
+        at = find(found, self.stop_ids)
+        text = self._segments.text(found if at < 0 else found[:at])
         return text.split(self.template.stop, 1)[0].removeprefix(self.template.target_start)
 
     def stopped(self, ids: Sequence[int]) -> bool:

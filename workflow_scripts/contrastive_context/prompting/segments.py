@@ -98,7 +98,7 @@ class SegmentTokenizer:
         shift = len(before.text)
         return [(max(0, a - shift), max(0, b - shift)) for a, b in spans[start : start + len(row)]]
 
-    def text(self, ids: Sequence[int]) -> str:
+    def text(self, ids: "Sequence[int] | np.ndarray") -> str:
         """Return the text of ids that follow others; a blank that they begin with is part of it."""
         ids = list(map(int, ids))
         for before in self._before:
@@ -181,7 +181,7 @@ class SegmentTokenizer:
     def _decode(self, ids: list[int]) -> str:
         # Special tokens stay visible: in a corpus of our own they may be words; skipping them would shift positions.
         options: dict[str, Any] = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
-        return self._tokenizer.decode(ids, **options)
+        return str(self._tokenizer.decode(ids, **options))
 
 
 def find(ids: np.ndarray, part: np.ndarray) -> int:

@@ -43,7 +43,7 @@ class Statistics:
         Raises:
             UserError: the training split has no rows.
         """
-        documents, length, counts = 0, 0, Counter()
+        documents, length, counts = 0, 0, Counter[str]()
         for text in train:
             found = search_terms(text)
             documents, length = documents + 1, length + len(found)
@@ -106,12 +106,12 @@ class BM25:
         """Return the vectors of texts; those of a text without words are zero."""
         unknown = len(self._terms)
         rows, terms, counts, lengths = [], [], [], []
-        for row, text in enumerate(texts):
+        for number, text in enumerate(texts):
             found = search_terms(text)
-            for word, count in Counter(found).items():
-                rows.append(row)
+            for word, times in Counter(found).items():
+                rows.append(number)
                 terms.append(self._terms.get(word, unknown))
-                counts.append(count)
+                counts.append(times)
                 lengths.append(len(found))
         row, term = np.array(rows, dtype=np.int32), np.array(terms, dtype=np.int32)
         count, length = np.array(counts, dtype=np.float64), np.array(lengths, dtype=np.float64)

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from contrastive_context.config.sources import SentenceTransformerEncoder
+from contrastive_context.config.sources import Encoder, SentenceTransformerEncoder
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError, about
 from contrastive_context.downloads.hub import ENCODER_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel
 from contrastive_context.retrieval.encoders import load_encoder
 from contrastive_context.retrieval.settings import PrepareEncoderSettings
+from contrastive_context.retrieval.similarity import LexicalVectors, Vectors
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def prepare(
@@ -33,27 +37,35 @@ def prepare(
         UserError: the entry names no source or several, the source can't be read, or the encoder doesn't tell two
             different sentences apart (a tokenizer that knows no word does that).
     """
-    return MAKERS[settings.encoder.kind](settings, folder, record, package, hub)
+    return MAKERS[settings.encoder.kind](settings, settings.encoder, folder, record, package, hub)
 
 
-def _of_words(settings: PrepareEncoderSettings, folder: Path, record: Path, *_: Path | None) -> dict[str, Any]:
-    return _without_files(settings, record, dimensions=load_encoder(settings.encoder, None)([]).shape[1])
+def _of_words(
+    settings: PrepareEncoderSettings, encoder: Encoder, folder: Path, record: Path, *_: Path | None
+) -> dict[str, Any]:
+    return _without_files(settings, record, dimensions=_dense(load_encoder(encoder, None)([])).shape[1])
 
 
-def _bm25(settings: PrepareEncoderSettings, folder: Path, record: Path, *_: Path | None) -> dict[str, Any]:
+def _bm25(
+    settings: PrepareEncoderSettings, encoder: Encoder, folder: Path, record: Path, *_: Path | None
+) -> dict[str, Any]:
     return _without_files(settings, record)
 
 
 def _without_files(settings: PrepareEncoderSettings, record: Path, **extra: int) -> dict[str, Any]:
-    result = {"files": {}, "kind": settings.encoder.kind, **extra}
+    result: dict[str, Any] = {"files": {}, "kind": settings.encoder.kind, **extra}
     artifacts.write_json(record, result)
     return result
 
 
 def _sentence_transformer(
-    settings: PrepareEncoderSettings, folder: Path, record: Path, package: Path | None, hub: Path | None
+    settings: PrepareEncoderSettings,
+    encoder: SentenceTransformerEncoder,
+    folder: Path,
+    record: Path,
+    package: Path | None,
+    hub: Path | None,
 ) -> dict[str, Any]:
-    encoder = settings.encoder
     if sum(source is not None for source in (encoder.package, encoder.folder, encoder.hub)) != 1:
         raise UserError(f"encoders.{settings.name}: give exactly one of package, folder and hub")
     record.unlink(missing_ok=True)  # an old hash file must not say that a folder is whole while it is replaced
@@ -86,6 +98,11 @@ MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 
+def _dense(vectors: Vectors) -> "np.ndarray":
+    assert not isinstance(vectors, LexicalVectors)
+    return vectors
+
+
 def _link(name: str, source: Path, folder: Path) -> None:
     source = source.expanduser().resolve()
     if not (source / "modules.json").is_file():
@@ -103,7 +120,7 @@ def _try_out(encoder: SentenceTransformerEncoder, folder: Path) -> int:
     # Of equal length: a tokenizer that maps every word to [UNK] would give all three the same vector.
     texts = ["please switch on that old lamp", "every winter brings us some snow", "seven green boats left our port"]
     # Preparing is a local job, often on a machine without the GPU that embedding may ask for.
-    vectors = load_encoder(encoder.model_copy(update={"device": "cpu"}), folder)(texts)
+    vectors = _dense(load_encoder(encoder.model_copy(update={"device": "cpu"}), folder)(texts))
     similarity = vectors @ vectors.T
     if not np.isfinite(similarity).all() or similarity[np.triu_indices(3, 1)].min() > 0.999:
         raise UserError("unrelated sentences get one vector; its tokenizer or weights are broken")

@@ -198,7 +198,7 @@ class SentenceEncoder:
             for start in range(0, len(some), 1000):
                 yield from reader.ids(self._seen(some.slice(start, 1000).to_pylist()))
 
-        cut = 0
+        cut, unknown = 0, -1 if reader.unknown is None else reader.unknown
         if reader.limit is not None and reader.limit < _NO_LIMIT:
             # A token has a byte at least, but for those that come by themselves: short texts need not be read.
             room = reader.limit - reader.added - 1 - len(self._settings.prefix.encode())
@@ -207,7 +207,7 @@ class SentenceEncoder:
                 long = section.filter(compute.greater(compute.binary_length(section), room))
                 cut += sum(len(row) > reader.limit for row in ids(long))
         sample = held.take(list(range(0, len(held), max(1, len(held) // _SAMPLE))))
-        foreign = sum(2 * row.count(reader.unknown) > len(row) - reader.added for row in ids(sample))
+        foreign = sum(2 * row.count(unknown) > len(row) - reader.added for row in ids(sample))
         return Unread(len(held), cut, reader.limit, len(sample), foreign)
 
     def _seen(self, texts: Sequence[str]) -> list[str]:
@@ -304,7 +304,8 @@ def _check_weights(model: Any, folder: Path) -> None:
         network = _network(module)
         if network is None:  # sentence-transformers itself is strict with its own modules
             continue
-        _, found = type(network).from_pretrained(
+        kind: Any = type(network)  # whose stubs don't know output_loading_info
+        _, found = kind.from_pretrained(
             str(folder / entry["path"]), config=network.config, device_map="meta", output_loading_info=True,
             local_files_only=True, trust_remote_code=False, use_safetensors=True,
         )  # fmt: skip
@@ -438,6 +439,7 @@ def embed_to_file(
                         done.add({step: digests[step]})
                         computed = True
                     bar.update(len(chunk))
+        assert rows is not None
         shape = rows.shape
         del rows
         try:
@@ -449,7 +451,7 @@ def embed_to_file(
     return shape
 
 
-def _resume(partial: Path, count: int) -> "np.ndarray | None":
+def _resume(partial: Path, count: int) -> "np.memmap | None":
     """Map what an interrupted job left; None if that is not an array of so many rows."""
     import numpy as np
 
@@ -461,7 +463,7 @@ def _resume(partial: Path, count: int) -> "np.ndarray | None":
     return rows if rows.dtype == np.float32 and rows.ndim == 2 and len(rows) == count else None
 
 
-def _begin(path: Path, partial: Path, shape: tuple[int, int]) -> "np.ndarray":
+def _begin(path: Path, partial: Path, shape: tuple[int, int]) -> "np.memmap":
     """Map a new file that is to become ``path``, or the one that a second job on the same corpus has begun meanwhile.
 
     It gets its name when it has its size: cutting a file to make it anew would kill who has it mapped (SIGBUS).
@@ -510,9 +512,10 @@ def _chunks(texts: "pa.Array", batch_size: int) -> "list[np.ndarray]":
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
-def _unit(vectors: "np.ndarray", texts: Sequence[str]) -> "np.ndarray":
+def _unit(vectors: "Vectors", texts: Sequence[str]) -> "np.ndarray":
     import numpy as np
 
+    assert isinstance(vectors, np.ndarray)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0))
     if len(bad):

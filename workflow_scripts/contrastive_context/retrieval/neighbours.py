@@ -119,12 +119,11 @@ def find_neighbours(
 
     depth = min(max(settings.neighbours, k), n - 1)
     kind = settings.kind
-    if isinstance(embeddings, LexicalVectors):
-        kind = "exact"
-    elif kind == "auto":
+    if kind == "auto":
         kind = "exact" if n <= settings.exact_up_to else "hnswlib"
     sample = min(settings.recall_sample, n)
-    if kind == "exact":
+    if kind == "exact" or isinstance(embeddings, LexicalVectors):
+        kind = "exact"
         found, recall = similarity_between(embeddings, embeddings).top_k(depth, own_rows=np.arange(n)), 1.0
     else:
         found = hnsw_search(embeddings, build_hnsw(embeddings, settings), depth, settings.ef)

@@ -82,7 +82,7 @@ def load(files: Files, metric: LearnedMetric) -> Any:
             hparams = yaml.safe_load((files.checkpoint.parents[1] / HPARAMS).read_text(encoding="utf-8"))
             # As comet.load_from_checkpoint, which has no way to say where the encoder's files are.
             patched = hparams.get("layer_transformation") == "sparsemax_patch"
-            model = _noting(str2model[hparams["class_identifier"]], missing).load_from_checkpoint(
+            model = _noting(str2model[hparams["class_identifier"]], missing).load_from_checkpoint(  # type: ignore[attr-defined]
                 files.checkpoint,
                 map_location="cpu",
                 strict=False,

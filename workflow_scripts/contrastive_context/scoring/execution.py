@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from contrastive_context.config.sql import GeneratedSqlCorpus, TextToSqlCorpus
 from contrastive_context.core import cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.corpora.build import corpus_module
@@ -40,6 +41,7 @@ def score(
         UserError: a gold query fails, or a database is missing or not the one that the corpus was built with.
     """
     corpus = settings.corpus
+    assert isinstance(corpus, (GeneratedSqlCorpus, TextToSqlCorpus))
     rows = {row.source: (row.id, json.loads(row.meta)) for row in test[["id", "source", "meta"]].itertuples()}
     scores: dict[str, Judged] = {}
     with (

@@ -8,13 +8,16 @@ import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from contrastive_context.core.errors import UserError
 from contrastive_context.scoring.sacrebleu_internals import chrf_counts
 from contrastive_context.text import agreement, parses
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics import BLEU, CHRF
 
 
 class Segment(NamedTuple):
@@ -72,20 +75,24 @@ class _Mean(Metric):
 
     maximum = 1.0
 
-    def __init__(self, name: str, title: str, function) -> None:
+    def __init__(self, name: str, title: str, function: Callable[[str, str], float]) -> None:
         self.name, self.title, self._function = name, title, function
 
     def segment(self, hypothesis: str, reference: str) -> Segment:
         return Segment(float(self._function(hypothesis, reference)), [])
 
     def matrix(self, values: Sequence[float], stats: Sequence[Sequence[float]]) -> np.ndarray:
-        values = np.asarray(values, dtype=np.float64)
-        return np.stack([values, np.ones_like(values)], axis=-1)
+        column = np.asarray(values, dtype=np.float64)
+        return np.stack([column, np.ones_like(column)], axis=-1)
 
     def from_sums(self, sums: np.ndarray) -> np.ndarray:
         sums = np.asarray(sums, dtype=np.float64)
         total, count = sums[..., 0], sums[..., 1]
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def _never(hypothesis: str, reference: str) -> float:
+    raise NotImplementedError("a model says what a segment is worth")
 
 
 class _Learned(_Mean):
@@ -94,7 +101,7 @@ class _Learned(_Mean):
     learned = True
 
     def __init__(self, name: str, title: str) -> None:
-        super().__init__(name, title, None)
+        super().__init__(name, title, _never)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -227,14 +234,14 @@ class _Bleu(Metric):
 
 
 @functools.cache
-def _sacrebleu_chrf():
+def _sacrebleu_chrf() -> "CHRF":
     from sacrebleu.metrics import CHRF
 
     return CHRF(word_order=2)
 
 
 @functools.cache
-def _sacrebleu_bleu(tokenizer: str):
+def _sacrebleu_bleu(tokenizer: str) -> "BLEU":
     from sacrebleu.metrics import BLEU
 
     return BLEU(tokenize=tokenizer, effective_order=True)

@@ -181,11 +181,11 @@ def score(
             raise UserError(f"{path}: no predictions in it; delete the file and generate it again")
     if emptied:
         log.warning("%d prompts had no room for any example; they count in no bucket", emptied)
-    columns = [
+    names = [
         "task", "model", "strategy", "seed", "step", "test_set", "series", "composition", "bucket", "prompt_id",
         "target_id", "cluster", "metric", "value", "stats", "stop_reason", "dropped_examples",
     ]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=names)
     frame["seed"] = frame["seed"].astype("Int64")
     return frame, scorer
 

@@ -174,6 +174,7 @@ class _Run:
         }  # fmt: skip
         self.lines.append(line)
         with artifacts.disk_errors(self._state.folder):
+            assert self._log is not None
             self._log.write(_json_line(line))
             self._log.flush()
 

@@ -132,7 +132,7 @@ def _leases(folder: Path) -> list[tuple[int, Path]]:
 
 
 def _is_over(path: Path, timeout_s: float) -> bool:
-    if _NAME.fullmatch(path.name)[2]:
+    if (name := _NAME.fullmatch(path.name)) and name[2]:
         return True
     try:
         # Opened, not just looked at: network file systems refresh what they know of a file then.

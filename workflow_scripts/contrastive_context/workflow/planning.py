@@ -60,9 +60,9 @@ class Amount(NamedTuple):
     at_most: float = 0
     unknown: int = 0
 
-    def __add__(self, other: "Amount") -> "Amount":
+    def __add__(self, other: "Amount") -> "Amount":  # type: ignore[override]  # of tuples it would be their chain
         """Add two sums."""
-        return Amount(*map(sum, zip(self, other, strict=True)))
+        return Amount(self.known + other.known, self.at_most + other.at_most, self.unknown + other.unknown)
 
     def shown(self, form: Callable[[float], str] = "{:,.0f}".format) -> str:
         """Say it: ``≤`` a bound, ``≥`` what is known of it, ``?`` if nothing is; nothing for none at all."""
@@ -100,7 +100,7 @@ def parse_dry_run(text: str) -> list[Job]:
     """Return the jobs that a dry run lists, in its order."""
     jobs = []
     for block in re.split(r"\n\[[^\n]*\]\n(?=(?:local)?rule )", text)[1:]:
-        rule = re.match(r"(?:local)?rule (\w+):", block)[1]
+        rule = block.partition("rule ")[2].partition(":")[0]
         fields = dict(_LINE.findall(block))
         command = re.search(r"^Shell command: (.*)$", block, flags=re.MULTILINE)
         options = _options(command[1]) if command else {}
@@ -224,7 +224,7 @@ def _count(jobs: Sequence[Job], producers: Mapping[str, Job]) -> dict[Job, Readi
         if files and not producers.keys() & set(files) and all(Path(path).is_file() for path in files):
             ready.append(job)
     # Texts are tokenized once for all jobs of a model on a task.
-    ready.sort(key=lambda job: (job.settings["model_name"], job.settings["task"]))
+    ready.sort(key=lambda job: [(job.settings or {})[name] for name in ("model_name", "task")])
     bar = cli.progress(ready, label="counting tokens", unit="job") if ready else ()
     return {job: count(job.rule, job.settings, job.options) for job in bar}
 

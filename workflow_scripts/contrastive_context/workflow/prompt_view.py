@@ -88,8 +88,8 @@ def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _one(frame: pd.DataFrame, row: "pd.Series | dict[str, str]") -> tuple[str, str, str]:
-    name = row["target_id"]
-    return name, frame.at[name, "source"], frame.at[name, "target"]
+    name = str(row["target_id"])
+    return name, str(frame.at[name, "source"]), str(frame.at[name, "target"])
 
 
 def lines(encoder: PromptEncoder, chosen: Chosen) -> Iterator[str]:

@@ -66,7 +66,7 @@ def settings_class(step: str) -> type[Model]:
 
 @functools.cache
 def _builder(step: str) -> Callable[..., Model]:
-    return settings_class(step).of  # type: ignore[attr-defined, no-any-return]  # every one has its own parameters
+    return settings_class(step).of  # type: ignore[attr-defined]  # every one has its own parameters
 
 
 class Steps:

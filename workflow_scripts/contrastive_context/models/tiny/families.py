@@ -112,7 +112,9 @@ def _initialise_attention(layer: "nn.Module", match_queries: bool) -> None:
     """Set output = valueᵀ (orthogonal) in place and, if ``match_queries``, query = key ~ N(0, 1/width), by head."""
     import torch
 
-    attention = layer.self_attn if hasattr(layer, "self_attn") else layer.attention
+    attention: Any = (
+        layer.self_attn if hasattr(layer, "self_attn") else layer.attention
+    )  # whose layers differ by family
     fused = hasattr(attention, "query_key_value")
     key_heads = HEADS if fused else attention.k_proj.out_features // (WIDTH // HEADS)
     group, head = HEADS // key_heads, WIDTH // HEADS

@@ -85,7 +85,7 @@ def draw_documents(
     # Nonces sort last in documents of the general lexicon, which has no translation for them.
     order[:, SOURCES:] += general[:, None]
     lexicon[:, :SOURCES] = np.where(general[:, None], general_lexicon(), lexicon[:, :SOURCES])
-    size = np.exp(rng.uniform(*np.log(words), count)).astype(int)
+    size = np.exp(rng.uniform(np.log(words[0]), np.log(words[1]), count)).astype(int)
     choice = (rng.random((count, examples * WORDS)) * size[:, None]).astype(int)
     source = np.take_along_axis(order.argsort(1), choice, 1)
     target = np.take_along_axis(lexicon, source, 1)
