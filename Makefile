@@ -15,6 +15,10 @@ profile = test -f envs/profiles/$(PROFILE)/config.yaml || \
   { echo "no profile '$(PROFILE)'; PROFILE= one of: $$(ls envs/profiles | xargs)"; exit 2; }
 BENCH_VENV := .venv-bench
 BENCH := quickstart orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth
+# hnswlib comes as source and would be compiled for the processor at hand, with instructions that older nodes of a cluster
+# lack. pip's cache may hold such a build.
+portable = HNSWLIB_NO_NATIVE=1 $(1)/pip install --quiet --disable-pip-version-check --no-deps --no-cache-dir \
+  --no-binary hnswlib $$(grep '^hnswlib==' envs/core.txt)
 # snakemake calls `python` by name: the environment's must come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -32,6 +36,7 @@ $(VENV)/.core: envs/core.txt pyproject.toml
 	@command -v c++ >/dev/null || { echo "a C++ compiler is needed to build hnswlib (Debian: apt-get install g++)"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing the locked environment into $(VENV); this takes 2 to 4 minutes"
+	$(call portable,$(BIN))
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/core.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
@@ -134,6 +139,7 @@ bench-env: $(BENCH_VENV)/.done ## make .venv-bench, which has what the benchmark
 $(BENCH_VENV)/.done: envs/bench.txt envs/core.txt
 	@test -x $(BENCH_VENV)/bin/pip || $(PYTHON) -m venv --clear $(BENCH_VENV)
 	@echo "installing the locked environment of the benchmarks into $(BENCH_VENV); this takes 2 to 4 minutes"
+	$(call portable,$(BENCH_VENV)/bin)
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r envs/bench.txt
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
