@@ -1,3 +1,4 @@
+import os
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -7,6 +8,7 @@ from snakemake.utils import min_version
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from contrastive_context.config.study import load_study
+from contrastive_context.core import gpus
 from contrastive_context.core.errors import UserError
 from contrastive_context.workflow import adoption, checking, snakemake_internals
 from contrastive_context.workflow.progress import Reported
@@ -29,6 +31,7 @@ try:
     if snakemake_internals.is_main_process(workflow):
         adoption.adopt(R)
     scripts = checking.scripts_folder(workflow.basedir)
+    os.environ[gpus.JOBS_PER_GPU] = str(study.cluster.jobs_per_gpu)
     steps = Steps(study, scripts, ".snakemake/code_versions.json")
     reported = Reported(steps, R)
 except UserError as error:

@@ -72,8 +72,8 @@ def train(args: argparse.Namespace, settings: Any, run_state: Any, interrupted: 
 
 
 def main(args: argparse.Namespace) -> None:
-    from contrastive_context.core import devices
-    from contrastive_context.training import finetuning, interruptions, lease, state
+    from contrastive_context.core import devices, lease
+    from contrastive_context.training import finetuning, interruptions, state
 
     settings = cli.load_settings(args.settings, FinetuneSettings)
     devices.require_gpu(settings.device, f"models.{settings.model_name}")

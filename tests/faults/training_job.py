@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from contrastive_context.config.safeguards import Safeguards
-from contrastive_context.core import artifacts
-from contrastive_context.training import lease
+from contrastive_context.core import artifacts, lease
 from small_models import model, tokenizer
 from small_runs import RECIPE, SMALL_BATCHES, tune
 

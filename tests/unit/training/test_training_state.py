@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from contrastive_context.core import artifacts
+from contrastive_context.core import artifacts, lease
 from contrastive_context.core.errors import UserError
-from contrastive_context.training import lease
 from contrastive_context.training.state import RunState, remove_superseded
 
 FILES = ("adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors", "trainer_log.jsonl")

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from contrastive_context.core import lease
 from contrastive_context.core.artifacts import sha256_file, write_json
 from contrastive_context.core.sidecars import SUFFIX, Sidecar, read_sidecar
-from contrastive_context.training import lease, state
+from contrastive_context.training import state
 from contrastive_context.training.settings import FinetuneSettings
 from contrastive_context.workflow.acceptance import accept
 from small_runs import RECIPE

@@ -38,6 +38,10 @@ class OwnNeeds(Model):
 class Cluster(Model):
     """How jobs are submitted to SLURM. No number depends on it, and local runs look at memory and GPUs only [ours]."""
 
+    jobs_per_gpu: int = Field(
+        1, ge=1, description="local runs: how many jobs may share a GPU (the profile's gpu= says how many run at once)"
+    )
+
     account: str | None = Field(None, description="account to charge; without it the cluster's default for the user")
     partition: str | None = Field(None, description="partition; without it the cluster's default")
     max_runtime: Minutes = Field(1440, description="the partition's time limit, minutes; no job asks for more")

@@ -1,15 +1,19 @@
 """Where a step computes: refuse early when a GPU is missing, and set torch up for repeatable results."""
 
+import functools
 import os
 from pathlib import Path
 
+from contrastive_context.core import gpus
 from contrastive_context.core.errors import UserError
 
 _GPU_NODES = ("nvidia*", "kfd", "dxg")  # CUDA, ROCm, WSL
 
 
 def require_gpu(device: str, key: str) -> None:
-    """Refuse ``device`` "cuda" where no GPU is visible; imports nothing, so that a job fails in its first second.
+    """Refuse ``device`` "cuda" where no GPU is visible, else take one; loads no torch: a job fails in its first second.
+
+    Without a scheduler each job gets a GPU of its own (:mod:`~contrastive_context.core.gpus`).
 
     Args:
         device: "cpu" or "cuda".
@@ -23,6 +27,13 @@ def require_gpu(device: str, key: str) -> None:
             f"{key}.device is cuda but no GPU is visible here; run the job where there is one "
             "(on SLURM: ask for a GPU), or set the key to cpu"
         )
+    if device == "cuda":
+        _take_gpu()
+
+
+@functools.cache  # a step may ask for each of its models
+def _take_gpu() -> None:
+    gpus.use_one()
 
 
 def _gpu_visible() -> bool:

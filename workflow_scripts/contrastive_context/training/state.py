@@ -14,9 +14,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_context.core import artifacts, journal
+from contrastive_context.core import artifacts, journal, lease
 from contrastive_context.core.canonical import canonical_json
-from contrastive_context.training import lease
 
 log = logging.getLogger("contrastive_context")
 

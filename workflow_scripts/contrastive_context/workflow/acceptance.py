@@ -44,7 +44,8 @@ def _keep_state(sidecar: Sidecar, version: str) -> None:
     """Give the states of a finished training, which are named by its code too, the name under which they are found."""
     from pydantic import ValidationError
 
-    from contrastive_context.training import lease, state
+    from contrastive_context.core import lease
+    from contrastive_context.training import state
 
     leaves = dict(sidecar.record["settings"])
     before = leaves.pop("code_version", "")

@@ -40,10 +40,11 @@ IGNORED: dict[str, str] = {
         "config.safeguards": "when steps save and stop",
         "core.cli": "arguments, log and progress",
         "core.errors": "how an error is shown",
+        "core.gpus": "which GPU a job takes",
+        "core.lease": "who may write a folder, or use a GPU",
         "core.loading": "loads what a registry names; the entry itself counts",
         "core.provenance": "sidecars, which describe artifacts",
         "training.interruptions": "when fine-tuning stops",
-        "training.lease": "who may fine-tune",
         "training.watchdog": "when fine-tuning is given up",
         "workflow": "what runs, and when",
     }.items()

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
+from contrastive_context.core import lease
 from contrastive_context.core.errors import UserError
-from contrastive_context.training import lease
 
 
 def write(folder, number=1, silent_s=0.0, **changes):
