@@ -1,11 +1,10 @@
-"""What a portable build of hnswlib costs: index and search beside a build for this machine's processor.
+"""What a portable build of hnswlib costs: index and search beside a build for this machine's processor, made for it."""
 
-The native one: pip install --no-deps --no-cache-dir --no-binary hnswlib hnswlib==0.8.0 --target FOLDER
-"""
-
+import importlib.metadata
 import statistics
+import subprocess
 import sys
-from pathlib import Path
+import tempfile
 from typing import Any
 
 import measuring
@@ -34,15 +33,18 @@ def search(next_round: Any, folder: str | None, rows: int, dimensions: int) -> N
 def main() -> None:
     """Measure and record."""
     parser = measuring.parser(__doc__)
-    parser.add_argument("--native", required=True, type=Path, help="folder that the native build was installed into")
     parser.add_argument("--rows", type=int, default=10_000, help="vectors")
     parser.add_argument("--dimensions", type=int, default=384, help="of each")
     parser.add_argument("--rounds", type=int, default=3, help="rounds that count, after one to warm up")
     args = measuring.parse(parser)
     sizes = (args.rows, args.dimensions)
-    timings = measuring.compare(
-        {"portable": (search, (None, *sizes)), "native": (search, (str(args.native.resolve()), *sizes))}, args.rounds
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        package = f"hnswlib=={importlib.metadata.version('hnswlib')}"
+        options = ["--quiet", "--no-deps", "--no-cache-dir", "--no-binary", "hnswlib", "--target", folder, package]
+        subprocess.run([sys.executable, "-m", "pip", "install", *options], check=True)
+        timings = measuring.compare(
+            {"portable": (search, (None, *sizes)), "native": (search, (folder, *sizes))}, args.rounds
+        )
     ratios = [a / b for a, b in zip(timings["portable"].seconds, timings["native"].seconds, strict=True)]
     rows = [
         measuring.Row("portable hnswlib: index and search", timings["portable"].median, "s"),

@@ -86,7 +86,7 @@ def _collect(study: Study, name: str, scratch: Path) -> Path | None:
     results, entry = Path("results", study.run), study.models[name]
     record = results / paths.HUB_RECORD.format(registry="models", entry=name)
     if entry.kind == "folder" or (entry.kind == "hub" and record.is_file()):
-        MAKERS[entry.kind](PrepareModelSettings.of(study, name), scratch, None, record)
+        MAKERS[entry.kind](PrepareModelSettings.of(study, name), entry, scratch, None, record)
         return scratch
     prepared = results / paths.MODEL.format(model=name)
     return prepared.with_suffix("") if prepared.is_file() else None
