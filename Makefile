@@ -88,8 +88,8 @@ accept: $(VENV)/.core ## let results stand although a step's code changed: make 
 	@test -n "$(STAGE)" || { echo "name the step whose results stand: make accept STAGE=score RUN=$(RUN)"; exit 2; }
 	@python -m contrastive_context.workflow accept "$(RUN)" "$(STAGE)"
 
-test: $(VENV)/.dev ## all tests that need only pip
-	$(BIN)/python -m pytest -q $(TWO) -m "not slurm" tests
+test: $(VENV)/.dev ## all tests that need only pip, but for the faults
+	$(BIN)/python -m pytest -q $(TWO) -m "not slurm" --ignore tests/faults tests
 
 test-fast: $(VENV)/.dev ## the inner loop: what needs neither a run of the workflow nor long training
 	$(BIN)/python -m pytest -q $(TWO) -m "not slow and not slurm" tests
@@ -98,7 +98,7 @@ test-all: $(VENV)/.dev ## every test; those on a real SLURM, which mostly wait, 
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-with-comet test-slurm
 
 test-with-comet: comet-env
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test test-faults
 
 test-slurm: $(VENV)/.dev ## tests on a real SLURM; they need its Debian packages and root
 	$(BIN)/python -m pytest -q tests/slurm

@@ -1,6 +1,7 @@
 """Tokenizers and randomly initialised models of several families, built in memory for the tests."""
 
 import functools
+import string
 
 WORDS = (
     "turn on the desk lamp in the kitchen. Please translate: 'good morning' costs 3.50 euros;\n"
@@ -136,6 +137,7 @@ def save_sentence_encoder(folder, texts: list[str], dimensions: int = 64) -> Non
     splitter = pre_tokenizers.Whitespace()
     # A trainer would number the words in another order each time.
     words = sorted({word for text in texts for word, _ in splitter.pre_tokenize_str(text)})
+    words += [piece for letter in string.ascii_letters for piece in (letter, f"##{letter}") if piece not in words]
     raw = Tokenizer(WordPiece({word: number for number, word in enumerate(["[UNK]", *words])}, unk_token="[UNK]"))
     raw.pre_tokenizer = splitter
     torch.manual_seed(0)

@@ -11,7 +11,13 @@ from contrastive_context.core import artifacts, lease
 from small_models import model, tokenizer
 from small_runs import RECIPE, SMALL_BATCHES, tune
 
-PRELOAD = ["torch", "peft", "transformers.models.llama.modeling_llama", "contrastive_context.training.optimization"]
+PRELOAD = [
+    "torch",
+    "peft",
+    "pyarrow.parquet",
+    "transformers.models.llama.modeling_llama",
+    "contrastive_context.training.optimization",
+]
 
 
 def job(folder: Path, kill_at: int | None = None, memory_mb: int | None = None) -> None:

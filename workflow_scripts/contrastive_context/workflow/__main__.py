@@ -162,8 +162,9 @@ def _licences(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _scripts(step: str) -> Path:
-    """Return the folder of the entry points, of which the step must be one."""
-    scripts = Path(__file__).parents[2]
+    """Return the folder of the entry points, of which the step must be one: the one here, else the package's own."""
+    here = Path("workflow_scripts")
+    scripts = here if here.is_dir() else Path(__file__).parents[2]
     if not (scripts / f"{step}.py").is_file():
         known = ", ".join(sorted(path.stem for path in scripts.glob("*.py")))
         raise UserError(f"no step {step!r}; known: {known}")
