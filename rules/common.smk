@@ -1,10 +1,14 @@
 # What several rule files share. Inputs and resources that depend on the configuration are methods of these.
+from shlex import quote
+
 from contrastive_context.config.files import write_effective
 from contrastive_context.config.grid import Grid
 from contrastive_context.workflow.inputs import Inputs
 from contrastive_context.workflow.jobs import Jobs
 
 grid, jobs = Grid(study), Jobs(study)
+# The folder of the entry points, as it stands in commands.
+S = quote(scripts).replace("{", "{{").replace("}", "}}")
 inputs = Inputs(study, R, in_job=not snakemake_internals.is_main_process(workflow))
 
 

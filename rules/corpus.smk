@@ -19,7 +19,8 @@ rule build_corpus:
     params:
         settings=lambda wc: steps.settings("build_corpus", wc.task),
     shell:
-        "python {scripts:q}/build_corpus.py --settings {params.settings:q} --log {log}"
+        f"python {S}/build_corpus.py"
+        " --settings {params.settings:q} --log {log}"
         " --packages {input.packages} --hub {input.hub} --out-dir $(dirname {output.counts})"
         # Not among the outputs, which Snakemake deletes when a job fails.
         f" --refused {R}/logs/build_corpus/{{wildcards.task}}.refused.csv"

@@ -17,7 +17,8 @@ rule prepare_encoder:
     params:
         settings=lambda wc: steps.settings("prepare_encoder", wc.encoder),
     shell:
-        "python {scripts:q}/prepare_encoder.py --settings {params.settings:q} --log {log}"
+        f"python {S}/prepare_encoder.py"
+        " --settings {params.settings:q} --log {log}"
         " --packages {input.package} --hub {input.hub} --folder {input.folder:q} --out {output}"
 
 
@@ -38,7 +39,8 @@ rule embed_corpus:
     params:
         settings=lambda wc: steps.settings("embed_corpus", wc.task),
     shell:
-        "python {scripts:q}/embed_corpus.py --settings {params.settings:q} --log {log}"
+        f"python {S}/embed_corpus.py"
+        " --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --encoder {input.encoder} --out {output.embeddings}"
         " --statistics {output.statistics}"
         f" --safeguards {jobs.safeguards}"

@@ -18,7 +18,8 @@ rule fig1:
     params:
         settings=lambda wc: steps.settings("plot_summary", reported.unfinished),
     shell:
-        "python {scripts:q}/plot_summary.py --settings {params.settings:q} --log {log}"
+        f"python {S}/plot_summary.py"
+        " --settings {params.settings:q} --log {log}"
         f" --scores {{input}} --out {R}/figures/fig1_summary"
 
 
@@ -36,7 +37,8 @@ rule fig2:
     params:
         settings=lambda wc: steps.settings("plot_minimal_model"),
     shell:
-        "python {scripts:q}/plot_minimal_model.py --settings {params.settings:q} --log {log}"
+        f"python {S}/plot_minimal_model.py"
+        " --settings {params.settings:q} --log {log}"
         f" --table {{input}} --out {R}/figures/fig2_minimal_model"
 
 
@@ -54,7 +56,8 @@ rule fig3:
     params:
         settings=lambda wc: steps.settings("plot_similarity_grid", reported.unfinished),
     shell:
-        "python {scripts:q}/plot_similarity_grid.py --settings {params.settings:q} --log {log}"
+        f"python {S}/plot_similarity_grid.py"
+        " --settings {params.settings:q} --log {log}"
         f" --scores {{input}} --out {R}/figures/fig3_similarity_grid --appendix {R}/figures/fig3_appendix"
 
 
@@ -72,7 +75,8 @@ rule fig4:
     params:
         settings=lambda wc: steps.settings("plot_probes", reported.unfinished),
     shell:
-        "python {scripts:q}/plot_probes.py --settings {params.settings:q} --log {log}"
+        f"python {S}/plot_probes.py"
+        " --settings {params.settings:q} --log {log}"
         f" --probes {{input}} --out {R}/figures/fig4_probes --likelihood {R}/figures/fig4_probes_likelihood"
 
 
@@ -89,7 +93,8 @@ rule fig5:
     params:
         settings=lambda wc: steps.settings("plot_ablations", reported.unfinished),
     shell:
-        "python {scripts:q}/plot_ablations.py --settings {params.settings:q} --log {log}"
+        f"python {S}/plot_ablations.py"
+        " --settings {params.settings:q} --log {log}"
         f" --scores {{input}} --out {R}/figures/fig5_ablations"
 
 

@@ -25,7 +25,8 @@ rule finetune:
             "finetune", wc.task, wc.model, wc.strategy, wc.seed
         ),
     shell:
-        "python {scripts:q}/finetune.py --settings {params.settings:q} --log {log}"
+        f"python {S}/finetune.py"
+        " --settings {params.settings:q} --log {log}"
         " --model {input.model} --corpus {input.corpus} --contexts {input.contexts}"
         " --paraphrases {input.paraphrases} --out-dir $(dirname {output.adapters})"
         # Not among the outputs, which Snakemake deletes when a job fails.

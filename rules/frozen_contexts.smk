@@ -21,7 +21,8 @@ rule freeze_eval_contexts:
     params:
         settings=lambda wc: steps.settings("freeze_eval_contexts", wc.task),
     shell:
-        "python {scripts:q}/freeze_eval_contexts.py --settings {params.settings:q} --log {log}"
+        f"python {S}/freeze_eval_contexts.py"
+        " --settings {params.settings:q} --log {log}"
         " --test {input.test} --test-embeddings {input.test_embeddings}"
         " --arrivals {input.arrivals} --arrivals-embeddings {input.arrivals_embeddings}"
         " --train-embeddings {input.train_embeddings}"
@@ -49,7 +50,8 @@ rule freeze_probes:
     params:
         settings=lambda wc: steps.settings("freeze_probes", wc.task),
     shell:
-        "python {scripts:q}/freeze_probes.py --settings {params.settings:q} --log {log}"
+        f"python {S}/freeze_probes.py"
+        " --settings {params.settings:q} --log {log}"
         " --test {input.test} --test-embeddings {input.test_embeddings}"
         " --arrivals {input.arrivals} --arrivals-embeddings {input.arrivals_embeddings}"
         " --train {input.train} --out {output.probes}"

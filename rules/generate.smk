@@ -18,7 +18,8 @@ rule generate:
     params:
         settings=lambda wc: steps.settings("generate", wc.task, wc.model),
     shell:
-        "python {scripts:q}/generate.py --settings {params.settings:q} --log {log}"
+        f"python {S}/generate.py"
+        " --settings {params.settings:q} --log {log}"
         " --model {input.model} --adapters {input.adapters} --contexts {input.contexts}"
         " --arrivals {input.arrivals} --paraphrases {input.paraphrases} --test {input.test} --out {output}"
         f" --state-dir {R}/.state/generate/{{wildcards.task}}/{{wildcards.model}}/{{wildcards.system}}"

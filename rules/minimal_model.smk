@@ -12,5 +12,6 @@ rule simulate_minimal_model:
     params:
         settings=lambda wc: steps.settings("simulate_minimal_model"),
     shell:
-        "python {scripts:q}/simulate_minimal_model.py --settings {params.settings:q} --log {log}"
+        f"python {S}/simulate_minimal_model.py"
+        " --settings {params.settings:q} --log {log}"
         " --out-dir $(dirname {output.table})"

@@ -16,5 +16,6 @@ rule prepare_model:
     params:
         settings=lambda wc: steps.settings("prepare_model", wc.model),
     shell:
-        "python {scripts:q}/prepare_model.py --settings {params.settings:q} --log {log}"
+        f"python {S}/prepare_model.py"
+        " --settings {params.settings:q} --log {log}"
         " --packages {input.package} --hub {input.hub} --folder {input.folder:q} --out {output}"

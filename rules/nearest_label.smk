@@ -13,6 +13,7 @@ rule predict_nearest_label:
     params:
         settings=lambda wc: steps.settings("predict_nearest_label", wc.task),
     shell:
-        "python {scripts:q}/predict_nearest_label.py --settings {params.settings:q} --log {log}"
+        f"python {S}/predict_nearest_label.py"
+        " --settings {params.settings:q} --log {log}"
         " --contexts {input.contexts} --arrivals {input.arrivals}"
         " --paraphrases {input.paraphrases} --out {output}"

@@ -14,5 +14,6 @@ rule find_neighbours:
     params:
         settings=lambda wc: steps.settings("find_neighbours", wc.task),
     shell:
-        "python {scripts:q}/find_neighbours.py --settings {params.settings:q} --log {log}"
+        f"python {S}/find_neighbours.py"
+        " --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --embeddings {input.embeddings} --out {output.table}"

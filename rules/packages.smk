@@ -9,5 +9,6 @@ rule fetch_package:
     params:
         settings=lambda wc: steps.settings("fetch_package", wc.package),
     shell:
-        "python {scripts:q}/fetch_package.py --settings {params.settings:q} --log {log}"
+        f"python {S}/fetch_package.py"
+        " --settings {params.settings:q} --log {log}"
         " --out {output}"

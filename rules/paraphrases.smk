@@ -20,7 +20,8 @@ rule ask_endpoint:
             "ask_endpoint", wc.task, wc.split, wc.paraphraser
         ),
     shell:
-        "python {scripts:q}/ask_endpoint.py --settings {params.settings:q} --log {log}"
+        f"python {S}/ask_endpoint.py"
+        " --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --cache results/.cache/paraphrases --out {output}"
 
 
@@ -53,7 +54,8 @@ rule paraphrase:
             "paraphrase", wc.task, wc.split, wc.paraphraser
         ),
     shell:
-        "python {scripts:q}/paraphrase.py --settings {params.settings:q} --log {log}"
+        f"python {S}/paraphrase.py"
+        " --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --embeddings {input.embeddings} --statistics {input.statistics}"
         " --encoder {input.encoder} --exclude {input.exclude} --models {input.models}"
         " --answers {input.answers} --out {output.pairs}"

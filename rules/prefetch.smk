@@ -10,7 +10,8 @@ rule fetch_hub:
     params:
         settings=lambda wc: steps.settings("fetch_hub", wc.registry, wc.entry),
     shell:
-        "python {scripts:q}/fetch_hub.py --settings {params.settings:q} --log {log}"
+        f"python {S}/fetch_hub.py"
+        " --settings {params.settings:q} --log {log}"
         " --out {output}"
 
 
@@ -28,5 +29,6 @@ rule prefetch:
     params:
         settings=lambda wc: steps.settings("prefetch"),
     shell:
-        "python {scripts:q}/prefetch.py --settings {params.settings:q} --log {log}"
+        f"python {S}/prefetch.py"
+        " --settings {params.settings:q} --log {log}"
         " --records {input.hub} --packages {input.packages} --out {output}"

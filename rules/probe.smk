@@ -15,6 +15,7 @@ rule run_probes:
     params:
         settings=lambda wc: steps.settings("run_probes", wc.task, wc.model),
     shell:
-        "python {scripts:q}/run_probes.py --settings {params.settings:q} --log {log}"
+        f"python {S}/run_probes.py"
+        " --settings {params.settings:q} --log {log}"
         " --model {input.model} --adapters {input.adapters} --probes {input.probes} --out {output}"
         f" --state-dir {R}/.state/run_probes/{{wildcards.task}}/{{wildcards.model}}/{{wildcards.system}}"

@@ -28,7 +28,8 @@ rule rebucket:
     params:
         settings=lambda wc: steps.settings("rebucket", wc.task, wc.encoder),
     shell:
-        "python {scripts:q}/rebucket.py --settings {params.settings:q} --log {log}"
+        f"python {S}/rebucket.py"
+        " --settings {params.settings:q} --log {log}"
         " --contexts {input.contexts} --train {input.train} --texts {input.texts} --encoder {input.encoder}"
         f" --scores {{input.scores}} {{input.nearest}} --out-dir {R}/rebucketed/{{wildcards.task}}/{{wildcards.encoder}}"
         f" --safeguards {jobs.safeguards}"

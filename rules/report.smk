@@ -19,7 +19,8 @@ rule collect_examples:
     params:
         settings=lambda wc: steps.settings("collect_examples", wc.task, wc.model),
     shell:
-        "python {scripts:q}/collect_examples.py --settings {params.settings:q} --log {log}"
+        f"python {S}/collect_examples.py"
+        " --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --scores {input.scores} --contexts {input.contexts}"
         " --arrivals {input.arrivals} --paraphrases {input.paraphrases} --test {input.test} --out {output}"
 
@@ -44,7 +45,8 @@ rule build_report:
     params:
         settings=lambda wc: steps.settings("build_report"),
     shell:
-        "python {scripts:q}/build_report.py --settings {params.settings:q} --log {log}"
+        f"python {S}/build_report.py"
+        " --settings {params.settings:q} --log {log}"
         " --results $(dirname {output}) --inputs {input} --out {output}"
 
 

@@ -20,7 +20,8 @@ rule list_segments:
     params:
         settings=lambda wc: steps.settings("list_segments", wc.task),
     shell:
-        "python {scripts:q}/list_segments.py --settings {params.settings:q} --log {log}"
+        f"python {S}/list_segments.py"
+        " --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --test {input.test} --out {output}"
 
 
@@ -42,7 +43,8 @@ rule score_comet:
     params:
         settings=lambda wc: steps.settings("score_comet", wc.metric),
     shell:
-        "python {scripts:q}/score_comet.py --settings {params.settings:q} --log {log}"
+        f"python {S}/score_comet.py"
+        " --settings {params.settings:q} --log {log}"
         " --segments {input.segments} --model {input.model} --encoder {input.encoder}"
         f" --state-dir {R}/.state/score_comet/{{wildcards.task}} --out {{output}}"
 
@@ -63,7 +65,8 @@ rule score_execution:
     params:
         settings=lambda wc: steps.settings("score_execution", wc.task),
     shell:
-        "python {scripts:q}/score_execution.py --settings {params.settings:q} --log {log}"
+        f"python {S}/score_execution.py"
+        " --settings {params.settings:q} --log {log}"
         " --segments {input.segments} --test {input.test} --out {output}"
 
 
@@ -86,7 +89,8 @@ rule score:
     params:
         settings=lambda wc: steps.settings("score", wc.task, wc.model),
     shell:
-        "python {scripts:q}/score.py --settings {params.settings:q} --log {log}"
+        f"python {S}/score.py"
+        " --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --learned {input.learned} --test {input.test} --out {output}"
 
 
@@ -105,5 +109,6 @@ rule score_nearest_label:
     params:
         settings=lambda wc: steps.settings("score", wc.task, "nearest_label"),
     shell:
-        "python {scripts:q}/score.py --settings {params.settings:q} --log {log}"
+        f"python {S}/score.py"
+        " --settings {params.settings:q} --log {log}"
         " --predictions {input.predictions} --learned {input.learned} --test {input.test} --out {output}"

@@ -30,7 +30,8 @@ rule build_tables:
     params:
         settings=lambda wc: steps.settings("build_tables"),
     shell:
-        "python {scripts:q}/build_tables.py --settings {params.settings:q} --log {log}"
+        f"python {S}/build_tables.py"
+        " --settings {params.settings:q} --log {log}"
         " --scores {input.scores} {input.nearest} --probes {input.probes} --records {input.records}"
         " --out-dir $(dirname {output.scores})"
 
@@ -74,7 +75,8 @@ rule list_gaps:
     params:
         settings=lambda wc: steps.settings("list_gaps", reported.unfinished),
     shell:
-        "python {scripts:q}/list_gaps.py --settings {params.settings:q} --log {log}"
+        f"python {S}/list_gaps.py"
+        " --settings {params.settings:q} --log {log}"
         " --scores {input.scores} --probes {input.probes} --segments {input.segments}"
         " --counts {input.counts} --embeddings {input.embeddings} --coverage {input.coverage}"
         " --probe-coverage {input.probe_coverage}"
@@ -99,7 +101,8 @@ rule export_latex:
     params:
         settings=lambda wc: steps.settings("export_latex", reported.unfinished),
     shell:
-        "python {scripts:q}/export_latex.py --settings {params.settings:q} --log {log}"
+        f"python {S}/export_latex.py"
+        " --settings {params.settings:q} --log {log}"
         " --scores {input.scores} --probes {input.probes} --findings {input.findings}"
         " --signatures {input.signatures}"
         " --out-dir $(dirname {output.scores})"

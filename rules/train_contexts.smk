@@ -17,6 +17,7 @@ rule sample_train_contexts:
             "sample_train_contexts", wc.task, wc.strategy
         ),
     shell:
-        "python {scripts:q}/sample_train_contexts.py --settings {params.settings:q} --log {log}"
+        f"python {S}/sample_train_contexts.py"
+        " --settings {params.settings:q} --log {log}"
         " --corpus {input.corpus} --embeddings {input.embeddings} --neighbours {input.neighbours}"
         " --paraphrases {input.paraphrases} --out {output}"

@@ -120,4 +120,4 @@ def test_the_snakefile_stays_short(repository):
 
 def test_every_rule_calls_an_entry_point_and_every_entry_point_has_a_rule(repository):
     text = "".join(path.read_text() for path in (repository / "rules").glob("*.smk"))
-    assert sorted(set(re.findall(r"\{scripts:q\}/(\w+)\.py", text))) == SCRIPTS
+    assert sorted(set(re.findall(r"\{S\}/(\w+)\.py", text))) == SCRIPTS
