@@ -14,7 +14,7 @@ TWO := -n 2 --dist loadgroup --no-loadscope-reorder
 profile = test -f envs/profiles/$(PROFILE)/config.yaml || \
   { echo "no profile '$(PROFILE)'; PROFILE= one of: $$(ls envs/profiles | xargs)"; exit 2; }
 BENCH_VENV := .venv-bench
-BENCH := quickstart orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth hnswlib_builds
+BENCH := quickstart orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth hnswlib_builds anchors
 # hnswlib comes as source and would be compiled for the processor at hand, with instructions that older nodes of a cluster
 # lack. pip's cache may hold such a build.
 portable = HNSWLIB_NO_NATIVE=1 $(1)/pip install --quiet --disable-pip-version-check --no-deps --no-cache-dir \
