@@ -47,7 +47,7 @@ rule build_report:
     shell:
         f"python {S}/build_report.py"
         " --settings {params.settings:q} --log {log}"
-        " --results $(dirname {output}) --inputs {input} --out {output}"
+        " --results $(dirname {output}) --inputs {input:q} --out {output}"
 
 
 rule report:

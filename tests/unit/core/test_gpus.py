@@ -75,11 +75,16 @@ def test_only_the_visible_gpus_are_taken_and_only_one_stays_visible(tmp_path, mo
     assert gpus.listed() == ["3"]
 
 
-def test_under_slurm_nothing_changes(monkeypatch):
+def test_the_gpu_of_a_slurm_job_is_its_own_and_those_of_an_allocation_are_shared_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
     gpus.use_one()
-    assert gpus.listed() == ["2", "3"]
+    assert gpus.listed() == ["2"] and not list(tmp_path.iterdir())
+    for expected in ("2", "3"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+        gpus.use_one()
+        assert gpus.listed() == [expected]
 
 
 def test_without_gpus_none_is_taken(monkeypatch):

@@ -30,10 +30,10 @@ class _HeldError(Exception):
 def use_one() -> None:
     """Let this process see one GPU only, of which it has a lease until it ends; wait for one that is free.
 
-    ``CUDA_VISIBLE_DEVICES`` says which there are, else all of NVIDIA's count. Under SLURM, and where none is found
-    (other makers'), nothing changes.
+    ``CUDA_VISIBLE_DEVICES`` says which there are, else all of NVIDIA's count. Nothing changes where SLURM gave this job
+    one GPU, nor where none is found (other makers'). Jobs within an allocation of several share them out.
     """
-    if "SLURM_JOB_ID" in os.environ or not (gpus := listed()):
+    if not (gpus := listed()) or ("SLURM_JOB_ID" in os.environ and len(gpus) == 1):
         return
     folder = Path(tempfile.gettempdir(), f"contrastive-context-gpus-{os.getuid()}")
     os.environ[_VISIBLE] = take(gpus, int(os.environ.get(JOBS_PER_GPU, "1")), folder)
