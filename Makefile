@@ -10,7 +10,7 @@ LOCK ?= core
 PROFILE ?= quickstart
 RUN ?= $(PROFILE)
 # Two tests at a time, each file's by one process.
-TWO := -n 2 --dist loadgroup --no-loadscope-reorder
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 profile = test -f envs/profiles/$(PROFILE)/config.yaml || \
   { echo "no profile '$(PROFILE)'; PROFILE= one of: $$(ls envs/profiles | xargs)"; exit 2; }
 BENCH_VENV := .venv-bench
@@ -98,7 +98,8 @@ test-all: $(VENV)/.dev ## every test; those on a real SLURM, which mostly wait, 
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-with-comet test-slurm
 
 test-with-comet: comet-env
-	@$(MAKE) --no-print-directory test test-faults
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-faults
 
 test-slurm: $(VENV)/.dev ## tests on a real SLURM; they need its Debian packages and root
 	$(BIN)/python -m pytest -q tests/slurm

@@ -25,9 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give a file's tests to one process, and so all of one finished study; mark what is slow by its kind."""
-    study = "tiny_study" in getattr(item, "fixturenames", ())
-    item.add_marker(pytest.mark.xdist_group("tiny_study" if study else str(item.path)))
+    """Mark what is slow by its kind."""
     if "unit" not in item.path.parts and "dag" not in item.path.parts:
         item.add_marker(pytest.mark.slow)
 
