@@ -271,7 +271,8 @@ def test_the_command_paraphrases_the_test_split_too(tmp_path, capsys, min_simila
 
 def test_the_command_counts_paraphrases_that_the_encoder_does_not_read_whole(tmp_path, capsys):
     sources = ["turn on the lamp", "turn off the big old lamp in the kitchen now"]
-    save_sentence_encoder(tmp_path / "st", sources)
+    frames = "please , could you can would for me I want to hey quick question : wonder okay say switch activate light"
+    save_sentence_encoder(tmp_path / "st", [*sources, frames])
     (file,) = (tmp_path / "st").rglob("tokenizer.json")
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.enable_truncation(8)
