@@ -16,9 +16,9 @@ profile = test -f envs/profiles/$(PROFILE)/config.yaml || \
 BENCH_VENV := .venv-bench
 BENCH := quickstart orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth hnswlib_builds anchors
 # hnswlib comes as source and would be compiled for the processor at hand, with instructions that older nodes of a cluster
-# lack. pip's cache may hold such a build.
+# lack. pip's cache may hold such a build, and so may an environment that is there.
 portable = HNSWLIB_NO_NATIVE=1 $(1)/pip install --quiet --disable-pip-version-check --no-deps --no-cache-dir \
-  --no-binary hnswlib $$(grep '^hnswlib==' envs/core.txt)
+  --force-reinstall --no-binary hnswlib $$(grep '^hnswlib==' envs/core.txt)
 # snakemake calls `python` by name: the environment's must come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1

@@ -9,9 +9,10 @@ import pytest
 from contrastive_context.core import devices, gpus
 
 JOB = """
-import sys
+import logging, sys
 from pathlib import Path
 from contrastive_context.core import gpus
+logging.basicConfig(level=logging.INFO, format="%(message)s")
 print(gpus.take(sys.argv[2].split(), int(sys.argv[3]), Path(sys.argv[1]), timeout_s=5), flush=True)
 sys.stdin.read()
 """
@@ -23,7 +24,8 @@ def start(tmp_path):
 
     def start(names="0 1", jobs_per_gpu=1):
         command = [sys.executable, "-c", JOB, str(tmp_path), names, str(jobs_per_gpu)]
-        jobs.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        jobs.append(subprocess.Popen(command, **pipes, text=True))
         return jobs[-1]
 
     yield start
@@ -31,6 +33,7 @@ def start(tmp_path):
         job.kill()
         job.wait()
         job.stdout.close()
+        job.stderr.close()
 
 
 def got(job) -> str:
@@ -49,7 +52,11 @@ def test_a_job_waits_for_the_gpu_of_one_that_ends(start, end):
     first, second = start(), start()
     taken = {got(first): first, got(second): second}
     third = start()
-    assert taken.keys() == {"0", "1"} and third.poll() is None
+    assert taken.keys() == {"0", "1"}
+    assert third.stderr.readline() == (
+        "waiting for a GPU: other jobs have 0, 1; cluster.jobs_per_gpu lets them share\n"
+    )
+    assert third.poll() is None
     if end == "killed":
         taken["1"].kill()
     else:
@@ -85,6 +92,10 @@ def test_the_gpu_of_a_slurm_job_is_its_own_and_those_of_an_allocation_are_shared
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
         gpus.use_one()
         assert gpus.listed() == [expected]
+    monkeypatch.setenv("SLURM_JOB_ID", "8")  # another allocation of this machine, which numbers its GPUs alike
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    gpus.use_one()
+    assert gpus.listed() == ["2"]
 
 
 def test_without_gpus_none_is_taken(monkeypatch):

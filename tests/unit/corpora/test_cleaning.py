@@ -52,6 +52,7 @@ ORDINARY = [
     "Is 3 < x > 2 or |x| > 1?", "2**3 is 8, not 2**4", "What the f**k and s**t", "____ is the capital of France",
     "it`s ``quoted'' and ``again''", "[Co(NH3)6](NO3)3 dissolves", "Fe3+ + e− → Fe2+, [Fe(CN)6]4−", "the set {1, 2, 3}",
     "if (a[i](x)) { return; }", "a List<String> of names", "N,N-dimethyl-2-[4-(1,2-diphenyl)phenoxy]ethanamine",
+    "Override __init__ and __str__.", "Set $HOME_DIR or $PATH first", "It cost $2. Then $1.10.",
     "(see [1] and [2])", "H₂SO₄ and CuSO₄·5H₂O", "★ 4,5 von 5 ★ #1 @home",
 ]  # fmt: skip
 

@@ -240,6 +240,14 @@ def test_no_safetensors(hub, client, model_files):
     assert "someone/tiny at revision main has no .safetensors (it has consolidated.pth, pytorch_model.bin" in message
 
 
+def test_a_cache_that_cannot_be_used(hub, client, model_files):
+    hub.add(NAME, model_files)
+    client.environment["HF_HOME"] = str(file := client.folder / "a file")
+    file.write_text("")
+    assert f"the hub's cache, {file}/hub, can't be used (" in (line := client.refused())
+    assert "HF_HOME names another folder" in line
+
+
 def test_no_hub(client):
     assert "can't be reached" in client.without_network().refused()
     client.environment["HF_HUB_OFFLINE"] = "1"

@@ -31,10 +31,13 @@ class Cleaning(Model):
     )
     min_words: int = Field(1, ge=1, description="of the source; letters, where its script has no blanks")
     max_characters: int | None = Field(1000, ge=1, description="of either side")
-    markup: bool = Field(True, description="drop pairs with tags, entities, links, and Markdown emphasis or code")
+    markup: bool = Field(
+        True, description="drop pairs with tags, entities, web addresses, links, and Markdown emphasis or `code`"
+    )
     placeholders: bool = Field(
         True,
-        description="drop pairs with variables: {name}, %s, $1, $name, ICU plurals; not money",
+        description="drop pairs with variables: {name}, %s, $name, ${NAME}, |name|, ICU plurals, and $1 without "
+        "decimals or a unit of money behind it, as such texts count from there; other money stays",
     )
     untranslated: bool = Field(True, description="drop pairs whose sides are the same text")
 

@@ -31,12 +31,16 @@ def use_one() -> None:
     """Let this process see one GPU only, of which it has a lease until it ends; wait for one that is free.
 
     ``CUDA_VISIBLE_DEVICES`` says which there are, else all of NVIDIA's count. Nothing changes where SLURM gave this job
-    one GPU, nor where none is found (other makers'). Jobs within an allocation of several share them out.
+    one GPU, nor where none is found (other makers'). Jobs within an allocation of several share them out. Where SLURM
+    names no GPU, all of the machine count, as they do without SLURM.
     """
     if not (gpus := listed()) or ("SLURM_JOB_ID" in os.environ and len(gpus) == 1):
         return
-    folder = Path(tempfile.gettempdir(), f"contrastive-context-gpus-{os.getuid()}")
-    os.environ[_VISIBLE] = take(gpus, int(os.environ.get(JOBS_PER_GPU, "1")), folder)
+    # Two allocations of one machine may both number their GPUs from 0.
+    job = os.environ.get("SLURM_JOB_ID") if _VISIBLE in os.environ else None
+    name = "-".join(filter(None, ("contrastive-context-gpus", str(os.getuid()), job)))
+    gpu = take(gpus, int(os.environ.get(JOBS_PER_GPU, "1")), Path(tempfile.gettempdir(), name))
+    os.environ[_VISIBLE] = gpu
 
 
 def listed() -> list[str]:
@@ -55,14 +59,14 @@ def take(gpus: Sequence[str], jobs_per_gpu: int, folder: Path, timeout_s: float 
         folder: of the leases, the same for all jobs of a machine.
         timeout_s: a holder without a sign of life for so long is taken for dead; one whose process is gone is at once.
     """
-    places = [(gpu, folder / gpu / str(place)) for place in range(jobs_per_gpu) for gpu in gpus]
+    leases = [(gpu, folder / gpu / str(number)) for number in range(jobs_per_gpu) for gpu in gpus]
     told = False
     while True:
-        for gpu, place in places:
+        for gpu, path in leases:
             with contextlib.suppress(_HeldError):
-                if lease.is_free(place, timeout_s):
+                if lease.is_free(path, timeout_s):
                     stack = contextlib.ExitStack()
-                    stack.enter_context(lease.hold(place, timeout_s, waiting=_give_up))
+                    stack.enter_context(lease.hold(path, timeout_s, waiting=_give_up))
                     atexit.register(stack.close)
                     return gpu
         if not told:

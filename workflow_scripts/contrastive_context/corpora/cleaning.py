@@ -35,8 +35,8 @@ _MARKUP = regex.compile(
     r"|\bhttps?://|\bwww\."
     # Markdown links, whose target is an address, a variable or a word in lower case; no ligand of a complex.
     r"|(?<!\w)!?\[[^\]]*\]\(\s*(?:[{/#.]|\p{Ll}[\w+.-]*:|\w[\w-]*[./#]|[\p{Ll}_-]+\))"
-    # Markdown emphasis and code, in pairs: no power, no blank to fill in, no quotes of LaTeX, no masked word.
-    r"|(?<![\w*])\*\*(?=\S)[^*]+(?<=\S)\*\*(?![\w*])|(?<!\w)__(?=[^\s_])[^_]+(?<=\S)__(?!\w)"
+    # Markdown emphasis and code, in pairs: no power, no blank to fill in, no __init__, no quotes of LaTeX.
+    r"|(?<![\w*])\*\*(?=\S)[^*]+(?<=\S)\*\*(?![\w*])|(?<!\w)__(?![a-z\d]+__)(?=[^\s_])[^_]+(?<=\S)__(?!\w)"
     r"|(?<![\w`])`[^\s`](?:[^`]*[^\s`])?`|```"
 )
 _PLACEHOLDER = regex.compile(
@@ -46,8 +46,8 @@ _PLACEHOLDER = regex.compile(
     r"|\{\\"  # styles of subtitles
     r"|%(?:\d+\$)?(?:\([^)]*\))?[-+#0]*\d*(?:\.\d+)?[sdifuxXegcr]\b"  # %s, %1$d, %(name)s
     r"|\$\{|\$\((?!\d)"
-    # $name; no letter of a word (Ke$ha), no symbol of a share ($TSLA).
-    r"|(?<!\w)\$(?![A-Z]{1,5}\b)[\p{L}_]\w*"
+    # $name; no letter of a word (Ke$ha), no symbol of a share ($TSLA), no variable of a shell ($HOME_DIR).
+    r"|(?<!\w)\$(?![A-Z][A-Z\d_]*\b)[\p{L}_]\w*"
     # $1, with which such texts begin to count, where it is no amount: no US$1, $1.50, $1bn or $1 million.
     r"|(?<!\d|\b[A-Z]{1,3})\$1(?![\d.,]*\d|[mk]\b|bn\b|\s(?:thousand|million|billion|trillion)\b)"
     r"|\|\$?\w{2,}\|"

@@ -291,6 +291,8 @@ def explain(error: Exception, entry: HubEntry) -> str:
             f"{constants.ENDPOINT} can't be reached, or the connection broke ({type(error).__name__}); check the "
             "network and run the same command again, which keeps the files that are complete"
         )
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"the hub's cache, {constants.HF_HUB_CACHE}, can't be used ({error}); HF_HOME names another folder"
     reason = (str(error).strip() or "no message").splitlines()[0]
     if "Consistency check failed" in reason:
         return f"a file of {entry.repository} arrived incomplete ({reason}); run the same command again"
