@@ -3,6 +3,7 @@ from shlex import quote
 
 from contrastive_context.config.files import write_effective
 from contrastive_context.config.grid import Grid
+from contrastive_context.report import registration
 from contrastive_context.workflow.inputs import Inputs
 from contrastive_context.workflow.jobs import Jobs
 
@@ -18,6 +19,8 @@ onstart:
     write_effective(
         study, f"{R}/config{'.only_finished' if study.only_finished else ''}.yaml"
     )
+    if not study.only_finished:
+        registration.record(study, R)
 
 
 wildcard_constraints:

@@ -103,5 +103,5 @@ rule figures:
         rules.fig1.output,
         rules.fig2.output,
         rules.fig3.output,
-        rules.fig4.output,
-        rules.fig5.output,
+        rules.fig4.output if grid.probed_tasks else [],
+        rules.fig5.output if grid.ablations else [],

@@ -49,16 +49,17 @@ def study(rng, means, clusters, *, models=("llama",), runs=1, run=0.1, scale=1.0
         clusters: number of clusters.
         models: names of the models.
         runs: training runs of each strategy; one run speaks of itself only, so it has no effect of chance.
-        run: size of the runs' effect, relative to the others'.
+        run: size of the runs' effect, relative to the others'; of each model, or the same of all.
         scale: size of all effects of chance.
     """
     cluster = segments(rng, clusters)
     keys, values = [], []
-    for model in models:
+    sizes = run if isinstance(run, list) else [run] * len(models)
+    for model, size in zip(models, sizes, strict=True):
         for strategy, mean in means.items():
             for composition in ("one_graded", "top_k"):
                 seeds = (None,) if strategy == "base" else range(runs)
-                by_run = scores(rng, cluster, runs=len(seeds), run=run if len(seeds) > 1 else 0.0)
+                by_run = scores(rng, cluster, runs=len(seeds), run=size if len(seeds) > 1 else 0.0)
                 keys += [(model, strategy, composition, seed) for seed in seeds]
                 values += list(mean + scale * by_run)
     result = Cells(headline={"lexicon": METRIC.name})

@@ -81,7 +81,7 @@ def probes_frame(system, items=100, steps=(50, 100, 200), rng=0, measures=("gene
     strategy = system.split("-seed")[0]
     parts = []
     for step in (0,) if strategy == "base" else steps:
-        share = step / max(steps)
+        share = 1 - (1 - step / max(steps)) ** 6  # most of it happens early
         for probe, start, end in zip(
             ("iwl", "icl", "icl_valid", "copy"), PROBE_MEANS["base"], PROBE_MEANS[strategy], strict=True
         ):

@@ -66,7 +66,10 @@ def test_one_file_without_network(run):
 def test_findings_come_first_and_have_verdicts(run):
     text = render(report_inputs(run), BuildReportSettings())
     assert text.index('id="findings"') < text.index('id="figures"') < text.index('id="tables"')
-    assert "2 of 2 models" in text and "does not show" in text and "for this training run" in text
+    assert "2 of 2 models" in text and "does not show" in text
+    # The first screen: figure 1, then the verdicts, and nothing else.
+    figure, matrix = text.index('id="figure-fig1_summary"'), text.index('class="matrix"')
+    assert text.index('id="findings"') < figure < matrix < text.index("<details><summary>lexicon")
     assert "prefers-color-scheme: dark" in text
 
 
@@ -191,7 +194,7 @@ def test_captions_say_what_a_point_rests_on(run, tmp_path):
 
     text = " ".join(render(report_inputs(run), BuildReportSettings()).split())
     assert "n = 120 per point" in text and "n = 100 per point" in text
-    assert "1 training run(s) per strategy" in text and "Not measured in this run." in text
+    assert "1 training run(s) per strategy" in text and "fig5_ablations" not in text
     inputs = report_inputs(run)
     inputs.figures = shutil.copytree(run / "figures", tmp_path / "figures")
     path = inputs.figures / "fig3_similarity_grid.csv"
@@ -201,13 +204,33 @@ def test_captions_say_what_a_point_rests_on(run, tmp_path):
     assert "1 to 3 training run(s) per strategy" in " ".join(render(inputs, BuildReportSettings()).split())
 
 
-def test_rows_with_a_harder_threshold_are_not_counted(run):
+def test_verdicts_are_counted_once_per_claim_and_task(run):
     import pandas as pd
 
     findings = pd.read_parquet(run / "tables/findings.parquet")
-    single = findings[findings["model"] != "all"]
-    assert not single["counted"].all()
-    assert f"Of {int(single['counted'].sum())} comparisons" in render(report_inputs(run), BuildReportSettings())
+    shows = int(((findings["model"] == "all") & (findings["verdict"] == "shows")).sum())
+    text = render(report_inputs(run), BuildReportSettings())
+    assert f'<strong class="yes">✓ {shows} shows</strong>' in text
+    assert text.count('<span class="yes">✓ shows</span>') == shows
+
+
+def test_what_was_set_before_results_and_what_was_changed_afterwards(run, tmp_path):
+    from contrastive_context.core.artifacts import write_json
+
+    before = {"claims": {"a": {}}, "statistics": {"level_margin": 0.05}, "tasks": {}, "grid": []}
+    after = before | {"statistics": {"level_margin": 0.2}}
+    path = tmp_path / "registered.json"
+    first = {"at": "2026-01-01T00:00:00+00:00", "answers": 0, "set": before}
+    write_json(path, [first])
+    text = render(report_inputs(run, registered=path), BuildReportSettings())
+    assert "2026-01-01 00:00:00 UTC, before any answer" in text and "level_margin: 0.05" not in text
+    write_json(path, [first, {"at": "2026-01-02T00:00:00+00:00", "answers": 3, "set": after}])
+    text = render(report_inputs(run, registered=path), BuildReportSettings())
+    assert "2026-01-02 00:00:00 UTC, with answers of 3 systems" in text
+    assert "statistics.level_margin: 0.05 → 0.2" in text
+    write_json(path, {"at": 1})
+    with pytest.raises(UserError, match=r"registered\.json: not a record of this version"):
+        render(report_inputs(run, registered=path), BuildReportSettings())
 
 
 def test_missing_values_are_a_dash(run, tmp_path):
@@ -237,7 +260,7 @@ def test_inputs_of_a_run_are_found(run, repository, tmp_path):
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
     text = out.read_text()
     assert "<title>T</title>" in text and "gate › accuracy" in text and "asked" in text
-    assert text.index('<th scope="col">Qwen') < text.index('<th scope="col">llama')
+    assert text.index("<td>Qwen</td>") < text.index("<td>llama</td>")
 
 
 def test_missing_figure_is_a_user_error(run, tmp_path):

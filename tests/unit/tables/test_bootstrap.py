@@ -65,7 +65,7 @@ def _runs(common, own, values):
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 1, (len(values) + 1, 20000))
     replicates = np.asarray(values)[:, None] + common * noise[0] + own * noise[1:]
-    return replicates.mean(axis=0), Runs.of(values, replicates)
+    return replicates.mean(axis=0), Runs.of([values], [replicates])
 
 
 def test_runs_widen_the_interval_by_students_t():
@@ -90,7 +90,8 @@ def test_noise_of_single_runs_counts_once():
     # It is in the runs' spread; of the bootstrap's variance only what they have in common is added.
     values = [-0.3, 0.0, 0.3]
     replicates, runs = _runs(0.1, 0.3, values)
-    assert runs.common == pytest.approx(0.01, rel=0.1) and runs.own == pytest.approx(0.09, rel=0.03)
+    assert runs.models[0].own == pytest.approx(0.09, rel=0.03)
+    assert runs.share == pytest.approx(np.sqrt(0.01 / (0.01 + 0.09 / 3)), rel=0.05)
     low, high = interval(0.0, replicates, 0.95, 10_000, runs)
     expected = np.hypot(1.96 * 0.1, 4.302653 * 0.3 / np.sqrt(3))
     assert (-low, high) == pytest.approx((expected, expected), rel=0.03)
@@ -104,6 +105,28 @@ def test_runs_that_agree_by_chance_are_taken_to_differ_by_a_part_of_their_own_no
     assert p_value(0.3, replicates, 10_000, runs) > 1e-3
 
 
+def test_of_several_models_each_has_its_own_variance():
+    # Two runs each: one model's differ by 0.2, the other's by 2.
+    none = np.zeros((2, 100))
+    runs = Runs.of([[-0.1, 0.1], [-1.0, 1.0]], [none, none])
+    variances = np.array([0.02, 2.0]) / 2
+    assert runs.error(50) == pytest.approx(np.sqrt(variances.sum()) / 2)
+    assert runs.freedom(50) == pytest.approx(variances.sum() ** 2 / (variances**2).sum())  # Satterthwaite, near 1
+    same = Runs.of([[-1.0, 1.0], [-1.0, 1.0]], [none, none])
+    assert same.freedom(50) == pytest.approx(2) and same.error(50) == pytest.approx(np.sqrt(2 / 2 / 2))
+    assert Runs.of([[0.0, 0.0], [0.0, 0.0]], [none, none]).freedom(50) == 2
+
+
+def test_what_a_base_gives_all_runs_of_its_model_is_no_noise_of_the_runs():
+    rng = np.random.default_rng(0)
+    base, own = rng.normal(0, 1, (2, 1, 20000)), rng.normal(0, 0.5, (2, 3, 20000))
+    replicates = [b + o for b, o in zip(base, own, strict=True)]
+    runs = Runs.of([[0.0, 0.1, 0.2]] * 2, replicates)
+    # Of the mean: the bases' (1 + 1) / 4, and the runs' own .25 / 6.
+    assert runs.share == pytest.approx(np.sqrt(0.5 / (0.5 + 0.25 / 6)), rel=0.02)
+    assert [model.own for model in runs.models] == pytest.approx([0.25, 0.25], rel=0.05)
+
+
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 @pytest.mark.parametrize("spread", [0.0, 0.3, 1.0])
 def test_equal_systems_are_rarely_told_apart_over_few_runs(seeds, spread):
@@ -115,7 +138,7 @@ def test_equal_systems_are_rarely_told_apart_over_few_runs(seeds, spread):
     wrong = 0
     for values in effects + noise:
         by_seed, replicates = values.mean(axis=1), values @ weights.T
-        mean, of_mean, runs = by_seed.mean(), replicates.mean(axis=0), Runs.of(by_seed, replicates)
+        mean, of_mean, runs = by_seed.mean(), replicates.mean(axis=0), Runs.of([by_seed], [replicates])
         low, _ = interval(mean, of_mean, 0.95, clusters, runs)
         wrong += low > 0 and p_value(mean, of_mean, clusters, runs) < 0.05
     assert wrong / trials <= 0.035
@@ -147,5 +170,5 @@ def test_p_value():
     assert p_value(1.96, rng.normal(1.96, 1, 20000), 10) == pytest.approx(0.095, abs=0.005)  # t, and 10/9 the variance
     assert p_value(0.0, np.zeros(10), 20) == 1.0
     assert p_value(0.5, np.full(10, 0.5), 20) == 0.0
-    assert p_value(0.0, np.ones(10), 20, Runs.of([-1.0, 1.0], np.ones((2, 10)))) == pytest.approx(1.0)
+    assert p_value(0.0, np.ones(10), 20, Runs.of([[-1.0, 1.0]], [np.ones((2, 10))])) == pytest.approx(1.0)
     assert 0 < p_value(50.0, rng.normal(50, 1, 100), 200) < 1e-50

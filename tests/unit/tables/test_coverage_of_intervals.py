@@ -7,7 +7,7 @@ import pytest
 from contrastive_context.config.statistics import Statistics
 from contrastive_context.tables import findings, tidy
 from contrastive_context.tables.settings import BuildTablesSettings
-from contrastive_context.tables.tidy import over_seeds
+from contrastive_context.tables.tidy import over_runs
 from simulated_studies import cells, scores, segments
 
 TRIALS = 1000
@@ -21,9 +21,7 @@ def coverage(clusters, runs=1, **effects):
     inside = 0
     for _ in range(TRIALS):
         cluster = segments(rng, clusters)
-        low, high = over_seeds(
-            dict(enumerate(cells(rng, cluster, scores(rng, cluster, runs=runs, **effects))))
-        ).interval(0.95)
+        low, high = over_runs([cells(rng, cluster, scores(rng, cluster, runs=runs, **effects))]).interval(0.95)
         inside += low <= 0 <= high
     return inside / TRIALS
 
@@ -65,7 +63,7 @@ def test_runs_that_agree_to_the_digit_by_chance_dont_make_it_narrow(runs):
     rng, cluster, inside = np.random.default_rng(runs), np.arange(24), 0
     for _ in range(TRIALS):
         values = rng.binomial(1, 0.2, (runs, 24)) - rng.binomial(1, 0.2, (runs, 24))
-        low, high = over_seeds(dict(enumerate(cells(rng, cluster, values)))).interval(0.95)
+        low, high = over_runs([cells(rng, cluster, values)]).interval(0.95)
         inside += low <= 1e-12 and high >= -1e-12
     assert inside / TRIALS >= 0.95
 

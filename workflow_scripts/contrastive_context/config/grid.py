@@ -44,6 +44,11 @@ class Grid:
         """Tasks of the grid that are probed."""
         return [task for task in self.tasks if self.study.tasks[task].probes is not None]
 
+    @cached_property
+    def ablations(self) -> list[str]:
+        """Strategies of the grid that vary a factor of another one."""
+        return [name for name in self.strategies if self.study.strategies[name].ablation]
+
     def systems(self, task: str, model: str) -> list[str]:
         """Return ``base`` and every fine-tuned system, ``<strategy>-seed<seed>``, of a model on a task."""
         return self._systems[task, model]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contrastive_context.config.base import Composed, Distinct, Model, Seed
+from contrastive_context.config.claims import TaskClaims
 from contrastive_context.config.sources import Corpus
 from contrastive_context.config.templates import Template
 
@@ -110,3 +111,4 @@ class Task(Model):
     agreement: Agreement = Field(description="how probes and evaluation contexts compare an answer or label with gold")
     evaluation: TaskEvaluation = TaskEvaluation()
     probes: TaskProbes | None = Field(None, description="absent: the task is not probed")
+    claims: TaskClaims = TaskClaims()

@@ -13,7 +13,7 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.core.names import ADAPTERS
 
 SUFFIX = ".provenance.json"
-_CONFIGURATIONS = ("config.yaml", "config.only_finished.yaml")
+_CONFIGURATIONS = ("config.yaml", "config.only_finished.yaml", "registered.json")
 
 
 @dataclass(frozen=True)

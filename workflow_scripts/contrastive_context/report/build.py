@@ -13,7 +13,7 @@ import pandas as pd
 from contrastive_context.core import artifacts, paths
 from contrastive_context.core.buckets import DEFAULT_BUCKETS
 from contrastive_context.core.version import __version__
-from contrastive_context.report import records
+from contrastive_context.report import records, registration
 from contrastive_context.report.browser import browser
 from contrastive_context.report.choices import CHOICES
 from contrastive_context.report.effort import efforts
@@ -22,7 +22,7 @@ from contrastive_context.report.licences import licences
 from contrastive_context.report.settings import BuildReportSettings
 from contrastive_context.report.usage import effective_config, usage
 from contrastive_context.tables import gaps, presentation
-from contrastive_context.tables.findings import VERDICTS
+from contrastive_context.tables.findings import ALL, VERDICTS
 from contrastive_context.tables.selection import in_order
 from contrastive_context.tables.settings import Named, PresentationSettings
 from contrastive_context.tables.vocabulary import STRATEGIES
@@ -46,6 +46,7 @@ class Inputs:
         truncated: table of cut answers and shortened prompts.
         signatures: signatures of the metrics (CSV).
         examples: files of prompts with their answers, for the example browser.
+        registered: what was set before results.
         provenance: sidecars to list.
     """
 
@@ -61,6 +62,7 @@ class Inputs:
     dropped: Path | None = None
     truncated: Path | None = None
     signatures: Path | None = None
+    registered: Path | None = None
     examples: Sequence[Path] = ()
     provenance: Sequence[Path] = ()
 
@@ -85,7 +87,8 @@ class Inputs:
         downloads = {(path.parent.name, path.stem): path for path in found}
         recall = {task: results / paths.RECALL.format(task=task) for task in tasks}
         optional = existing({name: results / paths.table(name) for name in ("missing", "dropped", "truncated")})
-        optional |= existing({"signatures": results / paths.table("signatures", "csv")})
+        more = {"signatures": paths.table("signatures", "csv"), "registered": registration.FILE}
+        optional |= existing({name: results / path for name, path in more.items()})
         return cls(
             scores=results / paths.table("scores"),
             probes=results / paths.table("probes"),
@@ -99,6 +102,7 @@ class Inputs:
             dropped=optional.get("dropped"),
             truncated=optional.get("truncated"),
             signatures=optional.get("signatures"),
+            registered=optional.get("registered"),
             examples=[path for path in examples if path.is_file()],
             provenance=sorted(
                 path for path in results.rglob("*.provenance.json") if used.has_made(path.relative_to(results))
@@ -115,7 +119,8 @@ _FIGURES = {
     "fig4_probes_likelihood": "Probes over training, from likelihoods",
     "fig5_ablations": "Ablations",
 }
-_KINDS = dict(zip(VERDICTS, ("yes", "small", "no", "open"), strict=True))
+_KINDS = dict(zip(VERDICTS, ("yes", "small", "no", "open", "untrained", "unasked"), strict=True))
+_MARKS = dict(zip(_KINDS.values(), "✓≈✗?∅–", strict=True))
 
 
 def render(inputs: Inputs, settings: BuildReportSettings) -> str:
@@ -129,10 +134,13 @@ def render(inputs: Inputs, settings: BuildReportSettings) -> str:
     shown = _presentation(settings)
     scores = artifacts.read_parquet(inputs.scores, ("task", "model", "strategy", "bucket", "metric", "value", "n"))
     probes = artifacts.read_parquet(inputs.probes, ("task", "model", "strategy", "probe", "metric", "value", "n"))
-    findings = artifacts.read_parquet(inputs.findings, ("claim", "counted", "task", "model", "verdict", "difference"))
+    findings = artifacts.read_parquet(inputs.findings, ("claim", "task", "model", "verdict", "reason", "difference"))
     missing = _read(inputs.missing, gaps.MISSING)
     truncated = _read(inputs.truncated, gaps.TRUNCATED)
     provenance = [records.step(path, settings.run) for path in inputs.provenance]
+    claims = presentation.findings_tables(findings, shown)
+    wanted = [entry for entry in _FIGURES.items() if entry[0] not in settings.without]
+    figures = [records.figure(inputs.figures, *entry, shown.confidence) for entry in wanted]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -145,10 +153,14 @@ def render(inputs: Inputs, settings: BuildReportSettings) -> str:
         environment.get_template("template.html").render,
         settings=settings,
         version=__version__,
-        findings=presentation.findings_tables(findings, shown),
+        findings=claims,
+        matrix=presentation.matrix(claims, shown),
+        registration=registration.read(inputs.registered),
         kinds=_KINDS,
+        marks=_MARKS,
+        words={kind: verdict for verdict, kind in _KINDS.items()},
         verdicts=_verdict_counts(findings),
-        figures=[records.figure(inputs.figures, *entry, shown.confidence) for entry in _FIGURES.items()],
+        figures=[figure for figure in figures if figure],
         tables=[
             *presentation.score_tables(scores, shown, runs=True),
             *presentation.probe_tables(probes, shown, runs=True),
@@ -216,8 +228,8 @@ def build(inputs: Inputs, settings: BuildReportSettings, out: str | Path) -> Non
 
 
 def _verdict_counts(findings: pd.DataFrame) -> dict[str, int]:
-    single = findings.loc[(findings["model"] != "all") & findings["counted"].astype(bool), "verdict"]
-    return {kind: int((single == verdict).sum()) for verdict, kind in _KINDS.items()}
+    pooled = findings.loc[findings["model"] == ALL, "verdict"]
+    return {kind: int((pooled == verdict).sum()) for verdict, kind in _KINDS.items()}
 
 
 def _unfinished(missing: pd.DataFrame, settings: BuildReportSettings) -> dict[str, int]:

@@ -22,17 +22,17 @@ _CAPTIONS = Path(__file__).with_name("captions")
 
 
 class DrawnFigure(NamedTuple):
-    """A figure in the page: ``data`` is a PNG in base64, empty where nothing was measured; ``alt`` is its text."""
+    """A figure in the page: ``data`` is a PNG in base64; ``alt`` is its text."""
 
     name: str
     title: str
     caption: str
-    data: str = ""
-    alt: str = ""
+    data: str
+    alt: str
 
 
-def figure(folder: Path, name: str, title: str, confidence: float) -> DrawnFigure:
-    """Read a figure and say in its caption what a point rests on, from the CSV beside it.
+def figure(folder: Path, name: str, title: str, confidence: float) -> DrawnFigure | None:
+    """Read a figure and say in its caption what a point rests on, from the CSV beside it; None where it has no point.
 
     Raises:
         UserError: a file can't be read, or is of another version.
@@ -49,7 +49,7 @@ def figure(folder: Path, name: str, title: str, confidence: float) -> DrawnFigur
     except OSError as error:
         raise UserError(f"{error.filename}: can't be read ({error.strerror}); draw the figures first") from error
     if not len(drawn):
-        return DrawnFigure(name, title, f"{caption} Not measured in this run.")
+        return None
     caption += f" n = {_span(counts)} per point"
     if {"seeds", "strategy"} <= set(drawn):
         headline = headline_seed(drawn)

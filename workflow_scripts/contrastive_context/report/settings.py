@@ -23,6 +23,7 @@ class BuildReportSettings(Model):
         model_titles: model → title.
         strategy_titles: strategy → title.
         headline: task → headline metric.
+        without: figures that the grid has nothing for.
     """
 
     title: str = "Contrastive context sampling"
@@ -34,6 +35,7 @@ class BuildReportSettings(Model):
     model_titles: dict[str, str] = {}
     strategy_titles: dict[str, str] = {}
     headline: dict[str, str] = {}
+    without: list[str] = []
 
     @classmethod
     def of(cls, study: "Study") -> Self:
@@ -50,6 +52,10 @@ class BuildReportSettings(Model):
             model_titles=_titles(study.models, grid.models),
             strategy_titles=_titles(study.strategies, grid.strategies),
             headline={task: study.tasks[task].metrics[0] for task in grid.tasks},
+            without=[
+                *([] if grid.probed_tasks else ["fig4_probes", "fig4_probes_likelihood"]),
+                *([] if grid.ablations else ["fig5_ablations"]),
+            ],
         )
 
 

@@ -10,6 +10,9 @@ that clusters cause in each run for itself; of the bootstrap's variance only wha
 Squared half-widths of both parts add up (Zou & Donner 2008), each part with its own quantile; one common quantile with
 Welch's degrees of freedom would call too many differences real when two runs happen to agree. Where both parts are of
 like size that is wider than need be: of 95 % intervals over two to five runs 94 to 99 % cover the truth.
+
+Over several models the estimate is the mean of their means. The runs of one may vary many times as much as another's,
+so their variances are not pooled, and Satterthwaite's degrees of freedom say how well their sum is known.
 """
 
 import hashlib
@@ -58,40 +61,21 @@ class Bootstrap:
 
 
 @dataclass(frozen=True)
-class Runs:
-    """How several training runs vary, in the unit of the estimate or its square.
+class ModelRuns:
+    """How the training runs of one model vary.
 
     Attributes:
         count: number of runs, two or more.
         spread: standard deviation of their values.
-        common: variance from the clusters that the runs have in common: the mean covariance of their replicates, ≥ 0.
         own: variance from the clusters that each run has for itself, ≥ 0.
     """
 
     count: int
     spread: float
-    common: float
     own: float
 
-    @classmethod
-    def of(cls, values: Sequence[float], replicates: np.ndarray) -> "Runs":
-        """Measure the runs' values and their replicates [runs, resamples]; resamples with NaN are ignored."""
-        count = len(values)
-        finite = replicates[:, np.isfinite(replicates).all(axis=0)]
-        if finite.shape[1] < 2:
-            return cls(count, float(np.std(values, ddof=1)), math.nan, math.nan)
-        covariance = np.cov(finite)
-        variance = float(np.trace(covariance)) / count
-        common = max(0.0, (float(covariance.sum()) / count - variance) / (count - 1))
-        return cls(count, float(np.std(values, ddof=1)), common, max(0.0, variance - common))
-
-    def share(self) -> float:
-        """Return how much of the standard deviation of the mean's replicates the runs have in common, 0 to 1."""
-        total = self.common + self.own / self.count
-        return math.sqrt(self.common / total) if total > 0 else 1.0
-
-    def error(self, clusters: int) -> float:
-        """Return the standard error of the mean over the runs, with its part of the noise from ``clusters`` clusters.
+    def error_squared(self, clusters: int) -> float:
+        """Return the squared standard error of the mean over the runs, with its part of the noise from ``clusters``.
 
         Where scores are coarse, runs can agree to the digit. So their spread is not taken to be smaller than what each
         one's own noise alone makes it in nine cases of ten.
@@ -100,7 +84,49 @@ class Runs:
 
         freedom = self.count - 1
         least = self.own * _few_clusters(clusters) ** 2 * float(chdtri(freedom, 0.9)) / freedom
-        return math.sqrt(max(self.spread**2, least) / self.count)
+        return max(self.spread**2, least) / self.count
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How the training runs behind a mean vary; of several models it is the mean of their means.
+
+    Attributes:
+        models: of each model.
+        share: how much of the standard deviation of the mean's replicates is not the runs' own, 0 to 1: what clusters
+            do to all of them, or to a base that those of one model are compared with.
+    """
+
+    models: tuple[ModelRuns, ...]
+    share: float
+
+    @classmethod
+    def of(cls, values: Sequence[Sequence[float]], replicates: Sequence[np.ndarray]) -> "Runs":
+        """Measure the values of each model's runs and their replicates [runs, resamples]; resamples with NaN are left
+        out."""
+        finite = np.isfinite(np.concatenate(replicates)).all(axis=0)
+        if finite.sum() < 2:
+            return cls(tuple(ModelRuns(len(of), float(np.std(of, ddof=1)), math.nan) for of in values), 1.0)
+        models = []
+        for of_model, drawn in zip(values, replicates, strict=True):
+            count, covariance = len(of_model), np.cov(drawn[:, finite])
+            variance = float(np.trace(covariance)) / count
+            common = max(0.0, (float(covariance.sum()) / count - variance) / (count - 1))
+            models.append(ModelRuns(count, float(np.std(of_model, ddof=1)), max(0.0, variance - common)))
+        means = np.stack([drawn[:, finite].mean(axis=0) for drawn in replicates])
+        total = float(means.mean(axis=0).var(ddof=1))
+        own = sum(model.own / model.count for model in models) / len(models) ** 2
+        return cls(tuple(models), math.sqrt(max(0.0, 1 - own / total)) if total > 0 else 1.0)
+
+    def error(self, clusters: int) -> float:
+        """Return the standard error of the mean over the runs; each model's own variance, none is pooled."""
+        return math.sqrt(sum(model.error_squared(clusters) for model in self.models)) / len(self.models)
+
+    def freedom(self, clusters: int) -> float:
+        """Return its degrees of freedom (Satterthwaite 1946)."""
+        parts = [(model.error_squared(clusters), model.count - 1) for model in self.models]
+        below = sum(part**2 / freedom for part, freedom in parts)
+        return sum(part for part, _ in parts) ** 2 / below if below > 0 else float(sum(freedom for _, freedom in parts))
 
 
 def interval(
@@ -127,8 +153,8 @@ def interval(
     stretch = _few_clusters(clusters) * _student(tail, clusters - 1) / _student(tail, math.inf)
     between = 0.0
     if runs is not None:
-        stretch *= runs.share()
-        between = _student(tail, runs.count - 1) * runs.error(clusters)
+        stretch *= runs.share
+        between = _student(tail, runs.freedom(clusters)) * runs.error(clusters)
     below, above = (math.hypot(max(0.0, side) * stretch, between) for side in (value - low, high - value))
     return float(value - below), float(value + above)
 
@@ -147,14 +173,13 @@ def p_value(difference: float, replicates: np.ndarray, clusters: int, runs: Runs
     finite = replicates[np.isfinite(replicates)]
     if len(finite) < 2 or clusters < 2 or not math.isfinite(difference):
         return math.nan
-    within = float(np.std(finite, ddof=1)) * _few_clusters(clusters) * (runs.share() if runs else 1.0)
-    between = runs.error(clusters) if runs else 0.0
+    within = float(np.std(finite, ddof=1)) * _few_clusters(clusters) * (runs.share if runs else 1.0)
+    between, freedom = (runs.error(clusters), runs.freedom(clusters)) if runs else (0.0, 1.0)
     if within < 1e-12 and between < 1e-12:
         return 0.0 if abs(difference) > 1e-12 else 1.0
 
     def half_width(tail: float) -> float:
-        over_runs = _student(tail, runs.count - 1) * between if runs else 0.0
-        return math.hypot(_student(tail, clusters - 1) * within, over_runs)
+        return math.hypot(_student(tail, clusters - 1) * within, _student(tail, freedom) * between)
 
     low, high = -300.0, math.log10(0.5)  # of the tail's logarithm
     for _ in range(50):

@@ -1,117 +1,46 @@
-"""The paper's claims as paired comparisons, each with an interval and a verdict.
+"""A verdict for each claim and task, pooled over models and training runs; the rows of single models describe it.
 
-Every comparison is written as *higher minus lower*, so that a positive difference supports the claim. Where a claim
-names one system against several, the closest pair is shown and every pair has to hold (an intersection-union test).
-One pair that fails refutes it, so there each pair is a test of its own. The family of Holm's correction, for showing as
-for refuting, is one claim over all models, tasks and compositions. A claim's text says what is tested; its source says
-who makes it.
+Where a claim has several pairs of systems, several buckets or compositions, every one has to hold (an
+intersection-union test), and the closest is shown. One that fails refutes the claim, so there each is a test of its
+own. Holm's correction is over the claims of one task, for showing as for refuting.
 """
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pandas as pd
 
+from contrastive_context.config.claims import CLAIMS, OF_PROBES, Claim
 from contrastive_context.config.statistics import Effect, Statistics
+from contrastive_context.core.buckets import ascending
 from contrastive_context.scoring.metrics import get_metric
 from contrastive_context.tables.bootstrap import holm, p_value
+from contrastive_context.tables.comparisons import Comparisons, Difference, NotMeasuredError, Where
 from contrastive_context.tables.settings import BuildTablesSettings
-from contrastive_context.tables.tidy import Cell, CellKey, Cells, over_seeds
+from contrastive_context.tables.tidy import Cell, Cells, over_models, over_runs
 from contrastive_context.tables.vocabulary import PROBES, ROLES
 
-SHOWS, SMALL, NOT, UNSURE = "shows", "shows, but small", "does not show", "can't tell"
-VERDICTS = (SHOWS, SMALL, NOT, UNSURE)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim: every ``higher`` system scores above every ``lower`` one, in a bucket or by a probe.
-
-    Attributes:
-        name: key in the table.
-        text: the claim in words.
-        source: where it is said, or "ours" for a check of ours.
-        higher: roles that should score higher.
-        lower: roles that should score lower.
-        bucket_or_probe: where.
-        probe: whether it is a probe, looked up in the probes instead of the scores.
-        margin: Statistics field; the claim is then "higher is not below lower by more than this".
-        large: the claim is "the effect is above Statistics.large_effect". It repeats another one with a harder
-            threshold and isn't counted again.
-    """
-
-    name: str
-    text: str
-    source: str
-    higher: tuple[str, ...]
-    lower: tuple[str, ...]
-    bucket_or_probe: str
-    probe: bool = False
-    margin: str | None = None
-    large: bool = False
-
-
-_RIVALS = ("base", "zero", "random", "similar")
-_ABSTRACT = "paper, abstract"
-_AMONG = "ours; the paper's abstract says: among the most accurate"
-# "IWL-score of Similar-Context is lowest, ICL-score of Random-Context diminishes fast with training, Copy-score of
-# Similar-Context is higher. Contrastive-Context provides best retention of ICL and IWL capabilities …": the figure
-# compares Random, Similar and Contrastive.
-_CAPTION = "paper, caption of figure 4; formulas ours"
-_RETENTION = "ours; the paper's caption of figure 4 says: best retention"
-CLAIMS: tuple[Claim, ...] = (
-    Claim("zero_below_base_high", "Zero ends below the un-tuned base at high similarity", _ABSTRACT,
-          ("base",), ("zero",), "high"),
-    Claim("random_below_base_high", "Random ends below the un-tuned base at high similarity", _ABSTRACT,
-          ("base",), ("random",), "high"),
-    Claim("random_below_zero_high", "Random ends below Zero at high similarity", _ABSTRACT,
-          ("zero",), ("random",), "high"),
-    Claim("similar_below_zero_low", "Similar ends below Zero at low similarity", _ABSTRACT,
-          ("zero",), ("similar",), "low"),
-    Claim("similar_far_below_zero_low", "… and by more than a tenth of the scale (Zero)", "ours",
-          ("zero",), ("similar",), "low", large=True),
-    Claim("similar_below_random_low", "Similar ends below Random at low similarity", _ABSTRACT,
-          ("random",), ("similar",), "low"),
-    Claim("similar_far_below_random_low", "… and by more than a tenth of the scale (Random)", "ours",
-          ("random",), ("similar",), "low", large=True),
-    Claim("contrastive_best_medium", "Contrastive is above the base, Zero, Random and Similar at medium similarity",
-          _AMONG, ("contrastive",), _RIVALS, "medium"),
-    Claim("contrastive_best_high", "Contrastive is above the base, Zero, Random and Similar at high similarity",
-          _AMONG, ("contrastive",), _RIVALS, "high"),
-    Claim("contrastive_above_mixed_medium", "Contrastive is above Mixed at medium similarity", "ours",
-          ("contrastive",), ("mixed",), "medium"),
-    Claim("contrastive_above_mixed_high", "Contrastive is above Mixed at high similarity", "ours",
-          ("contrastive",), ("mixed",), "high"),
-    Claim("contrastive_near_random_low", "Contrastive is at most the margin below Random at low similarity",
-          _AMONG, ("contrastive",), ("random",), "low", margin="near_margin"),
-    Claim("similar_lowest_iwl", "Similar has the lowest IWL-score of Random, Similar and Contrastive", _CAPTION,
-          ("random", "contrastive"), ("similar",), "iwl", probe=True),
-    Claim("random_loses_icl", "Random's ICL-score ends below the base's", _CAPTION,
-          ("base",), ("random",), "icl", probe=True),
-    Claim("random_loses_icl_valid", "Random's ICL-score ends below the base's (valid label)", _CAPTION,
-          ("base",), ("random",), "icl_valid", probe=True),
-    Claim("contrastive_keeps_icl", "Contrastive's ICL-score ends at most the margin below the base's", _RETENTION,
-          ("contrastive",), ("base",), "icl", probe=True, margin="icl_margin"),
-    Claim("contrastive_keeps_icl_valid",
-          "Contrastive's ICL-score ends at most the margin below the base's (valid label)", _RETENTION,
-          ("contrastive",), ("base",), "icl_valid", probe=True, margin="icl_margin"),
-    Claim("similar_highest_copy", "Similar has the highest Copy-score of Random, Similar and Contrastive", _CAPTION,
-          ("similar",), ("random", "contrastive"), "copy", probe=True),
+SHOWS, SMALL, NOT, UNSURE, UNTRAINED, NOT_ASKED = VERDICTS = (
+    "shows", "shows, but small", "does not show", "can't tell", "trained too short to judge", "not asked",
 )  # fmt: skip
+ALL = "all"
+"""Stands for the models together; its rows have the verdicts."""
 
 COLUMNS = [
-    "claim", "text", "source", "counted", "task", "model", "test_set", "composition", "seed", "scope", "metric",
-    "quantity", "difference", "ci_low", "ci_high", "p_holm", "p_refuted", "threshold", "n", "clusters", "verdict",
+    "claim", "text", "source", "task", "model", "test_set", "composition", "metric", "quantity", "difference", "ci_low",
+    "ci_high", "family_low", "family_high", "positive", "models", "runs", "p_holm", "p_refuted", "threshold", "n",
+    "clusters", "verdict", "reason",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Bar:
-    """What an oriented difference is held against.
+    """What a difference is held against.
 
     Attributes:
-        above: the claim is shown by what lies above this: 0, minus a margin, or the size that the claim names.
+        above: the claim is shown by what lies above this: 0, or minus the margin within which systems are level.
         threshold: the smallest effect that counts; the claim is refuted by what lies below.
     """
 
@@ -121,255 +50,265 @@ class Bar:
 
 @dataclass(frozen=True)
 class Pair:
-    """The difference of two systems, oriented by a claim.
+    """Two systems compared in one quantity and composition: the differences of each model's runs.
 
     Attributes:
-        difference: higher minus lower.
-        low: lower end of its interval.
-        high: upper end of its interval.
-        p_above: two-sided p of "no different from ``Bar.above``".
-        p_below: two-sided p of "no different from ``Bar.threshold``".
-        clusters: independent clusters behind it.
-        n: segments behind it.
-        seeds: its training runs.
-        text: the systems in words.
+        text: the systems and the quantity in words.
+        composition: of the contexts; "none" of probes.
+        runs: model → difference of each of its runs.
+        bar: what the difference is held against.
     """
 
-    difference: float
-    low: float
-    high: float
-    p_above: float
-    p_below: float
-    clusters: int
-    n: int = 0
-    seeds: tuple[int | None, ...] = ()
-    text: str = ""
+    text: str
+    composition: str
+    runs: dict[str, list[Cell]]
+    bar: Bar
+
+    def pooled(self) -> Cell:
+        """Return the mean over models of their means over runs."""
+        return over_runs([*self.runs.values()])
+
+    def p(self, bound: float) -> float:
+        """Return the two-sided p of "no different from ``bound``"."""
+        cell = self.pooled()
+        return p_value(cell.value - bound, cell.replicates, cell.clusters, cell.runs)
+
+
+@dataclass
+class _Draft:
+    """A claim about a task and test set before Holm's correction, or the verdict that it gets untested and why."""
+
+    claim: Claim
+    task: str
+    test_set: str
+    metric: str
+    pairs: list[Pair]
+    unjudged: tuple[str, str] | None
+
+    @property
+    def judged(self) -> bool:
+        return self.unjudged is None
 
 
 def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> pd.DataFrame:
     """Return the findings table.
 
-    One row per (claim, task, model, test set, composition), and one per (claim, task, test set) over the models with
-    verdict "k of m models": those that show it in every composition of the task's settings. A claim about a strategy
-    that a task doesn't have is left out; a comparison that one model lacks is there and reads "can't tell", and so does
-    a model that wasn't compared in each of the compositions. The step is always the last.
-    ``counted`` is False where a row asks again, with a harder threshold, what another one asks.
+    Per claim, task and test set a row for all models (``model`` "all"), which has the verdict, and one for each model.
+    ``ci_*`` is for these models, ``family_*`` for any such model (Student's t over the models' means), ``positive`` how
+    many of the models lie on the claim's side of what it is held against. A claim about a strategy that a task doesn't
+    have is left out. The step is the last one, or what the claim says. ``reason`` says why a claim wasn't judged.
     """
+    comparisons = Comparisons(scores, probes, settings)
+    tasks = list(dict.fromkeys(key.task for cells in (scores, probes) for key in cells.cells))
     rows: list[dict[str, Any]] = []
-    for claim in CLAIMS:
-        rows += _claim_rows(claim, probes if claim.probe else scores, settings)
-    return pd.DataFrame(rows, columns=COLUMNS).astype(
-        {"counted": bool, "seed": "Int64", "n": "Int64", "clusters": "Int64"}
+    for task in tasks:
+        drafts = [draft for claim in CLAIMS for draft in _drafts(claim, task, comparisons)]
+        shown = holm([_largest([pair.p(pair.bar.above) for pair in draft.pairs if draft.judged]) for draft in drafts])
+        refuted = holm([pair.p(pair.bar.threshold) for draft in drafts if draft.judged for pair in draft.pairs])
+        of_pairs = iter(refuted)
+        for draft, p in zip(drafts, shown, strict=True):
+            against = [next(of_pairs) for _ in draft.pairs] if draft.judged else []
+            rows += _rows(draft, p, against, settings.statistics)
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(("n", "clusters", "positive", "models"), "Int64"))
+
+
+def _drafts(claim: Claim, task: str, comparisons: Comparisons) -> Iterator[_Draft]:
+    settings = comparisons.settings
+    names = {settings.role(role) for role in (*claim.higher, *claim.lower)}
+    if not names <= comparisons.strategies(task):
+        return
+    probe = claim.quantity in OF_PROBES
+    places = [where for where in comparisons.places(probe=probe) if where.task == task]
+    for test_set in dict.fromkeys(where.test_set for where in places):
+        of_set = [where for where in places if where.test_set == test_set]
+        yield _draft(claim, task, test_set, of_set, comparisons, probe=probe)
+
+
+def _draft(
+    claim: Claim, task: str, test_set: str, places: Sequence[Where], comparisons: Comparisons, *, probe: bool
+) -> _Draft:
+    settings = comparisons.settings
+    metric = comparisons.metric(task, probe=probe)
+    compositions = ["none"] if probe else settings.compositions.get(task) or sorted({p.composition for p in places})
+    models = list(dict.fromkeys(where.model for where in places))
+    buckets = ascending(settings.buckets)
+    quantities = {"low": buckets[:1], "high": buckets[-1:], "every bucket": buckets}.get(
+        claim.quantity, [claim.quantity]
     )
-
-
-def _claim_rows(claim: Claim, cells: Cells, settings: BuildTablesSettings) -> list[dict[str, Any]]:
-    statistics = settings.statistics
-    roles = {role: settings.role(role) for role in (*claim.higher, *claim.lower)}
-    # None where the study has no such bucket.
-    bucket_or_probe = claim.bucket_or_probe if claim.probe else settings.bucket(claim.bucket_or_probe)
-    present: dict[tuple[str, str, str], list[str]] = {}
-    strategies: dict[str, set[str]] = {}
-    for key in cells.cells:
-        if key.bucket_or_probe != bucket_or_probe or key.model == "none":
-            continue
-        if key.metric == _metric(claim, key.task, cells, settings):
-            models = present.setdefault((key.task, key.test_set, key.composition), [])
-            if key.model not in models:
-                models.append(key.model)
-            strategies.setdefault(key.task, set()).add(key.strategy)
-
-    drafts: list[tuple[dict[str, Any], list[Pair | None], Bar]] = []
-    for (task, test_set, composition), models in present.items():
-        if not set(roles.values()) <= strategies[task]:
-            continue
-        metric = _metric(claim, task, cells, settings)
-        bar = _bar(claim, metric, statistics)
-        for model in models:
-            cell = CellKey(task, test_set, model, "", composition, bucket_or_probe or "", metric)
-            pairs = [
-                _pair(roles, higher, lower, cell, cells, bar, statistics)
+    measured: dict[str, dict[tuple[str, str, str, str], Difference]] = {}
+    lacking: dict[str, str] = {}
+    for model in models:
+        try:
+            measured[model] = {
+                (higher, lower, quantity, composition): comparisons.difference(
+                    claim, higher, lower, quantity, Where(task, test_set, composition, model)
+                )
+                for composition in compositions
+                for quantity in quantities
                 for higher in claim.higher
                 for lower in claim.lower
-            ]
-            row = {"task": task, "model": model, "test_set": test_set, "composition": composition, "metric": metric}
-            drafts.append((row, pairs, bar))
-
-    # One family per claim: it is one question, asked of several models, tasks and compositions.
-    shown = holm([max((pair.p_above if pair else math.nan for pair in pairs), key=_nan_last) for _, pairs, _ in drafts])
-    refuted = iter(holm([pair.p_below if pair else math.nan for _, pairs, _ in drafts for pair in pairs]))
-    rows = [
-        _finish(claim, row, [(pair, next(refuted)) for pair in pairs], p, bar, statistics)
-        for (row, pairs, bar), p in zip(drafts, shown, strict=True)
-    ]
-    return rows + _summaries(claim, rows, settings)
-
-
-def _bar(claim: Claim, metric: str, statistics: Statistics) -> Bar:
-    scale = 1.0 if claim.probe else get_metric(metric).maximum
-    if claim.large:
-        return Bar(statistics.large_effect * scale, statistics.large_effect * scale)
-    if claim.margin:
-        margin = getattr(statistics, claim.margin + ("_nats" if metric == "likelihood" else "")) * scale
-        return Bar(-margin, -margin)
-    probed = "likelihood" if metric == "likelihood" else claim.bucket_or_probe
-    return Bar(0.0, statistics.min_effects[cast(Effect, probed if claim.probe else metric)])
-
-
-def _nan_last(value: float) -> float:
-    return math.inf if math.isnan(value) else value
-
-
-def _metric(claim: Claim, task: str, cells: Cells, settings: BuildTablesSettings) -> str:
-    """Return the headline metric; for probes generated answers, and likelihoods where a task has no such ones."""
-    if not claim.probe:
-        return settings.headline.get(task, cells.headline.get(task, ""))
-    measures = {key.metric for key in cells.cells if key.task == task}
-    return "generation" if "generation" in measures else "likelihood"
-
-
-def _last(cells: Cells, key: CellKey) -> dict[int | None, Cell]:
-    steps = cells.cells.get(key, {})
-    return steps[max(steps)] if steps else {}
-
-
-def _pair(
-    roles: dict[str, str], higher: str, lower: str, key: CellKey, cells: Cells, bar: Bar, statistics: Statistics
-) -> Pair | None:  # fmt: skip
-    """Compare two systems in a cell, seed by seed; None if they were not both measured."""
-    left, right = (_last(cells, key._replace(strategy=roles[role])) for role in (higher, lower))
-    # What has no seed, as the base, is compared with every one.
-    shared = {*left, *right} if None in left or None in right else set(left) & set(right)
-    seeds = sorted(seed for seed in shared if seed is not None)
-    if not left or not right or not seeds:
-        return None
-    differences: dict[int | None, Cell] = {}
-    for seed in seeds:
-        a, b = (side[seed] if seed in side else side[None] for side in (left, right))
-        differences[seed] = Cell(
-            a.value - b.value, a.replicates - b.replicates, min(a.n, b.n), min(a.clusters, b.clusters)
+            }
+        except NotMeasuredError as error:
+            lacking[model] = str(error)
+    pairs = []
+    for key in next(iter(measured.values()), {}):
+        higher, lower, quantity, composition = key
+        mean_lower = sum(found[key].lower for found in measured.values()) / len(measured)
+        pairs.append(
+            Pair(
+                f"{ROLES[higher]} − {ROLES[lower]}, {_in_words(quantity, metric)}",
+                composition,
+                {model: found[key].runs for model, found in measured.items()},
+                _bar(claim, quantity, metric, mean_lower, settings, task),
+            )
         )
-    cell = over_seeds(differences)
-    low, high = cell.interval(statistics.confidence)
-    p_above, p_below = (
-        p_value(cell.value - bound, cell.replicates, cell.clusters, cell.runs) for bound in (bar.above, bar.threshold)
-    )
-    return Pair(
-        difference=cell.value,
-        low=low,
-        high=high,
-        p_above=p_above,
-        p_below=p_below,
-        clusters=cell.clusters,
-        n=cell.n,
-        seeds=tuple(seeds),
-        text=f"{ROLES[higher]} − {ROLES[lower]}",
-    )
+    here = [where for where in places if where.model in measured]
+    if (why := settings.claims_of(task).left_out.get(claim.name)) is not None:
+        unjudged: tuple[str, str] | None = (NOT_ASKED, why)
+    elif not pairs:
+        unjudged = (UNSURE, next(iter(lacking.values()), "nothing was measured"))
+    else:
+        unjudged = _not_judged(claim, here, pairs, comparisons)
+    return _Draft(claim, task, test_set, metric, pairs, unjudged)
 
 
-def verdict(pair: Pair, p_shown: float, p_refuted: float, bar: Bar, statistics: Statistics) -> str:
-    """Return the verdict on one oriented difference.
+def _bar(claim: Claim, quantity: str, metric: str, lower: float, settings: BuildTablesSettings, task: str) -> Bar:
+    statistics = settings.statistics
+    if quantity in PROBES or quantity == "retention":
+        name = "likelihood" if metric == "likelihood" and quantity != "retention" else quantity
+        return Bar(0.0, statistics.min_effects[cast(Effect, name)])
+    maximum = get_metric(metric).maximum
+    if claim.level:
+        own = settings.claims_of(task).level_margin
+        margin = (statistics.level_margin if own is None else own) * maximum
+        return Bar(-margin, -margin)
+    # Near the top no absolute difference could be reached.
+    return Bar(0.0, min(statistics.min_effects[cast(Effect, metric)], (maximum - lower) / 10))
+
+
+def _in_words(quantity: str, metric: str) -> str:
+    if quantity == "retention":
+        return "retention of both"
+    if quantity in PROBES:
+        unit = {"likelihood": " (nats per label token)" if quantity == "icl" else " (nats per token)"}.get(metric, "")
+        return PROBES[quantity].score + unit
+    return "mean over buckets" if quantity == "mean" else f"{quantity} similarity"
+
+
+def _not_judged(
+    claim: Claim, places: Sequence[Where], pairs: Sequence[Pair], comparisons: Comparisons
+) -> tuple[str, str] | None:
+    """Return why a claim can't be judged, after the verdict that says so; None if it can."""
+    statistics = comparisons.settings.statistics
+    # Where nothing tells how much was learned, training is taken to have been long enough.
+    if (learned := _mean(map(comparisons.learned, places))) < statistics.min_learned:
+        return UNTRAINED, (
+            f"the best strategy's score without relevant examples is {learned:.3f} above the base's; "
+            f"{statistics.min_learned:g} are needed"
+        )
+    kept_or_lost = claim.quantity in ("icl", "retention")
+    if kept_or_lost and (icl := _mean(map(comparisons.base_icl, places))) < statistics.min_learned:
+        return UNSURE, f"the base's ICL-score is {icl:.3f}: there is none to keep or lose"
+    cells = [pair.pooled() for pair in pairs]
+    if (least := min(cell.n for cell in cells)) < statistics.min_targets:
+        return UNSURE, f"{least} targets; {statistics.min_targets} are needed"
+    if (least := min(cell.clusters for cell in cells)) < statistics.min_clusters:
+        return UNSURE, f"targets of {least} clusters; {statistics.min_clusters} are needed"
+    return None
+
+
+def _mean(values: Iterable[float]) -> float:
+    numbers = [value for value in values if not math.isnan(value)]
+    return sum(numbers) / len(numbers) if numbers else math.nan
+
+
+def _largest(values: Sequence[float]) -> float:
+    return max(values, key=lambda value: math.inf if math.isnan(value) else value, default=math.nan)
+
+
+def verdict(cell: Cell, p_shown: float, p_refuted: float, bar: Bar, confidence: float) -> str:
+    """Return the verdict on one difference.
 
     Args:
-        pair: the difference with its interval.
-        p_shown: Holm-adjusted ``p_above``.
-        p_refuted: Holm-adjusted ``p_below``.
+        cell: the difference.
+        p_shown: Holm-adjusted p against ``bar.above``.
+        p_refuted: Holm-adjusted p against ``bar.threshold``.
         bar: what it is held against.
-        statistics: confidence and min_clusters.
+        confidence: level of the interval.
 
     Returns:
         "shows" where the interval lies above ``bar.above``, so does the corrected test, and the effect is at least the
         threshold; "shows, but small" where all but the last is so; "does not show" where the interval ends below the
-        threshold, so does the corrected test, and the interval isn't above ``bar.above``; "can't tell" otherwise, and
-        with fewer than ``min_clusters``.
+        threshold, so does the corrected test, and the interval isn't above ``bar.above``; "can't tell" otherwise.
     """
-    numbers = (pair.difference, pair.low, pair.high, p_shown, p_refuted)
-    if pair.clusters < statistics.min_clusters or any(map(math.isnan, numbers)):
+    low, high = cell.interval(confidence)
+    if any(map(math.isnan, (cell.value, low, high, p_shown, p_refuted))):
         return UNSURE
-    error = 1 - statistics.confidence
-    if pair.low > bar.above:
+    error = 1 - confidence
+    if low > bar.above:
         if p_shown >= error:
             return UNSURE
-        return SHOWS if pair.difference >= bar.threshold else SMALL
-    return NOT if pair.high < bar.threshold and p_refuted < error else UNSURE
+        return SHOWS if cell.value >= bar.threshold else SMALL
+    return NOT if high < bar.threshold and p_refuted < error else UNSURE
 
 
-def _finish(
-    claim: Claim, row: dict[str, Any], pairs: list[tuple[Pair | None, float]], p_shown: float, bar: Bar,
-    statistics: Statistics,
-) -> dict[str, Any]:  # fmt: skip
-    """Make the row of some pairs, each with its Holm-adjusted ``p_below``."""
+def _rows(draft: _Draft, p_shown: float, p_refuted: Sequence[float], statistics: Statistics) -> list[dict[str, Any]]:
+    claim = draft.claim
     base = {
-        "claim": claim.name, "text": claim.text, "source": claim.source, "counted": not claim.large, **row,
-        "threshold": bar.threshold,
+        "claim": claim.name, "text": claim.text, "source": claim.source, "task": draft.task,
+        "test_set": draft.test_set, "metric": draft.metric,
     }  # fmt: skip
-    name = claim.bucket_or_probe
-    compared = PROBES[name].score if claim.probe else f"{name} similarity"
-    if row["metric"] == "likelihood":
-        compared += " (nats per label token)" if name in ("icl", "icl_valid") else " (nats per token)"
-    measured = [(pair, p) for pair, p in pairs if pair is not None]
-    if len(measured) < len(pairs):
-        return base | {
-            "scope": "not measured", "quantity": f"{compared}: a system is missing", "verdict": UNSURE, "seed": None,
-            "difference": math.nan, "ci_low": math.nan, "ci_high": math.nan, "p_holm": math.nan,
-            "p_refuted": math.nan, "n": None, "clusters": None,
-        }  # fmt: skip
-    verdicts = {verdict(pair, p_shown, p, bar, statistics) for pair, p in measured}
-    total = next(name for name in (NOT, UNSURE, SMALL, SHOWS) if name in verdicts)
-    closest = min((pair for pair, _ in measured), key=lambda pair: pair.difference)
-    seeds = closest.seeds
-    return base | {
-        "seed": seeds[0] if len(seeds) == 1 else None,
-        "scope": "for this training run" if len(seeds) == 1 else f"over {len(seeds)} training runs",
-        "quantity": f"{closest.text}, {compared}" + (" (closest rival)" if len(pairs) > 1 else ""),
-        "difference": closest.difference,
-        "ci_low": closest.low,
-        "ci_high": closest.high,
-        "p_holm": p_shown,
-        "p_refuted": min((p for _, p in measured), key=_nan_last),
-        "n": closest.n,
-        "clusters": closest.clusters,
-        "verdict": total,
-    }
+    reason = ""
+    if draft.judged:
+        each = [
+            verdict(pair.pooled(), p_shown, p, pair.bar, statistics.confidence)
+            for pair, p in zip(draft.pairs, p_refuted, strict=True)
+        ]
+        total = next(name for name in (NOT, UNSURE, SMALL, SHOWS) if name in each)
+    else:
+        total, reason = cast(tuple[str, str], draft.unjudged)
+    row = base | {
+        "model": ALL, "composition": "none", "quantity": "", "difference": math.nan, "ci_low": math.nan,
+        "ci_high": math.nan, "family_low": math.nan, "family_high": math.nan, "positive": None, "models": None,
+        "runs": "", "p_holm": p_shown, "p_refuted": min(p_refuted, default=math.nan), "threshold": math.nan,
+        "n": None, "clusters": None, "verdict": total, "reason": reason,
+    }  # fmt: skip
+    if not draft.pairs:
+        return [row]
+    closest = min(draft.pairs, key=lambda pair: pair.pooled().value - pair.bar.above)
+    models = [*closest.runs]
+    family = over_models([*closest.runs.values()])
+    low, high = family.interval(statistics.confidence) if family else (math.nan, math.nan)
+    own = {model: over_runs([runs]) for model, runs in closest.runs.items()}
+    rows = [
+        row
+        | _numbers(closest, closest.pooled(), len(draft.pairs), statistics)
+        | {
+            "family_low": low,
+            "family_high": high,
+            "models": len(models),
+            "runs": _runs([*closest.runs.values()]),
+            "positive": sum(cell.value > closest.bar.above for cell in own.values()),
+        }
+    ]
+    for model in models:
+        pair = min(draft.pairs, key=lambda pair: over_runs([pair.runs[model]]).value - pair.bar.above)
+        described = _numbers(pair, over_runs([pair.runs[model]]), len(draft.pairs), statistics)
+        no_test = {"p_holm": math.nan, "p_refuted": math.nan, "verdict": "", "reason": ""}
+        rows.append(row | described | no_test | {"model": model, "runs": _runs([pair.runs[model]])})
+    return rows
 
 
-def _summaries(claim: Claim, rows: list[dict[str, Any]], settings: BuildTablesSettings) -> list[dict[str, Any]]:
-    groups: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
-    for row in rows:
-        groups.setdefault((row["task"], row["test_set"]), {}).setdefault(row["model"], []).append(row)
-    result = []
-    for (task, test_set), models in groups.items():
-        compositions = {row["composition"] for cells in models.values() for row in cells}
-        wanted = compositions if claim.probe else {*settings.compositions.get(task, compositions)}
-        complete = [cells for cells in models.values() if wanted <= {row["composition"] for row in cells}]
-        shown = sum(all(row["verdict"] == SHOWS for row in cells) for cells in complete)
-        small = sum(all(row["verdict"] in (SHOWS, SMALL) for row in cells) for cells in complete) - shown
-        refuted = sum(any(row["verdict"] == NOT for row in cells) for cells in models.values())
-        runs = {row["scope"] for cells in models.values() for row in cells} - {"not measured"}
-        scope = runs.pop() if len(runs) == 1 else "over several training runs" if runs else "not measured"
-        if len(complete) < len(models):
-            scope += ", measured in one composition only"
-            scope += f" ({len(models) - len(complete)} of {len(models)} models)" if complete else ""
-        elif len(wanted) == 1 and not claim.probe:
-            scope += ", in one composition"
-        result.append(
-            {
-                "claim": claim.name,
-                "text": claim.text,
-                "source": claim.source,
-                "counted": not claim.large,
-                "task": task,
-                "model": "all",
-                "test_set": test_set,
-                "metric": next(iter(models.values()))[0]["metric"],
-                "composition": "every" if len(compositions) > 1 else next(iter(compositions)),
-                "scope": scope,
-                "quantity": f"{shown} show, {f'{small} show but small, ' if small else ''}{refuted} do not, "
-                f"{len(models) - shown - small - refuted} can't tell",
-                "seed": None, "difference": math.nan, "ci_low": math.nan, "ci_high": math.nan, "p_holm": math.nan,
-                "p_refuted": math.nan,
-                "threshold": next(iter(models.values()))[0]["threshold"], "n": None, "clusters": None,
-                "verdict": f"{shown} of {len(models)} model{'' if len(models) == 1 else 's'}",
-            }
-        )  # fmt: skip
-    return result
+def _numbers(pair: Pair, cell: Cell, pairs: int, statistics: Statistics) -> dict[str, Any]:
+    low, high = cell.interval(statistics.confidence)
+    return {
+        "composition": pair.composition, "quantity": pair.text + (" (closest)" if pairs > 1 else ""),
+        "difference": cell.value, "ci_low": low, "ci_high": high, "threshold": pair.bar.threshold, "n": cell.n,
+        "clusters": cell.clusters,
+    }  # fmt: skip
+
+
+def _runs(models: Sequence[Sequence[Cell]]) -> str:
+    """Say how many training runs a row rests on."""
+    counts = sorted({len(runs) for runs in models})
+    return " or ".join(map(str, counts)) + (" each" if len(models) > 1 else "")

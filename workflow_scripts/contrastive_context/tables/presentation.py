@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from contrastive_context.config.claims import CLAIMS
 from contrastive_context.contexts.series import SAME_TARGETS
 from contrastive_context.core.buckets import NO_BUCKET
 from contrastive_context.core.frames import groups_of, rows_of
 from contrastive_context.scoring.metrics import get_metric
+from contrastive_context.tables.findings import ALL
 from contrastive_context.tables.gaps import NOTED
 from contrastive_context.tables.numbers import Estimate, estimate, share, written
 from contrastive_context.tables.selection import headline_seed, last_step, ordered, systems, with_series
@@ -39,56 +41,74 @@ class Table:
 
 
 class Comparison(NamedTuple):
-    """The paired difference behind a claim, of one model in contexts of one composition; ``quantity`` is of what."""
+    """The difference behind a claim: of one model or of all, in contexts of one composition, over so many runs;
+    ``quantity`` is of what."""
 
     model: str
     composition: str
     difference: Estimate
-    verdict: str
     quantity: str
+    runs: str
+
+
+class Judgement(NamedTuple):
+    """A verdict and the sentence that it rests on."""
+
+    verdict: str
+    sentence: str
 
 
 @dataclass
 class ClaimRow:
-    """A claim with its comparisons, and in how many models it shows.
+    """A claim about a task: its verdict, and the differences behind it.
 
     Attributes:
-        text: the claim.
+        name: of the claim.
+        text: the claim in words.
         source: where it is said.
         threshold: what it had to reach.
-        comparisons: in the order of compositions, then models.
-        total: in how many models it shows.
-        scope: what that rests on.
-        detail: how many models show it, how many don't.
+        judgement: over all models.
+        pooled: the difference over all models.
+        family: its interval for any such model, and how many of these models are on the claim's side.
+        models: the difference of each model.
     """
 
+    name: str
     text: str
     source: str
     threshold: str
-    comparisons: list[Comparison]
-    total: str = ""
-    scope: str = ""
-    detail: str = ""
+    judgement: Judgement
+    pooled: Comparison
+    family: str
+    models: list[Comparison]
 
 
 @dataclass
 class Findings:
-    """The claims compared on one test set of a task, or by its probes; ``models``: name → title."""
+    """The claims compared on one test set of a task, or by its probes."""
 
+    task: str
+    test_set: str
     title: str
     caption: str
     label: str
-    models: dict[str, str]
     claims: list[ClaimRow]
 
     def table(self) -> Table:
-        """Return a table with a row per comparison."""
-        rows: list[list[str | Estimate]] = [
-            [claim.text, self.models[each.model], each.composition, each.difference, each.verdict]
-            for claim in self.claims
-            for each in claim.comparisons
-        ]
+        """Return a table with a row per claim and one per model."""
+        rows: list[list[str | Estimate]] = []
+        for claim in self.claims:
+            rows.append([claim.text, "all", *claim.pooled[1:3], claim.judgement.verdict])
+            rows += [["", each.model, each.composition, each.difference, ""] for each in claim.models]
         return Table(self.title, self.caption, self.label, ["Claim", "Model", "Context", "Difference", "Verdict"], rows)
+
+
+@dataclass
+class Matrix:
+    """All verdicts at a glance: claims × tasks; ``rows``: text, source, and the judgement of each task, if any."""
+
+    columns: list[str]
+    rows: list[tuple[str, str, list[Judgement | None]]]
 
 
 def score_tables(scores: pd.DataFrame, settings: PresentationSettings, *, runs: bool = False) -> list[Table]:
@@ -211,41 +231,95 @@ def _groups(
 
 
 def findings_tables(findings: pd.DataFrame, settings: PresentationSettings) -> list[Findings]:
-    """Return the paired differences behind every claim, per task and test set, those of probes last."""
+    """Return the verdict on every claim and the differences behind it, per task and test set, those of probes last."""
     tables = []
     for (task, test_set), here in _groups(findings, ["task", "test_set"], settings):
-        models = ordered(set(here["model"]) - {"all"}, settings.order("models"))
         where = settings.title("tasks", task), _test_set(test_set, settings)
         claims = []
-        for _, of_claim in groups_of(here, "claim"):
-            first = of_claim.iloc[0]
-            maximum = 1.0 if test_set == "none" else get_metric(first["metric"]).maximum
-            claim = ClaimRow(first["text"], first["source"], _threshold(first["threshold"], maximum), [])
-            for row in rows_of(of_claim):
-                if row.model == "all":
-                    claim.total, claim.scope, claim.detail = row.verdict, row.scope, row.quantity
-                    continue
-                difference = estimate(row.difference, row.ci_low, row.ci_high, maximum)
-                # Where it was compared is in the claim already.
-                quantity = row.quantity.split(", ")[0]
-                quantity += " (closest rival)" if "closest rival" in row.quantity else ""
-                composition = composition_title(row.composition)
-                claim.comparisons.append(Comparison(row.model, composition, difference, row.verdict, quantity))
-            claims.append(claim)
-        tables.append(
-            Findings(
-                " · ".join(where),
-                f"{', '.join(where)}: paired differences; positive supports the claim.",
-                f"tab:findings-{task}-{test_set}",
-                {model: settings.title("models", model) for model in models},
-                claims,
+        for (name,), of_claim in groups_of(here, "claim"):
+            every, *single = sorted(rows_of(of_claim), key=lambda row: row.model != ALL)
+            maximum = 1.0 if test_set == "none" else get_metric(every.metric).maximum
+            models = ordered([row.model for row in single], settings.order("models"))
+            claims.append(
+                ClaimRow(
+                    name,
+                    every.text,
+                    every.source,
+                    _threshold(every.threshold, maximum),
+                    Judgement(every.verdict, _sentence(every, maximum)),
+                    _comparison(every, maximum, settings),
+                    _family(every, maximum),
+                    [
+                        _comparison(row, maximum, settings)
+                        for row in sorted(single, key=lambda row: models.index(row.model))
+                    ],
+                )
             )
-        )
+        caption = f"{', '.join(where)}: paired differences; positive supports the claim."
+        label = f"tab:findings-{task}-{test_set}"
+        tables.append(Findings(task, test_set, " · ".join(where), caption, label, claims))
     return tables
+
+
+def matrix(tables: Sequence[Findings], settings: PresentationSettings) -> Matrix:
+    """Return the verdicts of all claims: a column per task and test set; those by probes stand beside the first one."""
+    first: dict[str, str] = {}
+    for table in tables:
+        if table.test_set != "none" or table.task not in first:
+            first.setdefault(table.task, table.test_set)
+    columns: dict[tuple[str, str], dict[str, ClaimRow]] = {}
+    for table in tables:
+        key = table.task, first[table.task] if table.test_set == "none" else table.test_set
+        columns.setdefault(key, {}).update({claim.name: claim for claim in table.claims})
+    several = {task for task, _ in columns if sum(task == other for other, _ in columns) > 1}
+    heads = [
+        settings.title("tasks", task) + (f", {_test_set(test_set, settings)}" if task in several else "")
+        for task, test_set in columns
+    ]
+    claims = {name: claim for column in columns.values() for name, claim in column.items()}
+    rows = [
+        (
+            claims[each.name].text,
+            claims[each.name].source,
+            [column[each.name].judgement if each.name in column else None for column in columns.values()],
+        )
+        for each in CLAIMS
+        if each.name in claims
+    ]
+    return Matrix(heads, rows)
+
+
+def _comparison(row: Any, maximum: float, settings: PresentationSettings) -> Comparison:
+    return Comparison(
+        "all models" if row.model == ALL else settings.title("models", row.model),
+        composition_title(row.composition),
+        estimate(row.difference, row.ci_low, row.ci_high, maximum),
+        row.quantity,
+        row.runs,
+    )
+
+
+def _sentence(row: Any, maximum: float) -> str:
+    if row.reason:
+        return row.reason
+    difference = estimate(row.difference, row.ci_low, row.ci_high, maximum)
+    where = composition_title(row.composition)
+    return f"{row.quantity}{f', {where}' if where else ''}: {difference}; {row.positive} of {row.models} models"
+
+
+def _family(row: Any, maximum: float) -> str:
+    if pd.isna(row.models):
+        return ""
+    signs = f"{row.positive} of {row.models} models on its side"
+    if pd.isna(row.family_low):
+        return signs
+    return f"{signs}; any such model: {estimate(row.difference, row.family_low, row.family_high, maximum).interval}"
 
 
 def _threshold(value: float, maximum: float) -> str:
     """Say what a claim had to reach: the smallest effect that counts, or the margin that counts as level."""
+    if pd.isna(value):
+        return ""
     if value < 0:
         return f"level within {written(-value, maximum)}"
     return f"smallest effect {written(value, maximum)}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import field_validator
 
 from contrastive_context.config.base import Model
+from contrastive_context.config.claims import TaskClaims
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.grid import Grid
 from contrastive_context.config.models import LanguageModel
@@ -35,9 +36,11 @@ class BuildTablesSettings(Model):
         compositions: task → those of its contexts (absent: those that have scores).
         tokenizers: task → BLEU's tokenizer.
         learned: learned metric → its model.
+        claims: task → what of the claims is particular to it.
     """
 
     statistics: Statistics = Statistics()
+    claims: dict[str, TaskClaims] = {}
     metrics: dict[str, list[str]] = {}
     headline: dict[str, str] = {}
     strategies: dict[str, str] = {}
@@ -61,18 +64,18 @@ class BuildTablesSettings(Model):
             compositions={task: list(entry.evaluation.compositions) for task, entry in entries.items()},
             tokenizers={task: entry.bleu.tokenize for task, entry in entries.items() if "bleu" in entry.metrics},
             learned={metric: checkpoint_of(study, metric) for metric in learned},
+            claims={task: entry.claims for task, entry in entries.items() if entry.claims != TaskClaims()},
         )
+
+    def claims_of(self, task: str) -> TaskClaims:
+        """Return what of the claims is particular to a task."""
+        return self.claims.get(task, TaskClaims())
 
     def role(self, kind: str) -> str:
         """Return the strategy that stands for one of the paper's."""
         if kind in self.strategies or kind == BASE:
             return kind
         return next((name for name, of_kind in self.strategies.items() if of_kind == kind), kind)
-
-    def bucket(self, name: str) -> str | None:
-        """Return the study's name of the paper's low, medium or high bucket; None where there is no such one."""
-        names = ascending(self.buckets)
-        return {"low": names[0], "high": names[-1], "medium": names[1] if len(names) == 3 else None}[name]
 
 
 class RebucketSettings(Model):

@@ -203,19 +203,41 @@ def _cell(value: float, boot: Bootstrap, clusters: pd.DataFrame, matrix: np.ndar
     return Cell(value, boot.replicates(names, matrix, from_sums), len(names), len(set(names)))
 
 
-def over_seeds(by_seed: dict[int | None, Cell]) -> Cell:
-    """Return the mean over training seeds as a cell; a single entry is returned as it is."""
-    cells = list(by_seed.values())
-    if len(cells) == 1:
-        return cells[0]
-    values, replicates = [cell.value for cell in cells], np.stack([cell.replicates for cell in cells])
+def over_runs(models: Sequence[Sequence[Cell]]) -> Cell:
+    """Return the mean over training runs as a cell; over several models, each with its runs, the mean of their means.
+
+    Where a model has a single run, how runs vary isn't known: the result then speaks of these runs only.
+    """
+    means = [
+        runs[0] if len(runs) == 1 else _mean(runs, [[cell.value for cell in runs]], [_replicates(runs)])
+        for runs in models
+    ]
+    if len(means) == 1:
+        return means[0]
+    known = all(len(runs) > 1 for runs in models)
+    values = [[cell.value for cell in runs] for runs in models]
+    return _mean(means, *((values, list(map(_replicates, models))) if known else ([], [])))
+
+
+def over_models(models: Sequence[Sequence[Cell]]) -> Cell | None:
+    """Return the same mean with models, not runs, as what varies: it speaks of any such model. None for fewer than
+    two."""
+    means = [over_runs([runs]) for runs in models]
+    return _mean(means, [[cell.value for cell in means]], [_replicates(means)]) if len(means) > 1 else None
+
+
+def _mean(cells: Sequence[Cell], values: Sequence[Sequence[float]], replicates: Sequence[np.ndarray]) -> Cell:
     return Cell(
-        value=float(np.mean(values)),
-        replicates=replicates.mean(axis=0),
+        value=float(np.mean([cell.value for cell in cells])),
+        replicates=_replicates(cells).mean(axis=0),
         n=min(cell.n for cell in cells),
         clusters=min(cell.clusters for cell in cells),
-        runs=Runs.of(values, replicates),
+        runs=Runs.of(values, replicates) if values else None,
     )
+
+
+def _replicates(cells: Sequence[Cell]) -> np.ndarray:
+    return np.stack([cell.replicates for cell in cells])
 
 
 def table(cells: Cells, statistics: Statistics, column: str) -> pd.DataFrame:
@@ -239,7 +261,7 @@ def table(cells: Cells, statistics: Statistics, column: str) -> pd.DataFrame:
                 (seed, 0 if seed is None else 1, cell) for seed, cell in by_seed.items()
             ]
             if len(by_seed) > 1:
-                entries.append((None, len(by_seed), over_seeds(by_seed)))
+                entries.append((None, len(by_seed), over_runs([list(by_seed.values())])))
             for seed, seeds, cell in entries:
                 low, high = np.clip(cell.interval(statistics.confidence), *_range(key))
                 rows.append(
