@@ -222,8 +222,10 @@ EDITS: list[tuple[str, object, str | None]] = [
     ("metric_encoders/xlm-roberta-large/revision", "v2", f"hub/metric_encoders/* {COMET}"),
     # Tables.
     *((f"statistics/{key}", value, "tables/scores.parquet") for key, value in
-      {"resamples": 200, "seed": 9, "min_clusters": 9, "min_effects/chrf++": 2.0, "near_margin": 0.1, "icl_margin": 0.2,
-       "icl_margin_nats": 0.2, "large_effect": 0.2}.items()),
+      {"resamples": 200, "seed": 9, "min_clusters": 9, "min_targets": 9, "min_learned": 0.1, "min_effects/chrf++": 2.0,
+       "level_margin": 0.1}.items()),
+    ("tasks/lexicon/claims/level_margin", 0.1, "tables/scores.parquet"),
+    ("tasks/lexicon/claims/left_out", {"zero_below_base_high": "why"}, "tables/scores.parquet"),
     ("statistics/confidence", 0.9, f"tables/scores.parquet {DRAWN}"),
     # The minimal model.
     *((f"minimal_model/{key}", value, MINIMAL) for key, value in MINIMAL_MODEL.items()),

@@ -69,7 +69,7 @@ def test_findings_come_first_and_have_verdicts(run):
     assert "2 of 2 models" in text and "does not show" in text
     # The first screen: figure 1, then the verdicts, and nothing else.
     figure, matrix = text.index('id="figure-fig1_summary"'), text.index('class="matrix"')
-    assert text.index('id="findings"') < figure < matrix < text.index("<details><summary>lexicon")
+    assert text.index('id="findings"') < figure < matrix < text.index("<details><summary>Differences")
     assert "prefers-color-scheme: dark" in text
 
 

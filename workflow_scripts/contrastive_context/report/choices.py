@@ -11,9 +11,9 @@ CHOICES: tuple[tuple[str, str], ...] = (
     ),
     (
         "Composition of evaluation contexts",
-        "Two: one graded example among random ones, and the k nearest of a pool thinned to the bucket. A claim counts "
-        "for a model only if it shows in both; where one of them couldn't be measured it counts as “can't tell”. A "
-        "task may be set to one composition; its findings then say so.",
+        "Two: one graded example among random ones, and the k nearest of a pool thinned to the bucket. A claim shows "
+        "only if it does in both; where one of them couldn't be measured it counts as “can't tell”. A task may be set "
+        "to one composition.",
     ),
     (
         "Which targets are scored",
@@ -78,18 +78,33 @@ CHOICES: tuple[tuple[str, str], ...] = (
     ),
     (
         "Verdicts",
-        "“Shows”: the paired cluster-bootstrap interval and the Holm-corrected test exclude 0 and the effect reaches a "
-        "minimum set in the configuration; “shows, but small”: all but the last. “Does not show”: the interval reaches "
-        "0 or less and ends below that minimum, and a Holm-corrected test excludes the minimum. A claim that names a "
-        "size or a margin is held against that instead of 0. Otherwise, and with too few clusters, “can't tell”. The "
-        "intervals themselves are not corrected. Holm's family is one claim over models, tasks and compositions; for "
-        "“does not show” each pair of systems that the claim names is a test of its own.",
+        "One per claim and task, from the mean over models of their means over training runs. “Shows”: the paired "
+        "interval and the Holm-corrected test exclude 0 and the effect reaches a minimum set in the configuration "
+        "(near the top of the scale a tenth of what is missing to it, if that is less); “shows, but small”: all but "
+        "the last. “Does not show”: the interval reaches 0 or less and ends below that minimum, and a Holm-corrected "
+        "test excludes the minimum. A claim that systems are level is held against a margin instead of 0. Otherwise, "
+        "and with too few targets or clusters, “can't tell”. Where a claim names several systems, or every bucket, "
+        "each pair has to hold in every composition. Holm's family are the claims of one task; for “does not show” "
+        "each pair is a test of its own. The intervals themselves are not corrected.",
+    ),
+    (
+        "Training that is too short",
+        "A claim about training is judged only where the best strategy's IWL-score is above the base's by "
+        "`statistics.min_learned`; and one about ICL only where the base has that much of it.",
+    ),
+    (
+        "Retention of both",
+        "min(ICL / ICL of the base, (IWL − IWL of the base) / (best strategy's IWL − IWL of the base)), each part "
+        "between 0 and 1, of every training run. The paper's caption says “best retention of ICL and IWL”; how that "
+        "is measured isn't known.",
     ),
     (
         "Several training runs",
         "Over runs with different seeds, the interval adds a part from Student's t over the runs to what the runs have "
         "in common of the cluster bootstrap's. Two runs make it very wide, and three wide: few claims then show. In "
-        "simulations 95 % intervals over several runs cover the truth in 94 to 99 % of cases. One run speaks of "
-        "“this training run” only.",
+        "simulations 95 % intervals over several runs cover the truth in 94 to 99 % of cases. Over several models "
+        "each has its own variance over runs (Satterthwaite's degrees of freedom), as one may vary many times as much "
+        "as another. The interval for any such model takes the models' means for the sample. With one run per model "
+        "all of it speaks of these runs only.",
     ),
 )
