@@ -19,6 +19,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -178,21 +179,35 @@ def p_value(difference: float, replicates: np.ndarray, clusters: int, runs: Runs
     if within < 1e-12 and between < 1e-12:
         return 0.0 if abs(difference) > 1e-12 else 1.0
 
-    def half_width(tail: float) -> float:
-        return math.hypot(_student(tail, clusters - 1) * within, _student(tail, freedom) * between)
-
     low, high = -300.0, math.log10(0.5)  # of the tail's logarithm
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (low, middle) if half_width(10**middle) < abs(difference) else (middle, high)
+        low, high = (
+            (low, middle)
+            if half_width(10**middle, within, clusters, between, freedom) < abs(difference)
+            else (middle, high)
+        )
     return 2 * 10**high
 
 
-def _student(tail: float, freedom: float) -> float:
+def half_width(tail: float, within: Any, clusters: int, between: Any, freedom: Any) -> Any:
+    """Return half of an interval that leaves ``tail`` on each side.
+
+    Args:
+        tail: between 0 and .5.
+        within: standard error from the clusters; a number, or an array for many studies, as the next ones.
+        clusters: number of clusters.
+        between: standard error from the training runs.
+        freedom: its degrees of freedom.
+    """
+    return np.hypot(_student(tail, clusters - 1) * within, _student(tail, freedom) * between)
+
+
+def _student(tail: float, freedom: Any) -> Any:
     """Return the quantile of Student's t that leaves ``tail`` above it."""
     from scipy.special import ndtri, stdtrit
 
-    return float(-(ndtri(tail) if math.isinf(freedom) else stdtrit(freedom, tail)))
+    return -(ndtri(tail) if np.isscalar(freedom) and math.isinf(freedom) else stdtrit(freedom, tail))
 
 
 def _few_clusters(clusters: int) -> float:

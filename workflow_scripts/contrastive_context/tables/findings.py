@@ -75,8 +75,8 @@ class Pair:
 
 
 @dataclass
-class _Draft:
-    """A claim about a task and test set before Holm's correction, or the verdict that it gets untested and why."""
+class Draft:
+    """A claim about a task and test set before Holm's correction; ``unjudged``: its verdict and why it isn't tested."""
 
     claim: Claim
     task: str
@@ -87,6 +87,7 @@ class _Draft:
 
     @property
     def judged(self) -> bool:
+        """Whether it is tested."""
         return self.unjudged is None
 
 
@@ -98,11 +99,8 @@ def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> pd.Dat
     many of the models lie on the claim's side of what it is held against. A claim about a strategy that a task doesn't
     have is left out. The step is the last one, or what the claim says. ``reason`` says why a claim wasn't judged.
     """
-    comparisons = Comparisons(scores, probes, settings)
-    tasks = list(dict.fromkeys(key.task for cells in (scores, probes) for key in cells.cells))
     rows: list[dict[str, Any]] = []
-    for task in tasks:
-        drafts = [draft for claim in CLAIMS for draft in _drafts(claim, task, comparisons)]
+    for drafts in by_task(scores, probes, settings):
         shown = holm([_largest([pair.p(pair.bar.above) for pair in draft.pairs if draft.judged]) for draft in drafts])
         refuted = holm([pair.p(pair.bar.threshold) for draft in drafts if draft.judged for pair in draft.pairs])
         of_pairs = iter(refuted)
@@ -112,7 +110,14 @@ def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> pd.Dat
     return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(("n", "clusters", "positive", "models"), "Int64"))
 
 
-def _drafts(claim: Claim, task: str, comparisons: Comparisons) -> Iterator[_Draft]:
+def by_task(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> Iterator[list[Draft]]:
+    """Yield the claims of each task, Holm's families, with what they compare."""
+    comparisons = Comparisons(scores, probes, settings)
+    for task in dict.fromkeys(key.task for cells in (scores, probes) for key in cells.cells):
+        yield [draft for claim in CLAIMS for draft in _drafts(claim, task, comparisons)]
+
+
+def _drafts(claim: Claim, task: str, comparisons: Comparisons) -> Iterator[Draft]:
     settings = comparisons.settings
     names = {settings.role(role) for role in (*claim.higher, *claim.lower)}
     if not names <= comparisons.strategies(task):
@@ -126,7 +131,7 @@ def _drafts(claim: Claim, task: str, comparisons: Comparisons) -> Iterator[_Draf
 
 def _draft(
     claim: Claim, task: str, test_set: str, places: Sequence[Where], comparisons: Comparisons, *, probe: bool
-) -> _Draft:
+) -> Draft:
     settings = comparisons.settings
     metric = comparisons.metric(task, probe=probe)
     compositions = ["none"] if probe else settings.compositions.get(task) or sorted({p.composition for p in places})
@@ -169,7 +174,7 @@ def _draft(
         unjudged = (UNSURE, next(iter(lacking.values()), "nothing was measured"))
     else:
         unjudged = _not_judged(claim, here, pairs, comparisons)
-    return _Draft(claim, task, test_set, metric, pairs, unjudged)
+    return Draft(claim, task, test_set, metric, pairs, unjudged)
 
 
 def _bar(claim: Claim, quantity: str, metric: str, lower: float, settings: BuildTablesSettings, task: str) -> Bar:
@@ -252,7 +257,7 @@ def verdict(cell: Cell, p_shown: float, p_refuted: float, bar: Bar, confidence: 
     return NOT if high < bar.threshold and p_refuted < error else UNSURE
 
 
-def _rows(draft: _Draft, p_shown: float, p_refuted: Sequence[float], statistics: Statistics) -> list[dict[str, Any]]:
+def _rows(draft: Draft, p_shown: float, p_refuted: Sequence[float], statistics: Statistics) -> list[dict[str, Any]]:
     claim = draft.claim
     base = {
         "claim": claim.name, "text": claim.text, "source": claim.source, "task": draft.task,

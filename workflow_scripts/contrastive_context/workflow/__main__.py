@@ -14,7 +14,7 @@ _ROW = "{:24} {:>6} {:>13} {:>17} {:>10}  {}"
 def main() -> None:
     """Parse the command line and run the command; mistakes of the user are one line and status 2."""
     parser = argparse.ArgumentParser(prog="python -m contrastive_context.workflow", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{check,plan,why,prompt,verify,accept,licences}")
+    commands = parser.add_subparsers(required=True, metavar="{check,plan,why,prompt,verify,accept,power,licences}")
     command = commands.add_parser("check", help="look for mistakes in a configuration")
     command.add_argument("configfiles", nargs="+", type=Path, help="as for snakemake --configfile, in that order")
     command.set_defaults(call=_check)
@@ -36,6 +36,15 @@ def main() -> None:
     command.add_argument("run", help="name of the run: results/<run>")
     command.add_argument("step", help="name of the entry point: workflow_scripts/<step>.py")
     command.set_defaults(call=_accept)
+    command = commands.add_parser(
+        "power", help="how many seeds and targets each claim needs, by a finished run's noise"
+    )
+    command.add_argument("run", help="name of the run: results/<run>")
+    command.add_argument("--seeds", nargs="+", type=int, default=[3, 5, 8], help="training runs (default: 3 5 8)")
+    command.add_argument(
+        "--times", nargs="+", type=float, default=[1, 2], help="times the run's targets (default: 1 2)"
+    )
+    command.set_defaults(call=_power)
     command = commands.add_parser("licences", help="list the models, encoders and data that a study's grid uses")
     command.add_argument("configfiles", nargs="+", type=Path, help="as for snakemake --configfile, in that order")
     command.set_defaults(call=_licences)
@@ -145,6 +154,31 @@ def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
     versioned = [(sidecar, versions.of(arguments.step, sidecar.record["settings"])) for sidecar in sidecars]
     count = sum(accept([sidecar], arguments.step, version) for sidecar, version in versioned)
     print(f"{count} result(s) of {arguments.step} accepted as made by the present code")
+    return 0
+
+
+def _power(arguments: argparse.Namespace, _: list[str]) -> int:
+    from contrastive_context.tables import power, tidy
+    from contrastive_context.tables.settings import BuildTablesSettings
+    from contrastive_context.workflow.checking import read_study
+
+    if min(arguments.seeds) < 2:
+        raise UserError("--seeds: two or more, as one run doesn't say how runs vary")
+    folder = _folder(arguments.run)
+    settings = BuildTablesSettings.of(read_study([folder / "config.yaml"]))
+    scores = tidy.score_cells(tidy.read_scores(sorted(folder.glob("scores/*/*.parquet"))), settings.statistics)
+    probes = tidy.probe_cells(tidy.read_probes(sorted(folder.glob("probes/*/*/*.parquet"))), settings.statistics)
+    found = power.table(scores, probes, settings, arguments.seeds, arguments.times)
+    if not len(found):
+        raise UserError(f"{folder}: no claim was judged over several training runs of each model")
+    print(
+        "Power to show a true effect of the smallest size that counts, alone and against the hardest of Holm's tests:"
+    )
+    wide = found.pivot_table(
+        index=["task", "test_set", "claim", "effect", "run_sd", "target_se"], columns=["runs", "targets"],
+        values="power", sort=False,
+    )  # fmt: skip
+    print(wide.to_string(float_format=lambda value: f"{value:.3f}"))
     return 0
 
 
