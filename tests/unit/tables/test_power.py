@@ -20,21 +20,14 @@ def _study(rng, runs=5, **options):
 
 @pytest.mark.parametrize("settings", [{"confidence": 0.95}, {"confidence": 0.8}])
 def test_without_noise_of_targets_it_is_that_of_a_t_test(settings):
-    # One model, so all degrees of freedom are its runs'.
-    rng = np.random.default_rng(0)
-    values = np.array([0.01, 0.03, 0.05])
-    cells = {seed: tidy.Cell(value, np.full(100, value), 500, 100) for seed, value in enumerate(values)}
-    base = tidy.Cell(0.0, np.zeros(100), 500, 100)
+    # One model, so all degrees of freedom are its runs'. Mixed has learned something, so that the claim is judged.
+    systems = {"base": {None: 0.5}, "zero": {0: 0.01, 1: 0.03, 2: 0.05}, "mixed": {0: 0.9}}
     scores = tidy.Cells(headline={"t": "token_accuracy"})
-    for strategy, by_seed in (("base", {None: tidy.Cell(0.5, np.full(100, 0.5), 500, 100)}), ("zero", cells)):
+    for strategy, values in systems.items():
         key = tidy.CellKey("t", "in_domain", "m", strategy, "one_graded", "high", "token_accuracy")
-        scores.cells[key] = {0 if strategy == "base" else 9: by_seed}
-    del base, rng
+        scores.cells[key] = {9: {seed: tidy.Cell(v, np.full(100, v), 500, 100) for seed, v in values.items()}}
     effect = 0.05
-    statistics = Statistics(min_effects={"token_accuracy": effect}, min_learned=0, **settings)
-    # The trained one is below the base, so nothing was learned: it stands for Zero only.
-    mixed = tidy.CellKey("t", "in_domain", "m", "mixed", "one_graded", "high", "token_accuracy")
-    scores.cells[mixed] = {9: {0: tidy.Cell(0.9, np.full(100, 0.9), 500, 100)}}
+    statistics = Statistics(min_effects={"token_accuracy": effect}, **settings)
     found = power.table(scores, tidy.Cells(), SETTINGS.model_copy(update={"statistics": statistics}), [3, 6], [1])
     found = found[found["claim"] == "zero_below_base_high"]
     assert found["run_sd"].tolist() == pytest.approx([0.02, 0.02]) and (found["target_se"] == 0).all()

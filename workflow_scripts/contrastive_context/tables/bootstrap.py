@@ -182,11 +182,8 @@ def p_value(difference: float, replicates: np.ndarray, clusters: int, runs: Runs
     low, high = -300.0, math.log10(0.5)  # of the tail's logarithm
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (
-            (low, middle)
-            if half_width(10**middle, within, clusters, between, freedom) < abs(difference)
-            else (middle, high)
-        )
+        reached = half_width(10**middle, within, clusters, between, freedom) >= abs(difference)
+        low, high = (middle, high) if reached else (low, middle)
     return 2 * 10**high
 
 
@@ -207,7 +204,7 @@ def _student(tail: float, freedom: Any) -> Any:
     """Return the quantile of Student's t that leaves ``tail`` above it."""
     from scipy.special import ndtri, stdtrit
 
-    return -(ndtri(tail) if np.isscalar(freedom) and math.isinf(freedom) else stdtrit(freedom, tail))
+    return -(ndtri(tail) if freedom is math.inf else stdtrit(freedom, tail))
 
 
 def _few_clusters(clusters: int) -> float:

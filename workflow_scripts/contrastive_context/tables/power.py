@@ -51,20 +51,8 @@ def table(
                     worst = pairs[int(np.argmin(powers))]
                     spread, error = _noise(worst)
                     targets = round(worst.pooled().n * factor)
-                    effect = _effect(worst)
-                    rows.append(
-                        (
-                            draft.task,
-                            draft.test_set,
-                            draft.claim.name,
-                            effect,
-                            spread,
-                            error,
-                            count,
-                            targets,
-                            min(powers),
-                        )
-                    )
+                    where = draft.task, draft.test_set, draft.claim.name
+                    rows.append((*where, _effect(worst), spread, error, count, targets, min(powers)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -36,14 +36,10 @@ def main() -> None:
     command.add_argument("run", help="name of the run: results/<run>")
     command.add_argument("step", help="name of the entry point: workflow_scripts/<step>.py")
     command.set_defaults(call=_accept)
-    command = commands.add_parser(
-        "power", help="how many seeds and targets each claim needs, by a finished run's noise"
-    )
+    command = commands.add_parser("power", help="how many seeds each claim needs, by the noise of a finished run")
     command.add_argument("run", help="name of the run: results/<run>")
     command.add_argument("--seeds", nargs="+", type=int, default=[3, 5, 8], help="training runs (default: 3 5 8)")
-    command.add_argument(
-        "--times", nargs="+", type=float, default=[1, 2], help="times the run's targets (default: 1 2)"
-    )
+    command.add_argument("--times", nargs="+", type=float, default=[1, 2], help="times its targets (default: 1 2)")
     command.set_defaults(call=_power)
     command = commands.add_parser("licences", help="list the models, encoders and data that a study's grid uses")
     command.add_argument("configfiles", nargs="+", type=Path, help="as for snakemake --configfile, in that order")
@@ -171,9 +167,7 @@ def _power(arguments: argparse.Namespace, _: list[str]) -> int:
     found = power.table(scores, probes, settings, arguments.seeds, arguments.times)
     if not len(found):
         raise UserError(f"{folder}: no claim was judged over several training runs of each model")
-    print(
-        "Power to show a true effect of the smallest size that counts, alone and against the hardest of Holm's tests:"
-    )
+    print("Power to show a true effect of the smallest size that counts, against the hardest of Holm's tests:")
     wide = found.pivot_table(
         index=["task", "test_set", "claim", "effect", "run_sd", "target_se"], columns=["runs", "targets"],
         values="power", sort=False,
