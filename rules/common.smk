@@ -3,6 +3,7 @@ from shlex import quote
 
 from contrastive_context.config.files import write_effective
 from contrastive_context.config.grid import Grid
+from contrastive_context.core import preloading
 from contrastive_context.report import registration
 from contrastive_context.workflow.inputs import Inputs
 from contrastive_context.workflow.jobs import Jobs
@@ -21,6 +22,7 @@ onstart:
     )
     if not study.only_finished:
         registration.record(study, R)
+    preloading.open_folder()
 
 
 wildcard_constraints:

@@ -113,4 +113,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, arguments())
+    cli.run(main, arguments(), preload=True)

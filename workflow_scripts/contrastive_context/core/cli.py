@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from contrastive_context.core import surroundings
+from contrastive_context.core import preloading, surroundings
 from contrastive_context.core.artifacts import disk_errors
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.provenance import check_inputs, read_settings, step_name
@@ -58,7 +58,11 @@ def load_settings(text: str, model: Callable[..., Settings]) -> Settings:
 
 
 def run(
-    main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser, *, online: bool = False
+    main: Callable[[argparse.Namespace], None],
+    arguments: argparse.ArgumentParser,
+    *,
+    online: bool = False,
+    preload: bool = False,
 ) -> None:
     """Parse the command line, set up logging and call ``main``; a :class:`UserError` becomes one line and its status.
 
@@ -67,8 +71,13 @@ def run(
     Unless ``online`` is set the Hugging Face libraries stay offline: a step computes from what was downloaded before.
 
     SIGTERM (Snakemake, SLURM before its time limit) ends the step as Ctrl-C does: temporary files are removed.
+
+    With ``preload`` and the setting ``device`` "cpu" the step runs, where it can, in a process that has imported torch
+    and transformers already (:mod:`~contrastive_context.core.preloading`).
     """
     args = arguments.parse_args()
+    if preload and _on_cpu(args.settings) and (status := preloading.run_in_child()) is not None:
+        sys.exit(status)
     args.started = time.time()
     # Importing torch and transformers makes a million objects that stay. Looking for garbage after every 700 new ones
     # would take a tenth of a short step's time.
@@ -106,6 +115,12 @@ def run(
         # The traceback must be in the log file too: it is all that a cluster job leaves behind.
         log.exception("unexpected error; this is a bug in the step, not in your input")
         sys.exit(1)
+
+
+def _on_cpu(settings: str) -> bool:
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # told by load_settings
+        return read_settings(settings).get("device") == "cpu"
+    return False
 
 
 def _log_to(path: Path) -> None:
