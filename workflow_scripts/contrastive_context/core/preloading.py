@@ -43,7 +43,7 @@ MODULES = (
 )  # fmt: skip
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 # What a shell changes from job to job, and no library reads.
-_IGNORED = ("_", "OLDPWD", "PWD", "SHLVL")
+_IGNORED = ("_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL")
 _POLL_S = 1.0
 _IDLE_S = 600.0
 _KILLED = 128 + signal.SIGKILL
@@ -145,14 +145,22 @@ def serve(path: str, *modules: str) -> None:
     gc.collect()
     gc.freeze()  # what is there stays, and children needn't copy it to count it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them here
-    with socket.socket(socket.AF_UNIX) as listener, contextlib.suppress(OSError):
-        temporary = f"{path}.new"
-        listener.bind(temporary)
-        listener.listen(64)
-        os.rename(temporary, path)  # noqa: PTH104 (there when it answers)
+    if (asked := _listen(Path(path))) is not None:
+        _run(*asked)
+
+
+def _listen(path: Path) -> tuple[socket.socket, dict[str, Any], list[int]] | None:
+    """Fork a child for each job that asks. Returns what it asked for in the child, None in the end."""
+    idle = 0.0
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            listener.bind(f"{path}.new")
+            listener.listen(64)
+            Path(f"{path}.new").rename(path)  # there when it answers
+        except OSError:
+            return None
         listener.settimeout(_POLL_S)
-        idle = 0.0
-        while os.path.exists(path) and idle < _IDLE_S:  # noqa: PTH110
+        while path.exists() and idle < _IDLE_S:
             try:
                 connection = listener.accept()[0]
             except TimeoutError:
@@ -163,10 +171,12 @@ def serve(path: str, *modules: str) -> None:
                 connection.settimeout(10)
                 job, streams = _receive(connection)
                 if os.fork() == 0:
-                    listener.close()
-                    _run(connection.dup(), job, streams)  # open until the end, whatever this block closes
+                    return connection.dup(), job, streams
                 for stream in streams:
                     os.close(stream)
+    for left in (path, path.with_suffix(".started")):
+        left.unlink(missing_ok=True)
+    return None
 
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
