@@ -22,7 +22,8 @@ onstart:
     )
     if not study.only_finished:
         registration.record(study, R)
-    preloading.open_folder()
+    if study.cluster.preload:
+        preloading.open_folder()
 
 
 wildcard_constraints:

@@ -233,8 +233,8 @@ EDITS: list[tuple[str, object, str | None]] = [
     # Where jobs run, and when they save: no result depends on it.
     *((f"cluster/{key}", value, None) for key, value in
       {"account": "x", "partition": "x", "max_runtime": 99, "max_mem_mb": 9999, "gpu_partition": "x",
-       "gpu_max_runtime": 99, "gpu_flag": "gres", "gpu_type": "a100", "jobs_per_gpu": 2, "stages/score/mem_mb": 999,
-       "stages/score/runtime": 9}.items()),
+       "gpu_max_runtime": 99, "gpu_flag": "gres", "gpu_type": "a100", "jobs_per_gpu": 2, "preload": False,
+       "stages/score/mem_mb": 999, "stages/score/runtime": 9}.items()),
     *((f"safeguards/{key}", value, "") for key, value in
       {"save_every_s": 9, "keep_states": 9, "stop_before_s": 9, "lease_timeout_s": 9, "max_loss_factor": 9,
        "max_unwritable": 0.5, "max_unread": 0.5}.items()),

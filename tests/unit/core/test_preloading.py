@@ -27,10 +27,9 @@ print(json.dumps(told), flush=True)
 @pytest.fixture
 def job(tmp_path, repository, monkeypatch):
     """Write a job's code; return a function that starts it as the workflow does."""
-    folder = tmp_path / "sockets"
-    folder.mkdir()
-    monkeypatch.setenv(preloading.FOLDER, str(folder))
+    monkeypatch.setenv(preloading.FOLDER, "")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    folder = preloading.open_folder()
     script = tmp_path / "job.py"
     started = []
 
@@ -78,8 +77,7 @@ def told(started) -> dict:
 def test_the_first_job_starts_by_itself_and_the_next_ones_are_children(warm):
     second = told(warm())
     assert second["loaded"] and second["forked"] and second["name"] == "__main__"
-    (folder,) = {path.parent for path in warm.folder.iterdir()}
-    assert folder.stat().st_uid == os.getuid()
+    assert (warm.folder.stat().st_mode & 0o777) == 0o700
 
 
 def test_a_child_has_what_the_job_has(warm, tmp_path):
@@ -185,10 +183,18 @@ def process_of(folder: Path) -> int:
     return found
 
 
-def test_the_process_ends_with_the_folder(warm):
-    waiting = process_of(warm.folder)
-    for path in warm.folder.iterdir():
-        path.unlink()
-    warm.folder.rmdir()
-    wait_for(lambda: gone(waiting))
-    assert not told(warm())["forked"]
+def test_the_process_ends_with_the_workflow(warm, repository):
+    call = (
+        f"import sys; sys.path.insert(0, {str(repository / 'workflow_scripts')!r}); "
+        "from contrastive_context.core import preloading; print(preloading.open_folder(), flush=True); sys.stdin.read()"
+    )
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    workflow = subprocess.Popen([sys.executable, "-c", call], text=True, **pipes)
+    folder = Path(workflow.stdout.readline().strip())
+    told(warm(**{preloading.FOLDER: str(folder)}))
+    wait_for(lambda: list(folder.glob("*.socket")))
+    waiting = process_of(folder)
+    workflow.kill()
+    workflow.communicate()
+    wait_for(lambda: gone(waiting) and not folder.exists())
+    assert not told(warm(**{preloading.FOLDER: str(folder)}))["forked"]

@@ -41,7 +41,9 @@ class Cluster(Model):
     jobs_per_gpu: int = Field(
         1, ge=1, description="local runs: how many jobs may share a GPU (the profile's gpu= says how many run at once)"
     )
-
+    preload: bool = Field(
+        True, description="local runs: model jobs on CPUs start from a process that has torch and transformers loaded"
+    )
     account: str | None = Field(None, description="account to charge; without it the cluster's default for the user")
     partition: str | None = Field(None, description="partition; without it the cluster's default")
     max_runtime: Minutes = Field(1440, description="the partition's time limit, minutes; no job asks for more")

@@ -9,7 +9,7 @@ alike, but serves the children of one process only.
 
 The waiting process has the environment of the jobs, thread limits included, which libraries read as they are imported:
 a job with another environment gets another one. It imports no code that runs before a fork, so no threads are lost. It
-ends when the workflow's folder for it is gone. Jobs on a GPU start by themselves: CUDA doesn't outlive a fork.
+ends with the workflow. Jobs on a GPU start by themselves: CUDA doesn't outlive a fork.
 """
 
 import array
@@ -21,6 +21,7 @@ import importlib
 import json
 import os
 import runpy
+import shutil
 import signal
 import socket
 import struct
@@ -32,7 +33,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 FOLDER = "CONTRASTIVE_CONTEXT_PRELOADED"
 """Variable by which the workflow tells its jobs the folder of the sockets."""
@@ -44,6 +45,8 @@ MODULES = (
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 # What a shell changes from job to job, and no library reads.
 _IGNORED = ("_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL")
+_OWNER = "owner"
+_held: list[TextIO] = []
 _POLL_S = 1.0
 _IDLE_S = 600.0
 _KILLED = 128 + signal.SIGKILL
@@ -51,18 +54,28 @@ _KILLED = 128 + signal.SIGKILL
 
 def open_folder() -> Path:
     """Make the folder for this workflow's jobs, name it to them, and remove it when this process ends."""
+    import fcntl
+
     folder = Path(tempfile.mkdtemp(prefix="contrastive-context-"))  # for the user alone
+    owner = (folder / _OWNER).open("w")
+    fcntl.flock(owner, fcntl.LOCK_EX)  # until this process ends, however it does
     os.environ[FOLDER] = str(folder)
-    main = os.getpid()
-
-    def remove() -> None:
-        import shutil
-
-        if os.getpid() == main:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
+    _held.append(owner)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def _is_owned(folder: Path) -> bool:
+    import fcntl
+
+    try:
+        with (folder / _OWNER).open("r") as owner:
+            fcntl.flock(owner, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass  # the folder is gone
+    return False
 
 
 def run_in_child(modules: Sequence[str] = MODULES) -> int | None:
@@ -139,7 +152,7 @@ def _start(folder: Path, name: str, modules: Sequence[str]) -> None:
 
 
 def serve(path: str, *modules: str) -> None:
-    """Import modules, then fork a child for each job that asks, until the folder of the socket is gone."""
+    """Import modules, then fork a child for each job that asks, as long as the workflow runs."""
     for module in modules:
         importlib.import_module(module)
     gc.collect()
@@ -160,7 +173,7 @@ def _listen(path: Path) -> tuple[socket.socket, dict[str, Any], list[int]] | Non
         except OSError:
             return None
         listener.settimeout(_POLL_S)
-        while path.exists() and idle < _IDLE_S:
+        while _is_owned(path.parent) and idle < _IDLE_S:
             try:
                 connection = listener.accept()[0]
             except TimeoutError:
@@ -174,8 +187,11 @@ def _listen(path: Path) -> tuple[socket.socket, dict[str, Any], list[int]] | Non
                     return connection.dup(), job, streams
                 for stream in streams:
                     os.close(stream)
-    for left in (path, path.with_suffix(".started")):
-        left.unlink(missing_ok=True)
+    if _is_owned(path.parent):  # a later job may start another one
+        path.unlink(missing_ok=True)
+        path.with_suffix(".started").unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path.parent, ignore_errors=True)
     return None
 
 
