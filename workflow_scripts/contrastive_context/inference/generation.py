@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from contrastive_context.prompting.prompts import Prompt, PromptEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
-    from transformers import GenerationConfig
+    import torch
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Generation(NamedTuple):
@@ -29,7 +30,7 @@ class Generation(NamedTuple):
 
 
 def generate(
-    model: Any,
+    model: "PreTrainedModel",
     encoder: PromptEncoder,
     prompts: Sequence[np.ndarray],
     *,
@@ -97,7 +98,11 @@ def generate(
 
 
 def _continued(
-    model: Any, prompts: Sequence[np.ndarray], names: Sequence[str], rows: "_Rows", config: "GenerationConfig"
+    model: "PreTrainedModel",
+    prompts: Sequence[np.ndarray],
+    names: Sequence[str],
+    rows: "_Rows",
+    config: "GenerationConfig",
 ) -> list[Generation]:
     """Continue the prompts of one batch.
 
@@ -117,7 +122,7 @@ def _continued(
     while pending:
         rows.ended = [None] * len(pending)
         finite = FiniteLogits([names[row] for row in pending], model, at_once=config.do_sample)
-        output = model.generate(
+        output = cast("Any", model).generate(  # which PreTrainedModel doesn't know of
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
@@ -145,7 +150,7 @@ class _Rows:
         self.may_be_dropped = False
         self.ended: list[Generation | None] = []
 
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+    def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor", **_: object) -> "torch.Tensor":
         """Return which rows are done, bool [rows]; all of them where a round ends."""
         import torch
 
@@ -180,7 +185,7 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
+def _eos_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     found: list[int] = []
     for value in (model.generation_config.eos_token_id, tokenizer.eos_token_id):
         found += value if isinstance(value, list) else [] if value is None else [value]
@@ -188,7 +193,7 @@ def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
 
 
 def answer(
-    model: Any,
+    model: "PreTrainedModel",
     encoder: PromptEncoder,
     prompts: Mapping[str, np.ndarray],
     journal: Journal | None,
@@ -274,8 +279,8 @@ def read_prompts(
 
 
 def predict(
-    model: Any,
-    tokenizer: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
     template: Template,
     step: int,
     arrivals: str | Path,

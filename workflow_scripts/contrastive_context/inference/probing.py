@@ -14,6 +14,9 @@ from contrastive_context.text import agreement as agreements
 from contrastive_context.text.words import contains, find
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
     from contrastive_context.prompting.prompts import PromptEncoder
 
 # probe → (role of which the context gives the edited label for the query, role of which it doesn't)
@@ -29,17 +32,17 @@ COLUMNS = (
 
 
 def probe_model(
-    model: Any,
-    tokenizer: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
     template: Template,
-    probe_rows: Any,
+    probe_rows: "pd.DataFrame",
     measures: Sequence[ProbeMeasure],
     agreement: Agreement | Callable[[str, str], float],
     *,
     batch_tokens: int = 8192,
     label: str = "probe",
     journal: Journal | None = None,
-) -> Any:
+) -> "pd.DataFrame":
     """Score a model on probe prompts; to be called from any training loop.
 
     - iwl: a(output, gold) where every example is irrelevant.
@@ -96,7 +99,7 @@ def probe_model(
     return frame
 
 
-def no_values() -> Any:
+def no_values() -> "pd.DataFrame":
     """Return what :func:`probe_model` returns where there are no prompts."""
     return _frame([])
 
@@ -214,7 +217,7 @@ def label_tokens(encoder: "PromptEncoder", text: str, label: str) -> np.ndarray:
     return tokens
 
 
-def _prompt(encoder: Any, row: Any, reserve: int = 0) -> np.ndarray:
+def _prompt(encoder: "PromptEncoder", row: Any, reserve: int = 0) -> np.ndarray:
     examples = list(zip(row.example_sources, row.example_targets, strict=True))
     prompt = encoder.encode(examples, row.source, reserve=reserve, name=row.target_id)
     if prompt.dropped:  # the example that a probe is about may be among them: its score would mean nothing
@@ -226,7 +229,12 @@ def _prompt(encoder: Any, row: Any, reserve: int = 0) -> np.ndarray:
 
 
 def _generate(
-    model: Any, encoder: Any, rows: Sequence[Any], batch_tokens: int, label: str, journal: Journal | None
+    model: "PreTrainedModel",
+    encoder: "PromptEncoder",
+    rows: Sequence[Any],
+    batch_tokens: int,
+    label: str,
+    journal: Journal | None,
 ) -> dict[str, str]:
     from contrastive_context.inference.generation import answer
 
@@ -240,7 +248,9 @@ class _Scorer:
 
     _KEY = "likelihood"  # no prompt's name
 
-    def __init__(self, model: Any, encoder: Any, batch_tokens: int, label: str, journal: Journal | None) -> None:
+    def __init__(
+        self, model: "PreTrainedModel", encoder: "PromptEncoder", batch_tokens: int, label: str, journal: Journal | None
+    ) -> None:
         self._model, self._encoder, self._journal = model, encoder, journal
         self._batch_tokens, self._label = batch_tokens, f"{label}: likelihood"
 
@@ -275,7 +285,7 @@ class _Scorer:
         return counted
 
 
-def _frame(records: Sequence[tuple]) -> Any:
+def _frame(records: Sequence[tuple]) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame(

@@ -4,7 +4,7 @@ import contextlib
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contrastive_context.config.models import FolderModel, HubModel, PackagedGgufModel, PretrainedTinyModel
 from contrastive_context.core import artifacts
@@ -20,6 +20,10 @@ from contrastive_context.models.language_models import (
     quiet_transformers,
 )
 from contrastive_context.models.settings import PrepareModelSettings
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def prepare(
@@ -114,7 +118,7 @@ def _gguf_parameters(file: Path, name: str) -> int:
         raise UserError(f"models.{name}.path_in_package: {file.name} is not a readable GGUF file ({error})") from error
 
 
-def _require_same_logits(original: Any, folder: Path, ids: Any, name: str) -> None:
+def _require_same_logits(original: "PreTrainedModel", folder: Path, ids: "torch.Tensor", name: str) -> None:
     import torch
 
     reloaded = load_model(folder, "float32", "cpu")
@@ -124,7 +128,7 @@ def _require_same_logits(original: Any, folder: Path, ids: Any, name: str) -> No
         raise UserError(f"models.{name}: the exported weights predict differently (by {difference:.2g}); not kept")
 
 
-def _require_same_tokens(tokenizer: Any, folder: Path, name: str) -> None:
+def _require_same_tokens(tokenizer: "PreTrainedTokenizerBase", folder: Path, name: str) -> None:
     text = "turn on the desk lamp\nHassTurnOn(name='desk lamp')"
     reloaded = load_tokenizer(folder)
     ids = reloaded(text, add_special_tokens=False)["input_ids"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pandas as pd
 
@@ -143,4 +143,4 @@ def differences(encoder: PromptEncoder, segments: Sequence[Segment]) -> Iterator
 
 
 def _text(encoder: PromptEncoder, ids: list[int]) -> str:
-    return encoder.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return cast("str", encoder.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
