@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 
 _CHUNK = 1 << 20
 #: Columns that are text in every artifact that has them.
@@ -227,9 +228,9 @@ def write_folder_hashes(
     folder: str | os.PathLike,
     target: str | os.PathLike,
     *,
-    known: Mapping[str, Mapping[str, Any]] | None = None,
+    known: Mapping[str, JsonMapping] | None = None,
     **extra: Any,
-) -> dict[str, Any]:
+) -> JsonDict:
     """Write the small file that stands for a folder of weights in the DAG.
 
     The JSON holds ``files`` (relative name → ``{"sha256", "bytes"}``) and ``extra``. Rules depend on this file rather
@@ -256,7 +257,7 @@ def write_folder_hashes(
     return record
 
 
-def check_folder(folder: str | os.PathLike, hashes: str | os.PathLike) -> dict[str, Any]:
+def check_folder(folder: str | os.PathLike, hashes: str | os.PathLike) -> JsonDict:
     """Check that every file named in a hash file is there with its recorded content; return the record.
 
     Files of our own are hashed: a wrong bit in weights would give wrong numbers. One that is a link belongs to the user

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.loading import load
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.reading import KEPT, Listed, Reading, tidy
@@ -75,7 +76,7 @@ def build(settings: BuildCorpusSettings, packages: Mapping[str, Path], hub: Mapp
     corpus, where = settings.corpus, f"tasks.{settings.task}.corpus"
     raw, readings = _read(settings, packages, hub or {})
     malformed = [row for reading in readings for row in reading.listed]
-    counts: dict[str, Any] = {}
+    counts: JsonDict = {}
     if readings:
         counts[READ] = _count_read(readings, getattr(corpus, "max_rejected", 0.0), where, malformed)
     tests = {name[len("test.") :] for name in raw if name.startswith("test.")}
@@ -134,7 +135,7 @@ def corpus_module(kind: str) -> ModuleType:
     return load(KINDS[kind])
 
 
-def _count_read(readings: Iterable[Reading], max_rejected: float, where: str, listed: list[Listed]) -> dict[str, Any]:
+def _count_read(readings: Iterable[Reading], max_rejected: float, where: str, listed: list[Listed]) -> JsonDict:
     """Add up readings.
 
     Raises:
@@ -210,7 +211,7 @@ def _limit(
     return result
 
 
-def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.DataFrame"], dict[str, Any]]:
+def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.DataFrame"], JsonDict]:
     """Give every row an id and keep each source once over all splits.
 
     Splits are taken in the order of the mapping and a row yields to any earlier one, so the order is the priority. The
@@ -233,7 +234,7 @@ def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.
     exact: dict[str, tuple[str, str]] = {}  # source → (target, split)
     normalised: dict[str, str] = {}  # normalised source → split
     frames: dict[str, pd.DataFrame] = {}
-    counts: dict[str, Any] = {}
+    counts: JsonDict = {}
     for split, frame in raw.items():
         if missing := [name for name in RAW_COLUMNS if name not in frame.columns]:
             raise UserError(f"split {split}: column(s) {', '.join(missing)} missing from the corpus's rows")

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from contrastive_context.config.text import FilesCorpus
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.corpora.dividing import divide
 from contrastive_context.corpora.reading import TOO_LONG, Location, Reading
 from contrastive_context.corpora.recognising import HEAD, eight_bit, is_quoted, other_format, other_table
@@ -112,7 +113,7 @@ def _read(settings: FilesCorpus, path: str, split: str, reading: Reading) -> Non
         reading.note(location, UNQUOTED, f"{len(unquoted)} rows of this file", rows=len(unquoted), split=split)
 
 
-def _label(values: dict[str, Any], column: str | None) -> str:
+def _label(values: JsonDict, column: str | None) -> str:
     value = values[column] if column else None
     return "" if value is None else str(value).strip()
 
@@ -374,7 +375,7 @@ def _in_bytes(kind: Any) -> Any:
     return pa.list_(_in_bytes(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
-def _decoded(number: int, values: dict[str, Any], limit: int) -> Row:
+def _decoded(number: int, values: JsonDict, limit: int) -> Row:
     def decode(value: Any) -> Any:
         if isinstance(value, bytes):
             if len(value) > limit:

@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contrastive_context.core.json_types import JsonMapping
 from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Reading:
         split: str = "",
         cluster: str = "",
         domain: str = "in",
-        meta: Mapping[str, Any] | None = None,
+        meta: JsonMapping | None = None,
     ) -> None:
         """Add a row, or reject it if a side is no text, empty, too long, or holds characters that no text or file has.
 

@@ -3,13 +3,14 @@
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from contrastive_context.config.finetuning import Lora
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.weights import first_few
 from contrastive_context.models.fast_lora import round_once
 
@@ -212,7 +213,7 @@ _CONFIG_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules")
 _PLAIN = {"use_rslora": False, "use_dora": False, "bias": "none", "rank_pattern": {}, "alpha_pattern": {}}
 
 
-def _read(folder: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _read(folder: str | Path) -> tuple[dict[str, torch.Tensor], JsonDict]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

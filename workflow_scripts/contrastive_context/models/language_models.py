@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from contrastive_context.config.models import Device, Dtype
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
 from contrastive_context.models.transformers_internals import forget_attention
 
@@ -155,7 +156,7 @@ def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
             raise UserError(f"{folder}: its tokenizer can't be loaded ({_reason(error)})") from error
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> JsonDict:
     file = folder / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))

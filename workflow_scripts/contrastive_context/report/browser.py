@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from contrastive_context.core.columnar import read_columns
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.randomness import id_bits, ranking, stream
 
 #: Prompts in the page at most; the files named beside it hold all.
@@ -49,7 +50,7 @@ def browser(files: Sequence[Path], titles: dict[str, dict[str, str]], seed: int 
         depends on the seed and their ids alone, with all their buckets and compositions.
     """
     share = LIMIT // max(1, len(files))
-    prompts: list[dict[str, Any]] = []
+    prompts: list[JsonDict] = []
     total = 0
     for path in files:
         targets = read_columns(path, ["target_id"])["target_id"]

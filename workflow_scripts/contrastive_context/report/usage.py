@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from contrastive_context.core import paths
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 from contrastive_context.core.names import BASE, NEAREST_LABEL, tuned_system
 from contrastive_context.core.sidecars import SUFFIX
 
@@ -66,7 +67,7 @@ class Usage:
         return bool(systems) or names["model"] == NEAREST_LABEL
 
 
-def usage(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]) -> Usage:
+def usage(config: JsonMapping, tasks: Sequence[str], models: Sequence[str]) -> Usage:
     """Find what the grid uses.
 
     Args:
@@ -75,7 +76,7 @@ def usage(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]
         models: models of the grid.
     """
 
-    def entries(registry: str, names: Any) -> list[Mapping[str, Any]]:
+    def entries(registry: str, names: Any) -> list[JsonMapping]:
         registered = config.get(registry) or {}
         return [registered[name] for name in names if name in registered]
 
@@ -122,7 +123,7 @@ def _values(entry: Any, key: str) -> Iterator[Any]:
             yield from _values(item, key)
 
 
-def effective_config(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]) -> dict[str, Any]:
+def effective_config(config: JsonMapping, tasks: Sequence[str], models: Sequence[str]) -> JsonDict:
     """Return a configuration without the entries that its grid doesn't use; without a grid all of it."""
     if not config.get("grid"):
         return dict(config)

@@ -8,9 +8,10 @@ from typing import Any
 from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 
 
-def predict(contexts: "Any", targets: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def predict(contexts: "Any", targets: Mapping[str, str]) -> Iterator[JsonDict]:
     """Yield one prediction per context that has examples.
 
     Args:

@@ -11,6 +11,7 @@ from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts
 from contrastive_context.core.buckets import NO_BUCKET
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.names import parse_system
 from contrastive_context.scoring.metrics import Metric, Segment, get_metric
 from contrastive_context.scoring.segments import segment_id
@@ -26,7 +27,7 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def read_predictions(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_predictions(path: str | Path) -> Iterator[tuple[int, JsonDict]]:
     """Yield (line number from 1, prediction) of a JSONL file.
 
     Raises:

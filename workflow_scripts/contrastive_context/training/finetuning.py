@@ -4,13 +4,14 @@ import contextlib
 import json
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.config.safeguards import Safeguards
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.devices import peak_memory_mb
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.training.data import TrainingData
 from contrastive_context.training.interruptions import Interruptions, Stopped
 from contrastive_context.training.settings import FinetuneSettings
@@ -127,7 +128,7 @@ class _Run:
         self._slowest_step_s = self._slowest_save_s = 0.0
         self._saved_at = time.monotonic()
         self._steps_made = 0
-        self.lines: list[dict[str, Any]] = []
+        self.lines: list[JsonDict] = []
 
     @property
     def step(self) -> int:
@@ -230,7 +231,7 @@ def _refuse_after_failure(state: RunState, safeguards: Safeguards) -> None:
         )
 
 
-def _json_line(value: dict[str, Any]) -> str:
+def _json_line(value: JsonDict) -> str:
     return json.dumps(value) + "\n"
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from contrastive_context.core import cli
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.sidecars import Sidecar
 from contrastive_context.workflow.token_counts import RULES, Reading, at_most, count, read_by
 
@@ -185,7 +186,7 @@ def plan(jobs: Sequence[Job], sidecars: Sequence[Sidecar]) -> list[Stage]:
     for sidecar in sidecars:
         alike[_kind(sidecar.step, sidecar.record["settings"])].append(sidecar)
 
-    def made_with(path: str) -> dict[str, Any] | None:
+    def made_with(path: str) -> JsonDict | None:
         if path in producers:
             return producers[path].settings
         return made[path].record["settings"] if path in made else None
@@ -235,7 +236,7 @@ def _amount(known: float | None, bound: float | None, *, counts: bool = True) ->
     return Amount(unknown=1) if bound is None else Amount(at_most=bound)
 
 
-def _kind(step: str, settings: dict[str, Any]) -> tuple:
+def _kind(step: str, settings: JsonDict) -> tuple:
     return step, settings.get("task"), settings.get("model_name")
 
 

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.workflow.code_versions.declared import (
     FILES,
     KNOWN_BASES,
@@ -189,11 +190,11 @@ class _Module:
     def __init__(self, names: _Names) -> None:
         self.effects: list[str] = []
         self.loads: set[str] = set()
-        self.more: dict[str, dict[str, Any]] = defaultdict(dict)
+        self.more: dict[str, JsonDict] = defaultdict(dict)
         self._names = names
         self._readers: dict[str, _Reader] = {}
 
-    def definitions(self) -> dict[str, dict[str, Any]]:
+    def definitions(self) -> dict[str, JsonDict]:
         """Return name → line, hash, uses, and what registries and classes have beside."""
         return {
             name: {
@@ -263,7 +264,7 @@ class _Module:
         return name in self.more
 
 
-def describe(source: str, module: str, is_package: bool, roots: Collection[str]) -> dict[str, Any]:
+def describe(source: str, module: str, is_package: bool, roots: Collection[str]) -> JsonDict:
     """Return what a source file defines, as values that JSON can hold.
 
     Args:
