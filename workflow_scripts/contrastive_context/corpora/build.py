@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
-from contrastive_context.core.json_types import JsonDict
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 from contrastive_context.core.loading import load
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.reading import KEPT, Listed, Reading, tidy
@@ -20,6 +20,8 @@ from contrastive_context.text.normalising import normalise
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from contrastive_context.config.text import Cleaning
 
 READ = "read"
 """Key in the counts of what was read before it was divided into splits."""
@@ -168,7 +170,7 @@ def _recompose(
 ) -> tuple["dict[str, pd.DataFrame]", set[str]]:
     """Bring all sources and targets to a Unicode form; return the frames and the ids of the pairs that it changed."""
 
-    def recomposed(text: Any) -> Any:
+    def recomposed(text: object) -> object:
         if not isinstance(text, str) or unicodedata.is_normalized(form, text):
             return text
         return tidy(unicodedata.normalize(form, text))
@@ -183,7 +185,7 @@ def _recompose(
 
 
 def _clean(
-    raw: Mapping[str, "pd.DataFrame"], cleaning: Any, stop: str
+    raw: Mapping[str, "pd.DataFrame"], cleaning: "Cleaning | None", stop: str
 ) -> tuple["dict[str, pd.DataFrame]", list[Listed]]:
     """Clean every split; count what is dropped with what was left out before, in ``frame.attrs``."""
     from contrastive_context.corpora.cleaning import clean
@@ -197,7 +199,7 @@ def _clean(
 
 
 def _limit(
-    frames: Mapping[str, "pd.DataFrame"], counts: Mapping[str, Any], limits: Mapping[str, int], seed: int
+    frames: Mapping[str, "pd.DataFrame"], counts: JsonMapping, limits: Mapping[str, int], seed: int
 ) -> "dict[str, pd.DataFrame]":
     """Keep at most so many rows of a split, drawn by a hash of the seed and the id; correct the counts."""
     result = dict(frames)
@@ -261,7 +263,7 @@ def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.
     return frames, counts
 
 
-def _has_text(value: Any) -> bool:
+def _has_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 

@@ -26,7 +26,8 @@ from contrastive_context.downloads.packages import require_disk
 from contrastive_context.downloads.settings import FetchHubSettings
 
 if TYPE_CHECKING:
-    from huggingface_hub import DatasetInfo, ModelInfo
+    from huggingface_hub import DatasetInfo, HfApi, ModelInfo
+    from huggingface_hub.hf_api import RepoSibling
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def _licence(card: JsonMapping) -> str | None:
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _choose(where: str, entry: HubEntry, remote: JsonMapping, api: Any) -> list[str]:
+def _choose(where: str, entry: HubEntry, remote: Mapping[str, "RepoSibling"], api: "HfApi") -> list[str]:
     """Choose a model's files: nothing that can run code, and no second copy of the weights."""
     if entry.use == "files":
         wanted = match(remote, entry.files)
@@ -159,7 +160,7 @@ def _choose(where: str, entry: HubEntry, remote: JsonMapping, api: Any) -> list[
     return sorted(name for name in wanted if name not in weights or not usual or name in usual or "/" in name)
 
 
-def _revisions_with_weights(api: Any, entry: HubEntry, patterns: Sequence[str]) -> list[str]:
+def _revisions_with_weights(api: "HfApi", entry: HubEntry, patterns: Sequence[str]) -> list[str]:
     """Return branches, tags and pull requests of a repository that have safetensors, of the latter the newest first.
 
     Conversions often wait as pull requests, of the hub's own bot for instance, and can be downloaded from there.
@@ -233,11 +234,11 @@ def _listed(value: str | Sequence[str]) -> Sequence[str]:
     return [value] if isinstance(value, str) else value
 
 
-def _verified(where: str, file: Path, remote: Any) -> JsonDict:
+def _verified(where: str, file: Path, remote: "RepoSibling") -> JsonDict:
     """Hash a file and compare it with what the hub states; a damaged one is removed, so that it is downloaded again."""
     digest, size = sha256_file(file), file.stat().st_size
     if remote.lfs is not None:
-        expected, found = remote.lfs.sha256, digest
+        expected, found = cast("str | None", remote.lfs.sha256), digest
     else:
         expected, found = remote.blob_id, _git_hash(file)
     if expected is not None and expected != found:

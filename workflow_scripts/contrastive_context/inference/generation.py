@@ -12,14 +12,19 @@ from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.model_limits import rope_limit
 from contrastive_context.models.transformers_internals import cache_by_rows
 from contrastive_context.prompting.prompts import Prompt, PromptEncoder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
     import torch
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from contrastive_context.core.frames import FrameRow
 
 
 class Generation(NamedTuple):
@@ -168,7 +173,7 @@ class _Rows:
         return Generation(ids, "length") if len(ids) == self._limit else None
 
 
-def sampling(temperature: float) -> dict[str, Any]:
+def sampling(temperature: float) -> dict[str, float]:
     """Return the options of transformers' ``GenerationConfig`` for a temperature, 0 for greedy decoding."""
     if temperature == 0:
         return {"do_sample": False}
@@ -262,7 +267,7 @@ def read_prompts(
     sources = artifacts.read_parquet(test, columns).set_index("id")["source"].to_dict()
     encoder.add(sources[target] for target in frozen["target_id"] if target in sources)
     prompts = []
-    for row in frozen.itertuples(index=False):
+    for row in cast("Iterable[FrameRow]", frozen.itertuples(index=False)):
         unknown = [i for i in row.example_ids if i not in pairs]
         unknown += [row.target_id] * (row.target_id not in sources)
         if unknown:
@@ -291,7 +296,7 @@ def predict(
     label: str = "generate",
     journal: Journal | None = None,
     paraphrases: str | Path | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonDict]:
     """Yield one prediction record per frozen evaluation prompt (the format of ``predictions/….jsonl``).
 
     Records come when all prompts are answered, so that their order is that of the contexts, whatever the batches were.
@@ -319,7 +324,7 @@ def predict(
     encoder.check_writable({name: gold[name] for name in frozen["target_id"].unique()})
     ids = {name: prompt.ids for name, prompt in zip(frozen["prompt_id"], prompts, strict=True)}
     outputs = answer(model, encoder, ids, journal, batch_tokens=batch_tokens, label=label)
-    rows: list[dict[str, Any]] = frozen.to_dict("records")  # type: ignore[assignment]
+    rows = cast("list[JsonDict]", frozen.to_dict("records"))  # their keys are names of columns
     for row, prompt in zip(rows, prompts, strict=True):
         output = outputs[row["prompt_id"]]
         yield {

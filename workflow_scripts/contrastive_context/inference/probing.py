@@ -9,6 +9,7 @@ import numpy as np
 from contrastive_context.config.tasks import Agreement, ProbeMeasure
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.frames import FrameRow
 from contrastive_context.core.journal import Journal
 from contrastive_context.text import agreement as agreements
 from contrastive_context.text.words import contains, find
@@ -104,7 +105,7 @@ def no_values() -> "pd.DataFrame":
     return _frame([])
 
 
-def check_rows(rows: Iterable[Any]) -> None:
+def check_rows(rows: Iterable[FrameRow]) -> None:
     """Check that every item has both prompts of each comparison.
 
     Raises:
@@ -118,7 +119,9 @@ def check_rows(rows: Iterable[Any]) -> None:
             raise UserError(f"probe prompts: item {item} has role {role} but no {other}; make the probes again")
 
 
-def generation_values(rows: Sequence[Any], outputs: dict[str, str], agree: Callable[[str, str], float]) -> list[tuple]:
+def generation_values(
+    rows: Sequence[FrameRow], outputs: dict[str, str], agree: Callable[[str, str], float]
+) -> list[tuple]:
     """Return (row, probe, "generation", value) from outputs by prompt id; see :func:`probe_model` for the formulas."""
     by_role = {(row.item, row.role): row for row in rows}
     records = []
@@ -150,8 +153,8 @@ class Completion(NamedTuple):
 
 
 def likelihood_values(
-    rows: Sequence[Any], logprob: Callable[[Sequence[Completion]], np.ndarray]
-) -> list[tuple[Any, str, str, float]]:
+    rows: Sequence[FrameRow], logprob: Callable[[Sequence[Completion]], np.ndarray]
+) -> list[tuple[FrameRow, str, str, float]]:
     """Return (row, probe, "likelihood", value); see :func:`probe_model` for the formulas.
 
     Args:
@@ -159,7 +162,7 @@ def likelihood_values(
         logprob: completions → log-probability per scored token, float [completions].
     """
     by_role = {(row.item, row.role): row for row in rows}
-    wanted: list[tuple[Any, str, Completion, Completion | None]] = []
+    wanted: list[tuple[FrameRow, str, Completion, Completion | None]] = []
     for row in rows:
         if row.role == "irrelevant":
             wanted.append((row, "iwl", Completion(row, row.gold), None))
@@ -217,7 +220,7 @@ def label_tokens(encoder: "PromptEncoder", text: str, label: str) -> np.ndarray:
     return tokens
 
 
-def _prompt(encoder: "PromptEncoder", row: Any, reserve: int = 0) -> np.ndarray:
+def _prompt(encoder: "PromptEncoder", row: FrameRow, reserve: int = 0) -> np.ndarray:
     examples = list(zip(row.example_sources, row.example_targets, strict=True))
     prompt = encoder.encode(examples, row.source, reserve=reserve, name=row.target_id)
     if prompt.dropped:  # the example that a probe is about may be among them: its score would mean nothing
@@ -231,7 +234,7 @@ def _prompt(encoder: "PromptEncoder", row: Any, reserve: int = 0) -> np.ndarray:
 def _generate(
     model: "PreTrainedModel",
     encoder: "PromptEncoder",
-    rows: Sequence[Any],
+    rows: Sequence[FrameRow],
     batch_tokens: int,
     label: str,
     journal: Journal | None,

@@ -4,7 +4,7 @@ import base64
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -80,7 +80,7 @@ def signatures(path: Path | None, settings: PresentationSettings) -> list[str]:
     return result
 
 
-def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+def flat(value: object, prefix: str = "") -> list[tuple[str, str]]:
     """Flatten JSON into (path, value) pairs; lists of scalars stay one value, long ones are cut."""
     if isinstance(value, dict):
         return [pair for key, item in value.items() for pair in flat(item, f"{prefix} › {key}" if prefix else str(key))]

@@ -1,6 +1,6 @@
 """What of a configuration its grid uses: the entries a report shows, and the files that are the run's own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -76,7 +76,7 @@ def usage(config: JsonMapping, tasks: Sequence[str], models: Sequence[str]) -> U
         models: models of the grid.
     """
 
-    def entries(registry: str, names: Any) -> list[JsonMapping]:
+    def entries(registry: str, names: Iterable[str | None]) -> list[JsonMapping]:
         registered = config.get(registry) or {}
         return [registered[name] for name in names if name in registered]
 
@@ -110,7 +110,7 @@ def usage(config: JsonMapping, tasks: Sequence[str], models: Sequence[str]) -> U
     )
 
 
-def _values(entry: Any, key: str) -> Iterator[Any]:
+def _values(entry: object, key: str) -> Iterator[Any]:
     """Yield what stands under a key, however deep; of a list its items."""
     if isinstance(entry, Mapping):
         for name, value in entry.items():

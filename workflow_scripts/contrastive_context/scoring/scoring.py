@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from contrastive_context.config.tasks import BY_BLANKS
 from contrastive_context.contexts.series import series_of
@@ -18,6 +18,9 @@ from contrastive_context.scoring.segments import segment_id
 from contrastive_context.scoring.settings import ScoreSettings
 from contrastive_context.text.normalising import composed
 from contrastive_context.text.words import unspaced_share
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +119,7 @@ def score(
     test: str | Path,
     settings: ScoreSettings,
     learned: Mapping[str, Mapping[str, float]] | None = None,
-) -> tuple["Any", Scorer]:
+) -> tuple["pd.DataFrame", Scorer]:
     """Score the predictions of a (task, model)'s systems.
 
     Args:

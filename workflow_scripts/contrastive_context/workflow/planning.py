@@ -159,7 +159,7 @@ def causes(jobs: Iterable[Job], sidecars: Iterable[Sidecar]) -> dict[Job, frozen
     return found
 
 
-def changes(old: Any, new: Any, key: str = "") -> list[Change]:
+def changes(old: object, new: object, key: str = "") -> list[Change]:
     """Return the leaves in which two JSON objects differ, by key path."""
     if isinstance(old, dict) and isinstance(new, dict):
         result = []
@@ -227,7 +227,7 @@ def _count(jobs: Sequence[Job], producers: Mapping[str, Job]) -> dict[Job, Readi
     # Texts are tokenized once for all jobs of a model on a task.
     ready.sort(key=lambda job: [(job.settings or {})[name] for name in ("model_name", "task")])
     bar = cli.progress(ready, label="counting tokens", unit="job") if ready else ()
-    return {job: count(job.rule, job.settings, job.options) for job in bar}
+    return {job: count(job.rule, job.settings or {}, job.options) for job in bar}
 
 
 def _amount(known: float | None, bound: float | None, *, counts: bool = True) -> Amount:
@@ -244,6 +244,6 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = canonical_json(value)
     return text if len(text) <= 40 else f"{text[:37]}…"

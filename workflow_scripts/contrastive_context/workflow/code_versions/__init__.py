@@ -12,7 +12,7 @@ the module counts; ``make why STAGE=finetune`` lists what a version is made of.
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.json_types import JsonMapping
@@ -90,7 +90,7 @@ def looked_up(settings: JsonMapping) -> dict[str, tuple[str, ...]]:
     return {registry: names for registry, names in found.items() if names}
 
 
-def _at(value: Any, path: list[str]) -> Iterator[str]:
+def _at(value: object, path: list[str]) -> Iterator[str]:
     """Yield the strings at a path of keys, ``*`` for every key or item; those of a list at its end one by one."""
     if not path:
         yield from (item for item in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(item, str))
