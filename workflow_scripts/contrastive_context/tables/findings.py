@@ -23,6 +23,8 @@ from contrastive_context.tables.vocabulary import PROBES, ROLES
 SHOWS, SMALL, NOT, UNSURE = "shows", "shows, but small", "does not show", "can't tell"
 VERDICTS = (SHOWS, SMALL, NOT, UNSURE)
 
+_Row = dict[str, Any]  # of the table, by column
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -155,7 +157,7 @@ def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> pd.Dat
     a model that wasn't compared in each of the compositions. The step is always the last.
     ``counted`` is False where a row asks again, with a harder threshold, what another one asks.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[_Row] = []
     for claim in CLAIMS:
         rows += _claim_rows(claim, probes if claim.probe else scores, settings)
     return pd.DataFrame(rows, columns=COLUMNS).astype(
@@ -163,7 +165,7 @@ def build(scores: Cells, probes: Cells, settings: BuildTablesSettings) -> pd.Dat
     )
 
 
-def _claim_rows(claim: Claim, cells: Cells, settings: BuildTablesSettings) -> list[dict[str, Any]]:
+def _claim_rows(claim: Claim, cells: Cells, settings: BuildTablesSettings) -> list[_Row]:
     statistics = settings.statistics
     roles = {role: settings.role(role) for role in (*claim.higher, *claim.lower)}
     # None where the study has no such bucket.
@@ -179,7 +181,7 @@ def _claim_rows(claim: Claim, cells: Cells, settings: BuildTablesSettings) -> li
                 models.append(key.model)
             strategies.setdefault(key.task, set()).add(key.strategy)
 
-    drafts: list[tuple[dict[str, Any], list[Pair | None], Bar]] = []
+    drafts: list[tuple[_Row, list[Pair | None], Bar]] = []
     for (task, test_set, composition), models in present.items():
         if not set(roles.values()) <= strategies[task]:
             continue
@@ -295,9 +297,9 @@ def verdict(pair: Pair, p_shown: float, p_refuted: float, bar: Bar, statistics: 
 
 
 def _finish(
-    claim: Claim, row: dict[str, Any], pairs: list[tuple[Pair | None, float]], p_shown: float, bar: Bar,
+    claim: Claim, row: _Row, pairs: list[tuple[Pair | None, float]], p_shown: float, bar: Bar,
     statistics: Statistics,
-) -> dict[str, Any]:  # fmt: skip
+) -> _Row:  # fmt: skip
     """Make the row of some pairs, each with its Holm-adjusted ``p_below``."""
     base = {
         "claim": claim.name, "text": claim.text, "source": claim.source, "counted": not claim.large, **row,
@@ -333,8 +335,8 @@ def _finish(
     }
 
 
-def _summaries(claim: Claim, rows: list[dict[str, Any]], settings: BuildTablesSettings) -> list[dict[str, Any]]:
-    groups: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
+def _summaries(claim: Claim, rows: list[_Row], settings: BuildTablesSettings) -> list[_Row]:
+    groups: dict[tuple[str, str], dict[str, list[_Row]]] = {}
     for row in rows:
         groups.setdefault((row["task"], row["test_set"]), {}).setdefault(row["model"], []).append(row)
     result = []
