@@ -1,5 +1,6 @@
 """The README's example of a task with one's own data, run as it stands there."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from contrastive_context.core.artifacts import read_json
 from frozen_contexts import check_task
+from software_strings import LANGUAGES, PLACES, THINGS, VERBS, say
 
 MARKER = "<!-- example: own data -->"
 
@@ -29,13 +32,17 @@ def run_in(folder: Path, script: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
-@pytest.fixture(scope="module")
-def folder(repository, tmp_path_factory) -> Path:
-    """A checkout in which the example was run."""
-    folder = tmp_path_factory.mktemp("own") / "checkout"
+def empty_checkout(repository: Path, folder: Path) -> Path:
     folder.mkdir()
     for name in ("Snakefile", "config.yaml", "rules", "envs", "profiles", "workflow_scripts"):
         (folder / name).symlink_to(repository / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(repository, tmp_path_factory) -> Path:
+    """A checkout in which the example was run."""
+    folder = empty_checkout(repository, tmp_path_factory.mktemp("own") / "checkout")
     result = run_in(folder, example(repository))
     assert result.returncode == 0, result.stdout + result.stderr
     return folder
@@ -69,3 +76,64 @@ def test_a_damaged_file_stops_the_run_with_its_lines(folder):
     assert "mine.tsv, 122: not 3 columns; mine.tsv, 123: not 3 columns" in output
     assert "Traceback" not in output
     assert not (folder / "results/damaged/corpus/home/counts.json").exists()
+
+
+@pytest.fixture(scope="module")
+def hindi(repository, tmp_path_factory) -> tuple[Path, str]:
+    """Results of the example's task on English–Hindi pairs, by two kinds of anchors; and what Snakemake printed."""
+    folder = empty_checkout(repository, tmp_path_factory.mktemp("hindi") / "checkout")
+    language = LANGUAGES.index("hi")
+    lines = [
+        f"{say(0, verb, thing, place)}\t{say(language, verb, thing, place)}\t{verb[0]} {place[0]}"
+        for verb, place, thing in itertools.product(VERBS, PLACES[:4], THINGS)
+    ]
+    (folder / "hindi.tsv").write_text("\n".join(["english\thindi\taction", *lines]) + "\n")
+    written = re.search(r"cat > mine.yaml <<'EOF'\n(.*?)^EOF$", example(repository), re.DOTALL | re.MULTILINE)
+    study = yaml.safe_load(written.group(1))
+    (task,), (entry,) = study["tasks"].values(), study["grid"]
+    task["corpus"] |= {"files": "hindi.tsv", "columns": {"source": "english", "target": "hindi", "cluster": "action"}}
+    task["corpus"]["cleaning"] = {"target_script": "Devanagari"}
+    task["template"]["target_prefix"] = "\nHindi:"
+    kinds = ("aligned_words", "shared_words")
+    study["tasks"] = {kind: task | {"probes": task["probes"] | {"anchors": kind}} for kind in kinds}
+    study["strategies"]["contrastive"]["paraphrasers"] = dict.fromkeys(kinds, "rules")
+    study["grid"] = [entry | {"task": kind} for kind in kinds]
+    (folder / "mine.yaml").write_text(yaml.safe_dump(study, allow_unicode=True))
+    result = run_in(
+        folder,
+        "snakemake --cores 2 --configfile config.yaml envs/overlays/quickstart.yaml mine.yaml --until freeze_probes",
+    )
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    return folder / "results/mine", output
+
+
+def test_words_of_another_script_are_probed_when_aligned(hindi):
+    results, output = hindi
+    prompts = pd.read_parquet(results / "contexts/aligned_words/probes.parquet")
+    coverage = read_json(results / "contexts/aligned_words/probes.coverage.json")
+    assert coverage["used_icl"] == 5 and not coverage["missing"]
+    assert "tasks.aligned_words.probes" not in output
+    relevant = prompts.loc[prompts["role"] == "icl_relevant"]
+    assert len(relevant) == 5
+    gold = pd.read_parquet(results / "corpus/aligned_words/test.parquet").set_index("id")["target"]
+    for _, prompt in relevant.iterrows():
+        assert prompt["label"] in {"mirvoth", "teskall"}
+        # One word of the target, in its script, was replaced by the label.
+        before, after = gold[prompt["target_id"]].split(), prompt["gold"].split()
+        assert [new for old, new in zip(before, after, strict=True) if old != new] == [prompt["label"]]
+
+
+def test_without_a_shared_word_the_probe_is_left_out_and_said_so(hindi):
+    results, output = hindi
+    coverage = read_json(results / "contexts/shared_words/probes.coverage.json")
+    missing = {entry["probe"]: entry["reason"] for entry in coverage["missing"]}
+    prompts = pd.read_parquet(results / "contexts/shared_words/probes.parquet")
+    assert set(missing) == {"icl", "icl_valid"}
+    assert set(prompts["role"]) == {"irrelevant", "other_irrelevant"}
+    reason = (
+        f"0 of {coverage['fillable_irrelevant']} targets have an anchor (shared_words), fewer than 5; another kind of "
+        "anchors (aligned_words: for any scripts) would help"
+    )
+    assert set(missing.values()) == {reason}
+    assert f"tasks.shared_words.probes: without icl, icl_valid: {reason}" in output

@@ -12,6 +12,7 @@ from contrastive_context.core.artifacts import sha256_file
 from frozen_contexts import check_task
 from runner import make_checkout, run
 from small_models import model, tokenizer
+from software_strings import LANGUAGES, PLACES, THINGS, VERBS, say
 
 PAIRS = ["software-de", "software-lt", "software-hi", "software-ta"]
 R = "results/translation"
@@ -21,44 +22,13 @@ TARGETS = [
     f"{R}/predictions/software-ta/random-llama/contrastive-seed0.jsonl",
     *(f"{R}/corpus/chromium-{language}/train.parquet" for language in ("de", "lt")),
 ]
-LANGUAGES = ("en", "de", "lt", "hi", "ta")
-# A word per language, in the order of LANGUAGES. A string says: do something to something somewhere.
-VERBS = [
-    ("open", "öffnen", "atidaryti", "खोलें", "திறக்கவும்"),
-    ("close", "schließen", "uždaryti", "बंद करें", "மூடவும்"),
-    ("move", "verschieben", "perkelti", "खिसकाएँ", "நகர்த்தவும்"),
-    ("delete", "löschen", "ištrinti", "मिटाएँ", "நீக்கவும்"),
-    ("copy", "kopieren", "kopijuoti", "कॉपी करें", "நகலெடுக்கவும்"),
-    ("show", "anzeigen", "rodyti", "दिखाएँ", "காட்டவும்"),
-]
-THINGS = [
-    ("file", "Datei", "failą", "फ़ाइल", "கோப்பை"),
-    ("folder", "Ordner", "aplanką", "फ़ोल्डर", "கோப்புறையை"),
-    ("picture", "Bild", "vaizdą", "चित्र", "படத்தை"),
-    ("list", "Liste", "sąrašą", "सूची", "பட்டியலை"),
-    ("page", "Seite", "puslapį", "पृष्ठ", "பக்கத்தை"),
-    ("message", "Nachricht", "žinutę", "संदेश", "செய்தியை"),
-]
-PLACES = [
-    ("browser", "Browser", "naršyklėje", "ब्राउज़र में", "உலாவியில்"),
-    ("menu", "Menü", "meniu", "मेन्यू में", "பட்டியில்"),
-    ("account", "Konto", "paskyroje", "खाते में", "கணக்கில்"),
-    ("notebook", "Notizbuch", "užrašinėje", "नोटबुक में", "குறிப்பேட்டில்"),
-    *((name,) * 5 for name in ("Zigbee", "Kodi", "Matter")),  # names stay, so probes have something to replace
-]
-# The same of a tale, in the languages that have text out of domain.
+# Of a tale, as software_strings has of software, in the languages that have text out of domain.
 DEEDS = [("follow", "verfolgen", "sekti"), ("fear", "fürchten", "bijoti"), ("guard", "bewachen", "saugoti"),
          ("leave", "verlassen", "palikti")]  # fmt: skip
 BEINGS = [("king", "König", "karalių"), ("dragon", "Drachen", "drakoną"), ("knight", "Ritter", "riterį"),
           ("wizard", "Zauberer", "burtininką"), ("army", "Heer", "kariuomenę")]  # fmt: skip
 LANDS = [("forest", "Wald", "miške"), ("castle", "Schloss", "pilyje"), ("mountains", "Gebirge", "kalnuose"),
          ("village", "Dorf", "kaime"), ("cave", "Höhle", "oloje")]  # fmt: skip
-
-
-def say(language: int, verb, thing, place) -> str:
-    if language == 0:
-        return f"{verb[0]} the {thing[0]} in the {place[0]}"
-    return f"{place[language]} {thing[language]} {verb[language]}"
 
 
 def home_assistant() -> bytes:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrastive_context.config.text import Shares
-from contrastive_context.corpora.dividing import divide, places
+from contrastive_context.corpora.dividing import divide, positions
 from contrastive_context.corpora.rows import RAW_COLUMNS
 
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=40)
@@ -15,8 +15,8 @@ sizes = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 def test_a_part_has_its_share_but_for_the_clusters_at_its_ends(sizes, seed, one, other):
     low, high = sorted((one, other))
     rows = {f"c{number}": size for number, size in enumerate(sizes)}
-    found = places(rows, str(seed))
-    assert found.keys() == rows.keys() and all(0 <= place < 1 for place in found.values())
+    found = positions(rows, str(seed))
+    assert found.keys() == rows.keys() and all(0 <= position < 1 for position in found.values())
     part = sum(size for cluster, size in rows.items() if low <= found[cluster] < high)
     assert abs(part - (high - low) * sum(sizes)) <= max(sizes) + 1e-9
 

@@ -1,7 +1,7 @@
 """What every configuration model shares."""
 
 import unicodedata
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -12,7 +12,10 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
-def _distinct(values: list[Any]) -> list[Any]:
+Item = TypeVar("Item")
+
+
+def _distinct(values: list[Item]) -> list[Item]:
     if twice := [value for value in dict.fromkeys(values) if values.count(value) > 1]:
         raise ValueError(f"{twice[0]!r} is listed twice")
     return values

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from contrastive_context.config.base import Model
 from contrastive_context.config.messages import message, suggest
+from contrastive_context.core.json_types import JsonMapping
 
 #: Pydantic's mark of an error in the key of a mapping, not in the value.
 _KEY = "[key]"
@@ -52,7 +53,7 @@ def problems(errors: Sequence[_Error], model: type[Model]) -> Iterator[str]:
 
 
 @functools.cache
-def _schema(model: type[Model]) -> Mapping[str, Any]:
+def _schema(model: type[Model]) -> JsonMapping:
     return model.model_json_schema()
 
 
@@ -70,7 +71,7 @@ def _describe(place: _Place, errors: Sequence[_Error]) -> str:
     return f"{'.'.join(map(str, keys)) or '(top level)'}: {text}"
 
 
-def _locate(error: _Error, schema: Mapping[str, Any]) -> _Place:
+def _locate(error: _Error, schema: JsonMapping) -> _Place:
     """Leave out of pydantic's location what is no key: the tags and types of unions, and the mark of a key.
 
     A tag may be the name of a key, too: a corpus of kind ``files`` has a key ``files``. So the schema tells.
@@ -98,7 +99,7 @@ def _is_key(error: _Error) -> bool:
     return error["type"] == "invalid_key" or error["loc"][-1:] == (_KEY,)
 
 
-def _resolve(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolve(node: JsonMapping, definitions: JsonMapping) -> JsonMapping:
     """Follow references, and unions that are one thing or nothing."""
     while True:
         some = [member for member in node.get("anyOf", ()) if member != {"type": "null"}]
@@ -110,7 +111,7 @@ def _resolve(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping
             return {**node, "anyOf": some} if some else node
 
 
-def _child(node: Mapping[str, Any], part: str | int) -> Mapping[str, Any]:
+def _child(node: JsonMapping, part: str | int) -> JsonMapping:
     if isinstance(part, int):
         first = node.get("prefixItems", ())
         return first[part] if 0 <= part < len(first) else node.get("items", {})
@@ -118,6 +119,6 @@ def _child(node: Mapping[str, Any], part: str | int) -> Mapping[str, Any]:
     return node.get("properties", {}).get(part) or (entry if isinstance(entry, dict) else {})
 
 
-def _names(node: Mapping[str, Any]) -> list[str]:
+def _names(node: JsonMapping) -> list[str]:
     """Return the keys that a mapping may have, where these are given."""
     return list(node.get("properties", node.get("propertyNames", {}).get("enum", ())))

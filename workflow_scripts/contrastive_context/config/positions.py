@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from contrastive_context.config.files import compose, shown
+from contrastive_context.core.json_types import JsonMapping
 
 _COMMAND_LINE = "--config"
 _READER = yaml.constructor.SafeConstructor()
@@ -23,7 +23,7 @@ class Positions:
         options: what ``--config`` gives, merged last.
     """
 
-    def __init__(self, files: Sequence[str | Path] = (), options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, files: Sequence[str | Path] = (), options: JsonMapping | None = None) -> None:
         self._files, self._options = files, options
 
     def tell(self, problem: str) -> str:

@@ -12,14 +12,14 @@ _VALUE = re.compile(
 )
 
 
-def without_secrets(node: Any) -> tuple[Any, list[str]]:
+def without_secrets(node: object) -> tuple[Any, list[str]]:
     """Return a configuration with a placeholder for whatever looks like a secret, and the key paths of these.
 
     A secret is known by its key's name or by its value.
     """
     found: list[str] = []
 
-    def clean(node: Any, path: str, key: str = "") -> Any:
+    def clean(node: object, path: str, key: str = "") -> object:
         if isinstance(node, dict):
             return {
                 name: clean(value, f"{path}.{name}" if path else str(name), str(name)) for name, value in node.items()

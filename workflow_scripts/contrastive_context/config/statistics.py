@@ -1,6 +1,6 @@
 """Uncertainty and verdicts: fixed before results are seen."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -55,5 +55,5 @@ class Statistics(Model):
 
     @field_validator("min_effects", mode="before")
     @classmethod
-    def _over_defaults(cls, given: Any) -> Any:
+    def _over_defaults(cls, given: object) -> object:
         return {**_MIN_EFFECTS, **given} if isinstance(given, dict) else given

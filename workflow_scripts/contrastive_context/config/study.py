@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -28,6 +28,7 @@ from contrastive_context.config.tasks import BY_BLANKS, EXECUTED, Task
 from contrastive_context.config.text import CataloguesCorpus
 from contrastive_context.core.buckets import DEFAULT_BUCKETS
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonMapping
 from contrastive_context.core.names import NO_TRAINING
 
 #: Synthetic corpora: kind → the kind of encoder whose cosine is the task's similarity.
@@ -90,9 +91,7 @@ class Study(Model):
         return buckets
 
 
-def load_study(
-    config: Mapping[str, Any], files: Sequence[str | Path] = (), options: Mapping[str, Any] | None = None
-) -> Study:
+def load_study(config: JsonMapping, files: Sequence[str | Path] = (), options: JsonMapping | None = None) -> Study:
     """Build the typed study from the merged configuration.
 
     Args:
@@ -119,7 +118,7 @@ def load_study(
     return study
 
 
-def _cross_check_the_rest(config: Mapping[str, Any], mistakes: list[tuple]) -> Iterator[str]:
+def _cross_check_the_rest(config: JsonMapping, mistakes: list[tuple]) -> Iterator[str]:
     """Cross-check the entries that have no mistake of their own.
 
     What names an entry with a mistake may be wrong for that alone and is left until the mistake is mended.
@@ -204,7 +203,7 @@ def _check_names(study: Study) -> Iterator[str]:
             yield f"strategies.{name}: the name is reserved for a system that is always evaluated"
 
 
-def _check_reference(where: str, name: str, registry: Mapping[str, Any], kind: str) -> Iterator[str]:
+def _check_reference(where: str, name: str, registry: Mapping[str, object], kind: str) -> Iterator[str]:
     if name not in registry:
         known = ", ".join(registry) or "none"
         yield f"{where}: {name!r} is not in {kind}{suggest(name, registry)} (known: {known})"

@@ -25,7 +25,7 @@ class Index(Model):
     """How the nearest neighbours are searched. ``auto``: exact up to ``exact_up_to`` rows, hnswlib above."""
 
     kind: Literal["exact", "hnswlib", "auto"] = "auto"
-    exact_up_to: int = Field(50_000, ge=1, description="auto: rows up to which the search is exact")
+    exact_up_to: int = Field(75_000, ge=1, description="auto: rows up to which the search is exact")
     neighbours: int = Field(16, ge=1, description="rows of the neighbour table per example")
     m: int = Field(16, ge=2, description="hnswlib: links per row")
     ef_construction: int = Field(200, ge=8, description="hnswlib: candidates looked at when a row is added")

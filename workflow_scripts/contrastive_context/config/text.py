@@ -12,7 +12,7 @@ _SUFFIXES = {
 }  # fmt: skip
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> Any:
     return [value] if isinstance(value, str) else value
 
 

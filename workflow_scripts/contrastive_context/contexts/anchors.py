@@ -83,10 +83,10 @@ def shared_words(source: str, target: str) -> Iterator[Anchor]:
     """
     left, right = (_texts(text, words.spans(text)) for text in (source, target))
     counts, others = Counter(text for _, text in left), Counter(text for _, text in right)
-    places = {text: span for span, text in right}
+    span_of = {text: span for span, text in right}
     for span, word in left:
         if counts[word] == others[word] == 1 and (word.isdecimal() or _is_word(word)):
-            yield Anchor(span, places[word], word, word, "number" if word.isdecimal() else "word")
+            yield Anchor(span, span_of[word], word, word, "number" if word.isdecimal() else "word")
 
 
 def _texts(text: str, spans: list[Span]) -> list[tuple[Span, str]]:

@@ -34,10 +34,13 @@ from contrastive_context.contexts.anchors import Anchor, Finder, anchor_finder, 
 from contrastive_context.contexts.candidates import Candidates, Examples, iter_candidates
 from contrastive_context.contexts.settings import FreezeProbesSettings
 from contrastive_context.core.buckets import bounds_of
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.randomness import below, id_bits, numbers, ranking, shuffled, states, stream
 from contrastive_context.text.words import contains, words
 
 log = logging.getLogger(__name__)
+
+_Prompt = dict[str, Any]  # a row of the table, by column
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def freeze_probes(
         if pair is not None:
             icl[row] = pair
 
-    coverage: dict[str, Any] = {
+    coverage: JsonDict = {
         "targets": len(test.ids),
         "asked": probes.targets,
         "fillable_irrelevant": len(irrelevant),
@@ -168,7 +171,7 @@ def freeze_probes(
     }
     _warn(coverage, settings)
     slots = shuffled(stream("probe slots", probes.seed, task), bits, settings.k)
-    records: list[dict[str, Any]] = []
+    records: list[_Prompt] = []
     for item, row in enumerate(sorted(complete + rest)):
         prompts = _irrelevant_prompts(irrelevant[row], test, row, arrivals)
         if row in icl:
@@ -239,7 +242,7 @@ def _icl(
     def shared(row: int) -> list[Anchor]:
         return [anchor for anchor in pool.anchors(row) if anchor.key in own]
 
-    def pick(items: Sequence[Any], counter: int) -> Any:
+    def pick(items: Sequence[Anchor], counter: int) -> Anchor:
         return items[int(below(numbers(state, counter), len(items)))]
 
     relevant = candidates.take(1, *bounds[-1], accept=lambda row: bool(shared(row))) if own else []
@@ -282,7 +285,7 @@ def _icl(
     )
 
 
-def _irrelevant_prompts(contexts: _Irrelevant, test: Examples, row: int, arrivals: Examples) -> list[dict[str, Any]]:
+def _irrelevant_prompts(contexts: _Irrelevant, test: Examples, row: int, arrivals: Examples) -> list[_Prompt]:
     shown, other = (
         [(arrivals.sources[i], arrivals.targets[i]) for i in rows] for rows in (contexts.shown, contexts.other)
     )
@@ -293,7 +296,7 @@ def _irrelevant_prompts(contexts: _Irrelevant, test: Examples, row: int, arrival
     ]
 
 
-def _icl_prompts(parts: _Icl, test: Examples, row: int, arrivals: Examples) -> list[dict[str, Any]]:
+def _icl_prompts(parts: _Icl, test: Examples, row: int, arrivals: Examples) -> list[_Prompt]:
     fillers = [(arrivals.sources[i], arrivals.targets[i]) for i in parts.fillers]
 
     def edited(example: int, anchor: Anchor, nonce: str, label: str) -> tuple[str, str]:
@@ -317,7 +320,7 @@ def _icl_prompts(parts: _Icl, test: Examples, row: int, arrivals: Examples) -> l
     return prompts
 
 
-def _secondary_prompts(parts: _Icl, test: Examples, row: int, arrivals: Examples) -> list[dict[str, Any]]:
+def _secondary_prompts(parts: _Icl, test: Examples, row: int, arrivals: Examples) -> list[_Prompt]:
     fillers = [(arrivals.sources[i], arrivals.targets[i]) for i in parts.fillers]
     source, label, gold = arrivals.sources[parts.relevant], arrivals.targets[parts.relevant], test.targets[row]
     common = {"source": test.sources[row], "label": parts.substitute, "matched_labels": []}
@@ -391,7 +394,7 @@ def _missing(coverage: dict[str, int], settings: FreezeProbesSettings) -> Iterat
     yield from ((probe, reason) for probe in relevant)
 
 
-def _warn(coverage: dict[str, Any], settings: FreezeProbesSettings) -> None:
+def _warn(coverage: JsonDict, settings: FreezeProbesSettings) -> None:
     where = f"tasks.{settings.task}.probes"
     for reason in dict.fromkeys(entry["reason"] for entry in coverage["missing"]):
         left_out = ", ".join(entry["probe"] for entry in coverage["missing"] if entry["reason"] == reason)

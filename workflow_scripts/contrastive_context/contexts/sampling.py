@@ -7,7 +7,7 @@ Everything runs on arrays over chunks of targets; a million contexts of five exa
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.core.randomness import below, id_bits, numbers, shuffled, states, stream, uniform
 from contrastive_context.retrieval.similarity import DUPLICATE, Neighbours, Similarity, Vectors, similarity_between
 from contrastive_context.text.normalising import normalised_codes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Names of grades, in the order of their codes.
 GRADES = ("none", "random", "similar", "paraphrase")
@@ -128,7 +131,7 @@ def iter_contexts(
     *,
     k: int,
     neighbours: Neighbours | None = None,
-    paraphrases: Any = None,
+    paraphrases: "pa.Table | pd.DataFrame | None" = None,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     draws: int = 1,
@@ -184,7 +187,7 @@ def _check(
     name: str,
     n: int,
     neighbours: Neighbours | None,
-    paraphrases: Any,
+    paraphrases: "pa.Table | pd.DataFrame | None",
     edges: Mapping[str, float],
 ) -> None:
     if strategy.shows_examples and k >= n:
@@ -205,7 +208,7 @@ def _pool(
     strategy: Strategy,
     k: int,
     neighbours: Neighbours | None,
-    paraphrases: Any,
+    paraphrases: "pa.Table | pd.DataFrame | None",
     sources: Sequence[str] | None,
     name: str,
     removed: tuple[tuple[float, float], ...],
@@ -259,7 +262,7 @@ def _nearest(
 
 
 def _usable(
-    paraphrases: Any, bits: np.ndarray, removed: tuple[tuple[float, float], ...]
+    paraphrases: "pa.Table | pd.DataFrame | None", bits: np.ndarray, removed: tuple[tuple[float, float], ...]
 ) -> tuple[pa.Array, np.ndarray, np.ndarray]:
     """Return ids, parents' positions (ascending) and similarities of the accepted paraphrases of the candidates."""
     table = paraphrases if isinstance(paraphrases, pa.Table) else pa.Table.from_pandas(paraphrases)

@@ -1,7 +1,6 @@
 """Series: the comparisons that an evaluation prompt counts in. Only the first is ever a headline."""
 
-from collections.abc import Mapping
-from typing import Any
+from contrastive_context.core.json_types import JsonMapping
 
 #: Targets that fill every compared bucket, so that buckets are compared on the same targets.
 SAME_TARGETS = "same_targets"
@@ -12,6 +11,6 @@ STAND_INS = "stand_ins"
 SERIES = (SAME_TARGETS, ALL_TARGETS, STAND_INS)
 
 
-def series_of(record: Mapping[str, Any]) -> list[str]:
+def series_of(record: JsonMapping) -> list[str]:
     """Return the series of a prompt or a prediction; those without any are of the headline."""
     return list(record.get("series", [SAME_TARGETS]))

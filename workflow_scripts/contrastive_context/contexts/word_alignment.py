@@ -61,18 +61,18 @@ class WordAlignment:
         self._sources = _numbers(source for source, _ in pairs)
         self._targets = _numbers(target for _, target in pairs)
         self._width = len(self._targets) + 1
-        source, target, source_place, target_place = self._links(pairs)
+        source, target, source_position, target_position = self._links(pairs)
         keys, link = np.unique(source.astype(np.int64) * self._width + target, return_inverse=True)
         sides = keys // self._width, keys % self._width
         # The last value, which −1 leads to, is of combinations that no pair has.
         self._count = np.append(np.bincount(link, minlength=len(keys)), 0)
-        self._forward = np.append(_estimate(link, target_place, *sides), 0)
-        self._backward = np.append(_estimate(link, source_place, *reversed(sides)), 0)
+        self._forward = np.append(_estimate(link, target_position, *sides), 0)
+        self._backward = np.append(_estimate(link, source_position, *reversed(sides)), 0)
         self._index = dict(zip(keys.tolist(), range(len(keys)), strict=True))
 
     def _links(self, pairs: Sequence[tuple[set[str], set[str]]]) -> list[np.ndarray]:
-        """Return for every combination of words in a pair: both words, and one number per word and pair for each."""
-        places = [0, 0]
+        """Return for every combination of words in a pair: both words, and their positions in the corpus."""
+        offsets = [0, 0]  # positions of the pairs before, per side
         columns: list[list[np.ndarray]] = [[], [], [], []]
         left = MAX_LINKS
         for row in ranking(stream("word alignment"), np.arange(len(pairs), dtype=np.uint64)):
@@ -85,10 +85,10 @@ class WordAlignment:
             (source, target), (rows, across) = sides, map(len, sides)
             columns[0].append(np.repeat(source, across))
             columns[1].append(np.tile(target, rows))
-            columns[2].append(np.repeat(np.arange(rows, dtype=np.int32) + places[0], across))
-            columns[3].append(np.tile(np.arange(across, dtype=np.int32) + places[1], rows))
-            places[0] += rows
-            places[1] += across
+            columns[2].append(np.repeat(np.arange(rows, dtype=np.int32) + offsets[0], across))
+            columns[3].append(np.tile(np.arange(across, dtype=np.int32) + offsets[1], rows))
+            offsets[0] += rows
+            offsets[1] += across
             left -= rows * across
             if left < 0:
                 break
@@ -129,12 +129,12 @@ def _numbers(texts: Iterable[set[str]]) -> dict[str, int]:
     return {word: number for number, word in enumerate(frequent, start=_NOTHING + 1)}
 
 
-def _estimate(link: np.ndarray, place: np.ndarray, given: np.ndarray, explained: np.ndarray) -> np.ndarray:
+def _estimate(link: np.ndarray, position: np.ndarray, given: np.ndarray, explained: np.ndarray) -> np.ndarray:
     """Estimate p(explained word | given word) by expectation maximisation.
 
     Args:
         link: combination of words at each link of the corpus, int [links].
-        place: which word of which pair each link explains, int [links].
+        position: of the word that each link explains, in the corpus, int [links].
         given: one word of each combination, int [combinations].
         explained: the other word, int [combinations].
 
@@ -144,7 +144,7 @@ def _estimate(link: np.ndarray, place: np.ndarray, given: np.ndarray, explained:
     probability = (explained != _NOTHING).astype(np.float64)
     for _ in range(_ITERATIONS):
         weight = probability[link]
-        expected = np.bincount(link, _shares(weight, place), minlength=len(given))
+        expected = np.bincount(link, _shares(weight, position), minlength=len(given))
         probability = _shares(expected, given)
     return probability
 

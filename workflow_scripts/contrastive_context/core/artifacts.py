@@ -10,9 +10,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict, JsonMapping
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CHUNK = 1 << 20
 #: Columns that are text in every artifact that has them.
@@ -165,7 +169,7 @@ def sha256_file(path: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
-def write_json(path: str | os.PathLike, value: Any) -> None:
+def write_json(path: str | os.PathLike, value: object) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
@@ -183,19 +187,21 @@ def read_json(path: str | os.PathLike) -> Any:
         raise UserError(f"{path}: can't be read as JSON ({error}); delete it and run again") from error
 
 
-def write_parquet(path: str | os.PathLike, frame: "Any") -> None:
+def write_parquet(path: str | os.PathLike, frame: "pd.DataFrame") -> None:
     """Write a pandas frame as Parquet (zstd, no index), atomically."""
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, index=False, compression="zstd")
 
 
-def write_csv(path: str | os.PathLike, frame: "Any") -> None:
+def write_csv(path: str | os.PathLike, frame: "pd.DataFrame") -> None:
     """Write a pandas frame as CSV (UTF-8, all digits, no index), atomically."""
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def read_parquet(path: str | os.PathLike, columns: Mapping[str, str] | tuple[str, ...] | list[str] = ()) -> "Any":
+def read_parquet(
+    path: str | os.PathLike, columns: Mapping[str, str] | tuple[str, ...] | list[str] = ()
+) -> "pd.DataFrame":
     """Read a Parquet artifact into a pandas frame and check that it has ``columns``.
 
     Raises:
@@ -227,9 +233,9 @@ def write_folder_hashes(
     folder: str | os.PathLike,
     target: str | os.PathLike,
     *,
-    known: Mapping[str, Mapping[str, Any]] | None = None,
-    **extra: Any,
-) -> dict[str, Any]:
+    known: Mapping[str, JsonMapping] | None = None,
+    **extra: object,
+) -> JsonDict:
     """Write the small file that stands for a folder of weights in the DAG.
 
     The JSON holds ``files`` (relative name → ``{"sha256", "bytes"}``) and ``extra``. Rules depend on this file rather
@@ -256,7 +262,7 @@ def write_folder_hashes(
     return record
 
 
-def check_folder(folder: str | os.PathLike, hashes: str | os.PathLike) -> dict[str, Any]:
+def check_folder(folder: str | os.PathLike, hashes: str | os.PathLike) -> JsonDict:
     """Check that every file named in a hash file is there with its recorded content; return the record.
 
     Files of our own are hashed: a wrong bit in weights would give wrong numbers. One that is a link belongs to the user

@@ -12,15 +12,17 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from contrastive_context.core import preloading, surroundings
 from contrastive_context.core.artifacts import disk_errors
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.provenance import check_inputs, read_settings, step_name
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 Settings = TypeVar("Settings")
-Item = TypeVar("Item")
 log = logging.getLogger("contrastive_context")
 
 
@@ -148,7 +150,7 @@ def _sigterm_raises() -> Iterator[None]:
         yield
         return
 
-    def terminate(*_: Any) -> None:
+    def terminate(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
         raise _Terminated
 
@@ -159,7 +161,9 @@ def _sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def progress(items: Iterable[Item] | None = None, *, label: str, total: int | None = None, unit: str = "it") -> "Any":
+def progress(
+    items: Iterable[object] | None = None, *, label: str, total: int | None = None, unit: str = "it"
+) -> "tqdm[Any]":
     """Return a tqdm bar: live on a terminal, one line every ten seconds elsewhere (log files, SLURM)."""
     from tqdm import tqdm
 

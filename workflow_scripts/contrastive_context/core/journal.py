@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from contrastive_context.core.artifacts import disk_errors, sha256_file
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 
 
 def fingerprint(*parts: str, files: Mapping[str, str | Path | None]) -> str:
@@ -36,7 +37,7 @@ class Journal(Mapping[str, Any]):
     def __init__(self, path: str | Path) -> None:
         """Read what is there."""
         self.path = Path(path)
-        self._entries: dict[str, Any] = {}
+        self._entries: JsonDict = {}
         self._torn = False
         content = self.path.read_bytes() if self.path.is_file() else b""
         self._torn = bool(content) and not content.endswith(b"\n")
@@ -46,7 +47,7 @@ class Journal(Mapping[str, Any]):
                 key, value = json.loads(text)
                 self._entries.setdefault(key, value)
 
-    def add(self, entries: Mapping[str, Any]) -> None:
+    def add(self, entries: JsonMapping) -> None:
         """Append results (JSON values) and see them to the disk.
 
         Raises:

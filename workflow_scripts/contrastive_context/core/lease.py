@@ -16,12 +16,12 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonMapping
 
 log = logging.getLogger("contrastive_context")
 
@@ -149,13 +149,13 @@ def _is_over(path: Path, timeout_s: float) -> bool:
     return _start_of(record["pid"]) != record["started"]
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> JsonMapping:
     with contextlib.suppress(OSError):
         return _parse(path.read_bytes())
     return {}
 
 
-def _parse(content: bytes) -> Mapping[str, Any]:
+def _parse(content: bytes) -> JsonMapping:
     """Read a lease's record; empty if its job was killed before it was written, or it is damaged."""
     with contextlib.suppress(ValueError, RecursionError):
         record = json.loads(content)
@@ -164,7 +164,7 @@ def _parse(content: bytes) -> Mapping[str, Any]:
     return {}
 
 
-def _describe(record: Mapping[str, Any]) -> str:
+def _describe(record: JsonMapping) -> str:
     if not record:
         return "another job"
     job = f"SLURM job {record['job']}, " if record["job"] else ""

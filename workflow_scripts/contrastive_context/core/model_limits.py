@@ -1,28 +1,32 @@
 """What a model of transformers can take, by its configuration: positions, tokens, and which rows may share a batch."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contrastive_context.core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
-def max_positions(config: Any) -> int | None:
+def max_positions(config: "PreTrainedConfig") -> int | None:
     """Return how many positions a model has by its transformers configuration, or None where that sets no limit."""
     text = config.get_text_config()
     return getattr(text, "max_position_embeddings", getattr(text, "max_seq_len", None))  # the latter is MPT's
 
 
-def unknown_from(tokenizer: Any, config: Any) -> int | None:
+def unknown_from(tokenizer: "PreTrainedTokenizerBase", config: "PreTrainedConfig") -> int | None:
     """Return the first token that a model has no embedding for, None if its tokenizer has no such token."""
     size = config.get_text_config().vocab_size
     return size if max([tokenizer.vocab_size - 1, *tokenizer.added_tokens_decoder]) >= size else None
 
 
 def refuse_unknown(
-    tokenizer: Any, first: int | None, texts: Sequence[str], rows: "Sequence[Sequence[int] | np.ndarray]"
+    tokenizer: "PreTrainedTokenizerBase",
+    first: int | None,
+    texts: Sequence[str],
+    rows: "Sequence[Sequence[int] | np.ndarray]",
 ) -> None:
     """Refuse texts with tokens that the model has no embedding for.
 
@@ -46,7 +50,7 @@ def refuse_unknown(
             )
 
 
-def rope_limit(config: Any) -> int | None:
+def rope_limit(config: "PreTrainedConfig") -> int | None:
     """Return up to how many tokens rows may share a batch, by a model's transformers configuration; None for any.
 
     Under longrope and dynamic scaling the longest row of a batch decides how the positions of all are rotated, once it

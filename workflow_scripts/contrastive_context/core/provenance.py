@@ -17,6 +17,7 @@ from typing import Any
 
 from contrastive_context.core.artifacts import sha256_file, write_json
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 from contrastive_context.core.version import __version__
 
 
@@ -24,7 +25,7 @@ def write_provenance(
     output: str | os.PathLike,
     *also: str | os.PathLike,
     inputs: Mapping[str, Any],
-    settings: Mapping[str, Any] | str,
+    settings: JsonMapping | str,
     started: float,
     tokens: int | None = None,
 ) -> None:
@@ -107,7 +108,7 @@ def _digest_of(path: str, *state: int) -> str:
     return sha256_file(path)
 
 
-def read_settings(text: str) -> dict[str, Any]:
+def read_settings(text: str) -> JsonDict:
     """Parse the argument ``--settings``: a JSON object, or ``@FILE`` that holds one.
 
     Raises:

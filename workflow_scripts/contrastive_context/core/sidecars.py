@@ -10,6 +10,7 @@ from typing import Any
 from contrastive_context.core import artifacts
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.names import ADAPTERS
 
 SUFFIX = ".provenance.json"
@@ -29,7 +30,7 @@ class Sidecar:
         return self.record["step"]
 
     @cached_property
-    def outputs(self) -> dict[str, dict[str, Any]]:
+    def outputs(self) -> dict[str, JsonDict]:
         """Path → sha256 and bytes of every declared output."""
         return {entry["path"]: entry for entry in self.record["outputs"]}
 

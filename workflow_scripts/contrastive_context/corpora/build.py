@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 from contrastive_context.core.loading import load
 from contrastive_context.corpora.dividing import uniform
 from contrastive_context.corpora.reading import KEPT, Listed, Reading, tidy
@@ -19,6 +20,8 @@ from contrastive_context.text.normalising import normalise
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from contrastive_context.config.text import Cleaning
 
 READ = "read"
 """Key in the counts of what was read before it was divided into splits."""
@@ -75,7 +78,7 @@ def build(settings: BuildCorpusSettings, packages: Mapping[str, Path], hub: Mapp
     corpus, where = settings.corpus, f"tasks.{settings.task}.corpus"
     raw, readings = _read(settings, packages, hub or {})
     malformed = [row for reading in readings for row in reading.listed]
-    counts: dict[str, Any] = {}
+    counts: JsonDict = {}
     if readings:
         counts[READ] = _count_read(readings, getattr(corpus, "max_rejected", 0.0), where, malformed)
     tests = {name[len("test.") :] for name in raw if name.startswith("test.")}
@@ -134,7 +137,7 @@ def corpus_module(kind: str) -> ModuleType:
     return load(KINDS[kind])
 
 
-def _count_read(readings: Iterable[Reading], max_rejected: float, where: str, listed: list[Listed]) -> dict[str, Any]:
+def _count_read(readings: Iterable[Reading], max_rejected: float, where: str, listed: list[Listed]) -> JsonDict:
     """Add up readings.
 
     Raises:
@@ -167,7 +170,7 @@ def _recompose(
 ) -> tuple["dict[str, pd.DataFrame]", set[str]]:
     """Bring all sources and targets to a Unicode form; return the frames and the ids of the pairs that it changed."""
 
-    def recomposed(text: Any) -> Any:
+    def recomposed(text: object) -> object:
         if not isinstance(text, str) or unicodedata.is_normalized(form, text):
             return text
         return tidy(unicodedata.normalize(form, text))
@@ -182,7 +185,7 @@ def _recompose(
 
 
 def _clean(
-    raw: Mapping[str, "pd.DataFrame"], cleaning: Any, stop: str
+    raw: Mapping[str, "pd.DataFrame"], cleaning: "Cleaning | None", stop: str
 ) -> tuple["dict[str, pd.DataFrame]", list[Listed]]:
     """Clean every split; count what is dropped with what was left out before, in ``frame.attrs``."""
     from contrastive_context.corpora.cleaning import clean
@@ -196,7 +199,7 @@ def _clean(
 
 
 def _limit(
-    frames: Mapping[str, "pd.DataFrame"], counts: Mapping[str, Any], limits: Mapping[str, int], seed: int
+    frames: Mapping[str, "pd.DataFrame"], counts: JsonMapping, limits: Mapping[str, int], seed: int
 ) -> "dict[str, pd.DataFrame]":
     """Keep at most so many rows of a split, drawn by a hash of the seed and the id; correct the counts."""
     result = dict(frames)
@@ -210,7 +213,7 @@ def _limit(
     return result
 
 
-def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.DataFrame"], dict[str, Any]]:
+def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.DataFrame"], JsonDict]:
     """Give every row an id and keep each source once over all splits.
 
     Splits are taken in the order of the mapping and a row yields to any earlier one, so the order is the priority. The
@@ -233,7 +236,7 @@ def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.
     exact: dict[str, tuple[str, str]] = {}  # source → (target, split)
     normalised: dict[str, str] = {}  # normalised source → split
     frames: dict[str, pd.DataFrame] = {}
-    counts: dict[str, Any] = {}
+    counts: JsonDict = {}
     for split, frame in raw.items():
         if missing := [name for name in RAW_COLUMNS if name not in frame.columns]:
             raise UserError(f"split {split}: column(s) {', '.join(missing)} missing from the corpus's rows")
@@ -260,7 +263,7 @@ def remove_duplicates(raw: Mapping[str, "pd.DataFrame"]) -> tuple[dict[str, "pd.
     return frames, counts
 
 
-def _has_text(value: Any) -> bool:
+def _has_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 

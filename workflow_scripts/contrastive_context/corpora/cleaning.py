@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from html.entities import html5
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import regex
 
@@ -73,7 +73,7 @@ def clean(frame: "pd.DataFrame", cleaning: Cleaning | None, stop: str) -> tuple[
     return frame.loc[kept], list(_listed(frame, reasons))
 
 
-def _holds(target: Any, stop: str) -> bool:
+def _holds(target: object, stop: str) -> bool:
     return isinstance(target, str) and stop in target
 
 
@@ -87,7 +87,7 @@ def _listed(frame: "pd.DataFrame", reasons: list[str | None]) -> Iterator[Listed
             )
 
 
-def reason_to_drop(source: Any, target: Any, rules: Cleaning) -> str | None:
+def reason_to_drop(source: object, target: object, rules: Cleaning) -> str | None:
     """Return the first rule that a pair breaks, None if it passes. What is no text is left to later checks."""
     if not isinstance(source, str) or not isinstance(target, str) or not source.strip() or not target.strip():
         return None
@@ -122,5 +122,5 @@ def script_share(text: str, script: str) -> float:
 
 
 @cache
-def _patterns(script: str) -> tuple[Any, Any]:
+def _patterns(script: str) -> "tuple[regex.Pattern[str], regex.Pattern[str]]":
     return regex.compile(r"[\p{L}\p{M}]"), regex.compile(rf"(?V1)[[\p{{L}}\p{{M}}]&&\p{{Script={script}}}]")

@@ -20,10 +20,10 @@ def divide(frame: "pd.DataFrame", shares: Shares, seed: int) -> "dict[str, pd.Da
         seed: another one gives another division.
     """
     held_out = shares.arrivals + shares.test
-    place = frame["cluster"].map(places(Counter(frame["cluster"]), f"{seed}/cluster")).astype(float)
-    trained = place >= held_out + shares.dev
-    splits = {"train": frame.loc[trained], "dev": frame.loc[~trained & (place >= held_out)]}
-    return {**splits, **halve(frame.loc[place < held_out], shares, seed)}
+    position = frame["cluster"].map(positions(Counter(frame["cluster"]), f"{seed}/cluster")).astype(float)
+    trained = position >= held_out + shares.dev
+    splits = {"train": frame.loc[trained], "dev": frame.loc[~trained & (position >= held_out)]}
+    return {**splits, **halve(frame.loc[position < held_out], shares, seed)}
 
 
 def halve(frame: "pd.DataFrame", shares: Shares, seed: int) -> "dict[str, pd.DataFrame]":
@@ -33,8 +33,8 @@ def halve(frame: "pd.DataFrame", shares: Shares, seed: int) -> "dict[str, pd.Dat
     return {"arrivals": frame.loc[~test], "test": frame.loc[test]}
 
 
-def places(rows: Mapping[str, int], draw: str) -> dict[str, float]:
-    """Place clusters in [0, 1), in an order that is drawn, so that a share of that range has about that share of rows.
+def positions(rows: Mapping[str, int], draw: str) -> dict[str, float]:
+    """Order clusters by lot within [0, 1), so that a share of that range has about that share of the rows.
 
     By hashes alone the halves of a few documents can have many rows and few.
 
@@ -43,7 +43,7 @@ def places(rows: Mapping[str, int], draw: str) -> dict[str, float]:
         draw: what the order depends on, besides the clusters' names.
 
     Returns:
-        Cluster → where the middle of its rows stands. A part of the range differs from its share by no more than half
+        Cluster → position of the middle of its rows. A part of the range differs from its share by no more than half
         of each of the clusters at its two ends.
     """
     total, before, result = sum(rows.values()), 0, {}

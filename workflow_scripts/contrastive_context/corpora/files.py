@@ -11,13 +11,17 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from contrastive_context.config.text import FilesCorpus
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.corpora.dividing import divide
 from contrastive_context.corpora.reading import TOO_LONG, Location, Reading
 from contrastive_context.corpora.recognising import HEAD, eight_bit, is_quoted, other_format, other_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +116,7 @@ def _read(settings: FilesCorpus, path: str, split: str, reading: Reading) -> Non
         reading.note(location, UNQUOTED, f"{len(unquoted)} rows of this file", rows=len(unquoted), split=split)
 
 
-def _label(values: dict[str, Any], column: str | None) -> str:
+def _label(values: JsonDict, column: str | None) -> str:
     value = values[column] if column else None
     return "" if value is None else str(value).strip()
 
@@ -310,7 +314,7 @@ def _json_lines(lines: Iterator[_Line], columns: Sequence[str]) -> Iterator[Row]
             yield _nested(line.number, value, columns, line.text)
 
 
-def _nested(number: int, value: Any, columns: Sequence[str], shown: Any) -> Row:
+def _nested(number: int, value: object, columns: Sequence[str], shown: object) -> Row:
     """Take the columns out of nested objects."""
     found = {}
     for column in columns:
@@ -355,7 +359,7 @@ def _seen(path: Path) -> str:
     return f"; this looks like {told}" if told else ""
 
 
-def _as_bytes(batch: Any) -> Any:
+def _as_bytes(batch: "pa.RecordBatch") -> "pa.RecordBatch":
     """Turn texts into bytes, nested ones too, so that one broken text doesn't stop a batch."""
     import pyarrow as pa
 
@@ -363,7 +367,7 @@ def _as_bytes(batch: Any) -> Any:
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
-def _in_bytes(kind: Any) -> Any:
+def _in_bytes(kind: "pa.DataType") -> "pa.DataType":
     """Return an Arrow type with bytes instead of texts."""
     import pyarrow as pa
 
@@ -374,7 +378,7 @@ def _in_bytes(kind: Any) -> Any:
     return pa.list_(_in_bytes(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
-def _decoded(number: int, values: dict[str, Any], limit: int) -> Row:
+def _decoded(number: int, values: JsonDict, limit: int) -> Row:
     def decode(value: Any) -> Any:
         if isinstance(value, bytes):
             if len(value) > limit:

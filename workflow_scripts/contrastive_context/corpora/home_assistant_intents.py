@@ -19,10 +19,11 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contrastive_context.config.sources import HomeAssistantIntentsCorpus
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.corpora import grammar
 from contrastive_context.corpora.households import households
 from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text
@@ -88,7 +89,7 @@ def build(settings: HomeAssistantIntentsCorpus, record: Path) -> "dict[str, pd.D
         ) from error
 
 
-def _expand(data: dict[str, Any], settings: HomeAssistantIntentsCorpus) -> "dict[str, pd.DataFrame]":
+def _expand(data: JsonDict, settings: HomeAssistantIntentsCorpus) -> "dict[str, pd.DataFrame]":
     import pandas as pd
 
     expander = _Expander(data, settings)
@@ -117,7 +118,7 @@ def _expand(data: dict[str, Any], settings: HomeAssistantIntentsCorpus) -> "dict
     return frames
 
 
-def _load(record: Path, language: str) -> dict[str, Any]:
+def _load(record: Path, language: str) -> JsonDict:
     if language not in (known := households()):
         raise UserError(
             f"home-assistant-intents: no names of devices and rooms for language {language!r}; there are some for: "
@@ -175,7 +176,7 @@ def _split(templates: list[Template], left: int, right: int, seed: int) -> tuple
 class _Expander:
     """The templates of one language and the values of their slots."""
 
-    def __init__(self, data: dict[str, Any], settings: HomeAssistantIntentsCorpus) -> None:
+    def __init__(self, data: JsonDict, settings: HomeAssistantIntentsCorpus) -> None:
         self.seed = settings.seed
         self.household = households()[settings.language]
         self.lists = data["lists"]
@@ -183,7 +184,7 @@ class _Expander:
         self.spoken: dict[str, grammar.Node] = {}  # parsed "in" texts of the lists' values
         self.templates = list(self._templates(data["intents"]))
 
-    def _templates(self, intents: dict[str, Any]) -> Iterator[Template]:
+    def _templates(self, intents: JsonDict) -> Iterator[Template]:
         for intent, content in sorted(intents.items()):
             numbers: Counter[str] = Counter()
             for block in content["data"]:

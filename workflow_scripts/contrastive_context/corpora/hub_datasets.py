@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contrastive_context.config.sources import HubCorpus
 from contrastive_context.core.errors import UserError
-from contrastive_context.corpora.dividing import places, uniform
+from contrastive_context.corpora.dividing import positions, uniform
 from contrastive_context.corpora.files import BLANK, Row, rows
 from contrastive_context.corpora.reading import Location, Reading
 from contrastive_context.corpora.rows import RAW_COLUMNS
@@ -129,7 +129,7 @@ def _pairs(
         assert row.values is not None
         return f"{split.data}/{row.values[split.document] if split.document else f'{file}:{row.line}'}"
 
-    placed: dict[str, float] = {}
+    position_of: dict[str, float] = {}
     if split.document:
         # All rows count, whatever this part drops: other parts of the split must see the same division.
         documents = Counter(
@@ -138,7 +138,7 @@ def _pairs(
             for row in rows(path, DATA_FORMATS[path.suffix], [split.document], None, _MAX_LINE)
             if row.values is not None
         )
-        placed = places(documents, order)
+        position_of = positions(documents, order)
     for file, path in files.items():
         shown = f"{split.data}/{file}"
         # A malformed row belongs to no part; several splits may read its file, and it counts once.
@@ -151,7 +151,7 @@ def _pairs(
                     reading.reject(location, row.fault, row.text, rows=row.lines, split=name, detail=row.detail)
                 continue
             cluster = cluster_of(file, row)
-            if not low <= (placed[cluster] if split.document else uniform(f"{order}/{cluster}")) < high:
+            if not low <= (position_of[cluster] if split.document else uniform(f"{order}/{cluster}")) < high:
                 continue
             # CSV and TSV have texts only.
             unwanted = [column for column, value in split.drop.items() if str(row.values[column]) == str(value)]

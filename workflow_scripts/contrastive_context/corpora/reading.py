@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contrastive_context.core.json_types import JsonMapping
 from contrastive_context.corpora.rows import RAW_COLUMNS, meta_text
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Reading:
         split: str = "",
         cluster: str = "",
         domain: str = "in",
-        meta: Mapping[str, Any] | None = None,
+        meta: JsonMapping | None = None,
     ) -> None:
         """Add a row, or reject it if a side is no text, empty, too long, or holds characters that no text or file has.
 
@@ -97,7 +97,7 @@ class Reading:
         self._rows[split].append((*texts, cluster or f"{location.file}:{location.line}", domain, known))
 
     def reject(
-        self, location: Location, reason: str, text: Any = "", *, rows: int = 1, split: str = "", detail: str = ""
+        self, location: Location, reason: str, text: object = "", *, rows: int = 1, split: str = "", detail: str = ""
     ) -> None:
         """Count a malformed row, or several at one location, and list it.
 
@@ -114,7 +114,7 @@ class Reading:
         line, more = _printable(location.line), _printable(detail)
         self.listed.append(Listed(split, location.file, line, reason, excerpt(text), more))
 
-    def note(self, location: Location, reason: str, text: Any = "", *, rows: int = 1, split: str = "") -> None:
+    def note(self, location: Location, reason: str, text: object = "", *, rows: int = 1, split: str = "") -> None:
         """Count a row that is kept, but not quite as it was, or several from one location on, and list it."""
         self.noted[reason] += rows
         self.listed.append(Listed(split, location.file, location.line, f"{KEPT}{reason}", excerpt(text)))
@@ -136,7 +136,7 @@ def tidy(text: str) -> str:
     return " ".join(text.replace("\ufeff", "").split())
 
 
-def fault(value: Any) -> str | None:
+def fault(value: object) -> str | None:
     """Say what is wrong with a text, in words that a side's name can follow; None if nothing is."""
     if value is None:
         return "empty"
@@ -154,7 +154,7 @@ def fault(value: Any) -> str | None:
     return None if tidy(value) else "empty"
 
 
-def excerpt(value: Any) -> str:
+def excerpt(value: object) -> str:
     """Return the beginning of a value with what can't be shown escaped."""
     if isinstance(value, bytes):
         text = value[: 4 * _EXCERPT].decode("utf-8", "backslashreplace")

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+
+from contrastive_context.core.json_types import JsonMapping
 
 RAW_COLUMNS = ("source", "target", "cluster", "domain", "meta")
 """What a corpus module returns per row, all text; ``meta`` is a JSON object."""
@@ -17,6 +17,6 @@ def row_id(source: str, target: str) -> str:
     return hashlib.sha256(f"{source}\x1f{target}".encode()).hexdigest()[:16]
 
 
-def meta_text(values: Mapping[str, Any]) -> str:
+def meta_text(values: JsonMapping) -> str:
     """Serialise what else is known of a row, with sorted keys."""
     return json.dumps(values, sort_keys=True, ensure_ascii=False)

@@ -117,7 +117,7 @@ def _read(settings: TextToSqlCorpus, part: Questions, split: str, reading: Readi
         for record in records(Path(path), settings.max_line_bytes):
             location = Location(path, str(record.line))
 
-            def reject(reason: str, text: Any, detail: str = "", location: Location = location) -> None:
+            def reject(reason: str, text: object, detail: str = "", location: Location = location) -> None:
                 reading.reject(location, reason, text, split=split, detail=detail)
 
             if record.fault:

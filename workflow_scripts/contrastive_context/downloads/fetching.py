@@ -9,12 +9,12 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from contrastive_context.config.sources import Package
 from contrastive_context.core.artifacts import sha256_file, temporary_folder
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 
 ARCHIVES = "DEBIAN_ARCHIVES"
 """Environment variable for machines without apt-get, or whose apt-get lacks a version: addresses of Debian archives,
@@ -24,7 +24,7 @@ _CHUNK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
 
 
-def fetch(name: str, package: Package, cache: Path) -> dict[str, Any]:
+def fetch(name: str, package: Package, cache: Path) -> JsonDict:
     """Make sure that a pinned package lies in the cache folder, and return its record.
 
     A file that is there already and has the right hash is used as it is, without network. Else the exact version is

@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any, cast
 from contrastive_context.config.hub_entries import HubEntry
 from contrastive_context.core.artifacts import read_json, sha256_file
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 from contrastive_context.core.weights import refuse_adapters
 from contrastive_context.downloads.packages import require_disk
 from contrastive_context.downloads.settings import FetchHubSettings
 
 if TYPE_CHECKING:
-    from huggingface_hub import DatasetInfo, ModelInfo
+    from huggingface_hub import DatasetInfo, HfApi, ModelInfo
+    from huggingface_hub.hf_api import RepoSibling
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ def match(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     ]
 
 
-def fetch(settings: FetchHubSettings) -> dict[str, Any]:
+def fetch(settings: FetchHubSettings) -> JsonDict:
     """Download what an entry needs into the hub's cache, verify it, and return its record.
 
     Files that are in the cache are not downloaded again, so a second call goes on where the first was stopped (whole
@@ -106,7 +108,7 @@ def fetch(settings: FetchHubSettings) -> dict[str, Any]:
         raise
     except Exception as error:  # network, authorisation and repository errors have no common base class
         raise UserError(f"{where}: {explain(error, entry)}") from error
-    record: dict[str, Any] = {
+    record: JsonDict = {
         "repository": entry.repository,
         "type": entry.type,
         "revision": info.sha,
@@ -128,12 +130,12 @@ def _cached(entry: HubEntry, revision: str | None, name: str) -> bool:
     return isinstance(found, str)
 
 
-def _licence(card: Mapping[str, Any]) -> str | None:
+def _licence(card: JsonMapping) -> str | None:
     value = card.get("license_name") or card.get("license")
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _choose(where: str, entry: HubEntry, remote: Mapping[str, Any], api: Any) -> list[str]:
+def _choose(where: str, entry: HubEntry, remote: Mapping[str, "RepoSibling"], api: "HfApi") -> list[str]:
     """Choose a model's files: nothing that can run code, and no second copy of the weights."""
     if entry.use == "files":
         wanted = match(remote, entry.files)
@@ -158,7 +160,7 @@ def _choose(where: str, entry: HubEntry, remote: Mapping[str, Any], api: Any) ->
     return sorted(name for name in wanted if name not in weights or not usual or name in usual or "/" in name)
 
 
-def _revisions_with_weights(api: Any, entry: HubEntry, patterns: Sequence[str]) -> list[str]:
+def _revisions_with_weights(api: "HfApi", entry: HubEntry, patterns: Sequence[str]) -> list[str]:
     """Return branches, tags and pull requests of a repository that have safetensors, of the latter the newest first.
 
     Conversions often wait as pull requests, of the hub's own bot for instance, and can be downloaded from there.
@@ -176,7 +178,7 @@ def _revisions_with_weights(api: Any, entry: HubEntry, patterns: Sequence[str]) 
     return result[:_NAMED]
 
 
-def data_files(where: str, entry: HubEntry, card: Mapping[str, Any], names: Iterable[str]) -> dict[str, list[str]]:
+def data_files(where: str, entry: HubEntry, card: JsonMapping, names: Iterable[str]) -> dict[str, list[str]]:
     """Return a data set's files by split, from the entry's ``files`` or from the configurations in its card.
 
     Args:
@@ -190,7 +192,7 @@ def data_files(where: str, entry: HubEntry, card: Mapping[str, Any], names: Iter
         UserError: no such configuration, or a split without readable files.
     """
     names = sorted(names)
-    patterns: Mapping[str, Any] = entry.files if isinstance(entry.files, dict) else {}
+    patterns: JsonMapping = entry.files if isinstance(entry.files, dict) else {}
     patterns = patterns or _from_card(where, entry, card)
     result = {}
     for split, wanted in patterns.items():
@@ -207,7 +209,7 @@ def data_files(where: str, entry: HubEntry, card: Mapping[str, Any], names: Iter
     return result
 
 
-def _from_card(where: str, entry: HubEntry, card: Mapping[str, Any]) -> dict[str, Any]:
+def _from_card(where: str, entry: HubEntry, card: JsonMapping) -> JsonDict:
     configurations = {item["config_name"]: item for item in card.get("configs") or [] if "data_files" in item}
     chosen = entry.configuration or next(
         (name for name, item in configurations.items() if item.get("default") or name == "default"), None
@@ -232,11 +234,11 @@ def _listed(value: str | Sequence[str]) -> Sequence[str]:
     return [value] if isinstance(value, str) else value
 
 
-def _verified(where: str, file: Path, remote: Any) -> dict[str, Any]:
+def _verified(where: str, file: Path, remote: "RepoSibling") -> JsonDict:
     """Hash a file and compare it with what the hub states; a damaged one is removed, so that it is downloaded again."""
     digest, size = sha256_file(file), file.stat().st_size
     if remote.lfs is not None:
-        expected, found = remote.lfs.sha256, digest
+        expected, found = cast("str | None", remote.lfs.sha256), digest
     else:
         expected, found = remote.blob_id, _git_hash(file)
     if expected is not None and expected != found:
@@ -323,7 +325,7 @@ def _bars() -> Iterator[type]:
             bar.close()
 
 
-def stored(record: Path) -> tuple[dict[str, Any], Path]:
+def stored(record: Path) -> tuple[JsonDict, Path]:
     """Find the files of a record in the hub's cache, without network.
 
     Returns:
@@ -369,7 +371,7 @@ def stored(record: Path) -> tuple[dict[str, Any], Path]:
     return content, Path(str(files[first]).removesuffix(first))
 
 
-def link(record: Path, folder: Path) -> dict[str, Any]:
+def link(record: Path, folder: Path) -> JsonDict:
     """Fill an empty folder with links to the files of a record, and return the record.
 
     Raises:

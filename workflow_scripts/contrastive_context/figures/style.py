@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -13,6 +13,9 @@ from contrastive_context.figures.fonts import families
 from contrastive_context.tables.settings import PresentationSettings
 from contrastive_context.tables.vocabulary import STRATEGIES
 from contrastive_context.tables.wording import clipped
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _RC: dict[RcKeyType, Any] = {
     "font.size": 7.5,
@@ -65,7 +68,7 @@ def styled(draw: Callable[..., list[Figure]]) -> Callable[..., list[Figure]]:
     """Draw with the parameters of the style in the second argument, the settings."""
 
     @functools.wraps(draw)
-    def drawn(cells: Any, settings: Any, *args: Any, **options: Any) -> list[Figure]:
+    def drawn(cells: "pd.DataFrame", settings: PresentationSettings, *args: object, **options: object) -> list[Figure]:
         with matplotlib.rc_context(rc(settings.style)):
             return draw(cells, settings, *args, **options)
 

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -12,13 +12,19 @@ from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.model_limits import rope_limit
 from contrastive_context.models.transformers_internals import cache_by_rows
 from contrastive_context.prompting.prompts import Prompt, PromptEncoder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
-    from transformers import GenerationConfig
+    import torch
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from contrastive_context.core.frames import FrameRow
 
 
 class Generation(NamedTuple):
@@ -29,7 +35,7 @@ class Generation(NamedTuple):
 
 
 def generate(
-    model: Any,
+    model: "PreTrainedModel",
     encoder: PromptEncoder,
     prompts: Sequence[np.ndarray],
     *,
@@ -97,7 +103,11 @@ def generate(
 
 
 def _continued(
-    model: Any, prompts: Sequence[np.ndarray], names: Sequence[str], rows: "_Rows", config: "GenerationConfig"
+    model: "PreTrainedModel",
+    prompts: Sequence[np.ndarray],
+    names: Sequence[str],
+    rows: "_Rows",
+    config: "GenerationConfig",
 ) -> list[Generation]:
     """Continue the prompts of one batch.
 
@@ -117,7 +127,7 @@ def _continued(
     while pending:
         rows.ended = [None] * len(pending)
         finite = FiniteLogits([names[row] for row in pending], model, at_once=config.do_sample)
-        output = model.generate(
+        output = cast("Any", model).generate(  # which PreTrainedModel doesn't know of
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
@@ -145,7 +155,7 @@ class _Rows:
         self.may_be_dropped = False
         self.ended: list[Generation | None] = []
 
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+    def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor", **_: object) -> "torch.Tensor":
         """Return which rows are done, bool [rows]; all of them where a round ends."""
         import torch
 
@@ -163,7 +173,7 @@ class _Rows:
         return Generation(ids, "length") if len(ids) == self._limit else None
 
 
-def sampling(temperature: float) -> dict[str, Any]:
+def sampling(temperature: float) -> dict[str, float]:
     """Return the options of transformers' ``GenerationConfig`` for a temperature, 0 for greedy decoding."""
     if temperature == 0:
         return {"do_sample": False}
@@ -180,7 +190,7 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
+def _eos_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     found: list[int] = []
     for value in (model.generation_config.eos_token_id, tokenizer.eos_token_id):
         found += value if isinstance(value, list) else [] if value is None else [value]
@@ -188,7 +198,7 @@ def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
 
 
 def answer(
-    model: Any,
+    model: "PreTrainedModel",
     encoder: PromptEncoder,
     prompts: Mapping[str, np.ndarray],
     journal: Journal | None,
@@ -257,7 +267,7 @@ def read_prompts(
     sources = artifacts.read_parquet(test, columns).set_index("id")["source"].to_dict()
     encoder.add(sources[target] for target in frozen["target_id"] if target in sources)
     prompts = []
-    for row in frozen.itertuples(index=False):
+    for row in cast("Iterable[FrameRow]", frozen.itertuples(index=False)):
         unknown = [i for i in row.example_ids if i not in pairs]
         unknown += [row.target_id] * (row.target_id not in sources)
         if unknown:
@@ -274,8 +284,8 @@ def read_prompts(
 
 
 def predict(
-    model: Any,
-    tokenizer: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
     template: Template,
     step: int,
     arrivals: str | Path,
@@ -286,7 +296,7 @@ def predict(
     label: str = "generate",
     journal: Journal | None = None,
     paraphrases: str | Path | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonDict]:
     """Yield one prediction record per frozen evaluation prompt (the format of ``predictions/….jsonl``).
 
     Records come when all prompts are answered, so that their order is that of the contexts, whatever the batches were.
@@ -314,7 +324,7 @@ def predict(
     encoder.check_writable({name: gold[name] for name in frozen["target_id"].unique()})
     ids = {name: prompt.ids for name, prompt in zip(frozen["prompt_id"], prompts, strict=True)}
     outputs = answer(model, encoder, ids, journal, batch_tokens=batch_tokens, label=label)
-    rows: list[dict[str, Any]] = frozen.to_dict("records")  # type: ignore[assignment]
+    rows = cast("list[JsonDict]", frozen.to_dict("records"))  # their keys are names of columns
     for row, prompt in zip(rows, prompts, strict=True):
         output = outputs[row["prompt_id"]]
         yield {

@@ -1,7 +1,7 @@
 """Log-probabilities of given completions."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,9 +11,12 @@ from contrastive_context.core.model_limits import rope_limit
 from contrastive_context.inference.finite import not_finite
 from contrastive_context.prompting.batches import collate, completion_logits, length_batches
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 def completion_logprobs(
-    model: Any,
+    model: "PreTrainedModel",
     prompts: Sequence[np.ndarray],
     completions: Sequence[np.ndarray],
     *,

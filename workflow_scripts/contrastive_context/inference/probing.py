@@ -9,11 +9,15 @@ import numpy as np
 from contrastive_context.config.tasks import Agreement, ProbeMeasure
 from contrastive_context.config.templates import Template
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.frames import FrameRow
 from contrastive_context.core.journal import Journal
 from contrastive_context.text import agreement as agreements
 from contrastive_context.text.words import contains, find
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
     from contrastive_context.prompting.prompts import PromptEncoder
 
 # probe → (role of which the context gives the edited label for the query, role of which it doesn't)
@@ -29,17 +33,17 @@ COLUMNS = (
 
 
 def probe_model(
-    model: Any,
-    tokenizer: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
     template: Template,
-    probe_rows: Any,
+    probe_rows: "pd.DataFrame",
     measures: Sequence[ProbeMeasure],
     agreement: Agreement | Callable[[str, str], float],
     *,
     batch_tokens: int = 8192,
     label: str = "probe",
     journal: Journal | None = None,
-) -> Any:
+) -> "pd.DataFrame":
     """Score a model on probe prompts; to be called from any training loop.
 
     - iwl: a(output, gold) where every example is irrelevant.
@@ -96,12 +100,12 @@ def probe_model(
     return frame
 
 
-def no_values() -> Any:
+def no_values() -> "pd.DataFrame":
     """Return what :func:`probe_model` returns where there are no prompts."""
     return _frame([])
 
 
-def check_rows(rows: Iterable[Any]) -> None:
+def check_rows(rows: Iterable[FrameRow]) -> None:
     """Check that every item has both prompts of each comparison.
 
     Raises:
@@ -115,7 +119,9 @@ def check_rows(rows: Iterable[Any]) -> None:
             raise UserError(f"probe prompts: item {item} has role {role} but no {other}; make the probes again")
 
 
-def generation_values(rows: Sequence[Any], outputs: dict[str, str], agree: Callable[[str, str], float]) -> list[tuple]:
+def generation_values(
+    rows: Sequence[FrameRow], outputs: dict[str, str], agree: Callable[[str, str], float]
+) -> list[tuple]:
     """Return (row, probe, "generation", value) from outputs by prompt id; see :func:`probe_model` for the formulas."""
     by_role = {(row.item, row.role): row for row in rows}
     records = []
@@ -147,8 +153,8 @@ class Completion(NamedTuple):
 
 
 def likelihood_values(
-    rows: Sequence[Any], logprob: Callable[[Sequence[Completion]], np.ndarray]
-) -> list[tuple[Any, str, str, float]]:
+    rows: Sequence[FrameRow], logprob: Callable[[Sequence[Completion]], np.ndarray]
+) -> list[tuple[FrameRow, str, str, float]]:
     """Return (row, probe, "likelihood", value); see :func:`probe_model` for the formulas.
 
     Args:
@@ -156,7 +162,7 @@ def likelihood_values(
         logprob: completions → log-probability per scored token, float [completions].
     """
     by_role = {(row.item, row.role): row for row in rows}
-    wanted: list[tuple[Any, str, Completion, Completion | None]] = []
+    wanted: list[tuple[FrameRow, str, Completion, Completion | None]] = []
     for row in rows:
         if row.role == "irrelevant":
             wanted.append((row, "iwl", Completion(row, row.gold), None))
@@ -214,7 +220,7 @@ def label_tokens(encoder: "PromptEncoder", text: str, label: str) -> np.ndarray:
     return tokens
 
 
-def _prompt(encoder: Any, row: Any, reserve: int = 0) -> np.ndarray:
+def _prompt(encoder: "PromptEncoder", row: FrameRow, reserve: int = 0) -> np.ndarray:
     examples = list(zip(row.example_sources, row.example_targets, strict=True))
     prompt = encoder.encode(examples, row.source, reserve=reserve, name=row.target_id)
     if prompt.dropped:  # the example that a probe is about may be among them: its score would mean nothing
@@ -226,7 +232,12 @@ def _prompt(encoder: Any, row: Any, reserve: int = 0) -> np.ndarray:
 
 
 def _generate(
-    model: Any, encoder: Any, rows: Sequence[Any], batch_tokens: int, label: str, journal: Journal | None
+    model: "PreTrainedModel",
+    encoder: "PromptEncoder",
+    rows: Sequence[FrameRow],
+    batch_tokens: int,
+    label: str,
+    journal: Journal | None,
 ) -> dict[str, str]:
     from contrastive_context.inference.generation import answer
 
@@ -240,7 +251,9 @@ class _Scorer:
 
     _KEY = "likelihood"  # no prompt's name
 
-    def __init__(self, model: Any, encoder: Any, batch_tokens: int, label: str, journal: Journal | None) -> None:
+    def __init__(
+        self, model: "PreTrainedModel", encoder: "PromptEncoder", batch_tokens: int, label: str, journal: Journal | None
+    ) -> None:
         self._model, self._encoder, self._journal = model, encoder, journal
         self._batch_tokens, self._label = batch_tokens, f"{label}: likelihood"
 
@@ -275,7 +288,7 @@ class _Scorer:
         return counted
 
 
-def _frame(records: Sequence[tuple]) -> Any:
+def _frame(records: Sequence[tuple]) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame(

@@ -1,7 +1,7 @@
 """The simulation's results as a tidy table."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,13 +9,16 @@ from contrastive_context.config.minimal_model import Condition, MinimalModel
 from contrastive_context.minimal_model.task import Task
 from contrastive_context.minimal_model.training import ICL_SIMILARITY, Probes, best_weights, train
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 COLUMNS = (
     "variant", "condition", "seed", "seeds", "step", "probe", "similarity", "value", "ci_low", "ci_high", "n",
 )  # fmt: skip
 CONFIDENCE = 0.95
 
 
-def simulate(settings: MinimalModel, conditions: Iterable[tuple[str, Condition]]) -> "Any":
+def simulate(settings: MinimalModel, conditions: Iterable[tuple[str, Condition]]) -> "pd.DataFrame":
     """Train under every condition and return the table.
 
     One row per variant, condition, seed, probed step and probe; where there are several seeds, one more row with seed

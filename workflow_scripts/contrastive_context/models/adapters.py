@@ -3,21 +3,26 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from contrastive_context.config.finetuning import Lora
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.weights import first_few
 from contrastive_context.models.fast_lora import round_once
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PREFIX = "base_model.model."
 
 
-def attach(model: Any, lora: Lora, seed: int) -> Any:
+def attach(model: "PreTrainedModel", lora: Lora, seed: int) -> "PeftModel":
     """Freeze ``model`` and add LoRA layers to it, initialised from ``seed`` alone; return the peft model.
 
     Raises:
@@ -48,7 +53,7 @@ def attach(model: Any, lora: Lora, seed: int) -> Any:
     return adapted
 
 
-def save_adapter(model: Any, folder: str | Path, base_name: str) -> str:
+def save_adapter(model: "PeftModel", folder: str | Path, base_name: str) -> str:
     """Save a peft model's adapter as ``adapter_model.safetensors`` and ``adapter_config.json``.
 
     Args:
@@ -79,7 +84,7 @@ def save_adapter(model: Any, folder: str | Path, base_name: str) -> str:
     return artifacts.sha256_file(folder / WEIGHTS)
 
 
-def load_adapter(model: Any, folder: str | Path) -> Any:
+def load_adapter(model: "PreTrainedModel", folder: str | Path) -> "PeftModel":
     """Attach a saved adapter to a fresh base for further use with peft; return the peft model.
 
     Raises:
@@ -111,14 +116,14 @@ class AdapterSwitcher:
         model: a base model without adapters; changed in place by :meth:`apply`.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: "PreTrainedModel") -> None:
         """See the class."""
         self._model = model
         self._base: dict[str, torch.Tensor] = {}
-        self._adapted: Any = None
+        self._adapted: PeftModel | None = None
 
     @torch.no_grad()
-    def apply(self, folder: str | Path) -> Any:
+    def apply(self, folder: str | Path) -> "PreTrainedModel":
         """Make the model behave as base + the adapter in ``folder``; return the model.
 
         Raises:
@@ -132,16 +137,16 @@ class AdapterSwitcher:
         return self._model.eval()
 
     @torch.no_grad()
-    def restore(self) -> Any:
+    def restore(self) -> "PreTrainedModel":
         """Set the model to the base again, bit for bit; return it."""
         for name, weight in self._base.items():
-            self._model.get_submodule(name).weight.copy_(weight)
+            cast("torch.Tensor", self._model.get_submodule(name).weight).copy_(weight)
         if self._adapted is not None:
             self._adapted.unload()
             self._adapted = None
         return self._model
 
-    def _merge(self, folder: str | Path) -> Any:
+    def _merge(self, folder: str | Path) -> "PreTrainedModel":
         tensors, config = _read(folder)
         targets = self._targets(config["target_modules"])
         expected = {}
@@ -159,14 +164,14 @@ class AdapterSwitcher:
             module.weight.copy_(base.float() + (delta.T if _is_transposed(module) else delta))
         return self._model
 
-    def _targets(self, names: str | list[str]) -> dict[str, Any]:
+    def _targets(self, names: str | list[str]) -> dict[str, torch.nn.Linear]:
         found = {
             name: module
             for name, module in self._model.named_modules()
             if getattr(getattr(module, "weight", None), "ndim", 0) == 2 and _matches(name, names)
         }
         _refuse_unfit(self._model, found)
-        return found
+        return cast("dict[str, torch.nn.Linear]", found)  # or Conv1D, which has a weight too
 
 
 def read_checkpoints(adapters: str | Path, base_sha256: str) -> dict[int, Path]:
@@ -208,7 +213,7 @@ _CONFIG_KEYS = ("r", "lora_alpha", "lora_dropout", "target_modules")
 _PLAIN = {"use_rslora": False, "use_dora": False, "bias": "none", "rank_pattern": {}, "alpha_pattern": {}}
 
 
-def _read(folder: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _read(folder: str | Path) -> tuple[dict[str, torch.Tensor], JsonDict]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -233,7 +238,7 @@ def _matches(name: str, targets: str | list[str]) -> bool:
     return f".{name}".endswith(tuple(f".{target}" for target in targets))
 
 
-def _refuse_unfit(model: Any, targets: dict[str, Any]) -> None:
+def _refuse_unfit(model: torch.nn.Module, targets: dict[str, torch.nn.Module]) -> None:
     """Refuse modules whose adapters can't be added to a product of a weight of their own."""
     owners: dict[int, list[str]] = {}
     for name, module in model.named_modules():
@@ -255,6 +260,6 @@ def _compare(expected: dict[str, torch.Size], tensors: dict[str, torch.Tensor], 
         raise UserError(f"{file}: {first_few(wrong)} of another shape than this model's; it belongs to another one")
 
 
-def _is_transposed(module: Any) -> bool:
+def _is_transposed(module: torch.nn.Module) -> bool:
     """GPT-2's Conv1D keeps its weight as [in, out]."""
     return type(module).__name__ == "Conv1D"

@@ -19,7 +19,7 @@ class SummedLora:
         network: a model whose linear layers peft has adapted with a single plain LoRA adapter; changed in place.
     """
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: torch.nn.Module) -> None:
         """Replace the layers' forwards."""
         self._layers = [
             _Layer(layer)
@@ -49,12 +49,12 @@ class _Layer:
         layer = self._layer
         torch.addmm(self._weight, layer.up, layer.down, alpha=layer.scale, out=self._sum)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         layer = self._layer
         return _LoraLinear.apply(x, self._sum, layer.base.bias, layer.down, layer.up, layer.scale)
 
 
-def round_once(network: Any) -> int:
+def round_once(network: torch.nn.Module) -> int:
     """Let peft's LoRA layers on a bfloat16 or float16 base add the adapter before they round. For inference only.
 
     Peft rounds the base layer's output to the base's type and then adds the adapter's part to it: a part below half a
@@ -76,7 +76,7 @@ def round_once(network: Any) -> int:
 def _rounding_once(layer: LoraLayer) -> Callable[[torch.Tensor], torch.Tensor]:
     weight, bias, down, up, scale = layer.weight.T, layer.base.bias, layer.down, layer.up, layer.scale
 
-    def forward(x: Any) -> Any:
+    def forward(x: torch.Tensor) -> torch.Tensor:
         rows = x.flatten(0, -2)
         if rows.is_cuda and torch.version.hip is None:
             y = torch.mm(rows, weight, out_dtype=torch.float32)
@@ -94,7 +94,10 @@ class _LoraLinear(torch.autograd.Function):
     """y = x (W + s·B·A)ᵀ + b, given that sum, with gradients for x, A and B only; nothing but ``x`` is kept."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, total: Any, bias: Any, down: Any, up: Any, scale: float) -> Any:
+    def forward(
+        ctx: Any, x: torch.Tensor, total: torch.Tensor, bias: torch.Tensor | None, down: torch.Tensor, up: torch.Tensor,
+        scale: float,
+    ) -> torch.Tensor:  # fmt: skip
         ctx.save_for_backward(x, total, down, up)
         ctx.scale = scale
         return torch.nn.functional.linear(x, total, bias)

@@ -4,12 +4,16 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contrastive_context.config.models import Device, Dtype
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
 from contrastive_context.models.transformers_internals import forget_attention
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _POINTER = b"version https://git-lfs"
 
@@ -63,7 +67,7 @@ def check_safe(folder: str | Path) -> None:
         )
 
 
-def load_model(folder: str | Path, dtype: Dtype = "float32", device: Device = "cpu") -> Any:
+def load_model(folder: str | Path, dtype: Dtype = "float32", device: Device = "cpu") -> "PreTrainedModel":
     """Load a causal language model from a local folder, in evaluation mode.
 
     Only safetensors are read, no code of the folder is run and the network is never used. Attention is torch's fused
@@ -84,7 +88,7 @@ def load_model(folder: str | Path, dtype: Dtype = "float32", device: Device = "c
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda, but no GPU is visible; set the model's device to cpu or use a GPU node")
     model = load_weights(transformers.AutoModelForCausalLM, folder, dtype=getattr(torch, dtype))
-    return model.to(device).eval()
+    return model.to(device).eval()  # type: ignore[arg-type]  # its decorator has lost the type
 
 
 def check_weights(folder: str | Path) -> None:
@@ -101,7 +105,7 @@ def check_weights(folder: str | Path) -> None:
     load_weights(auto, folder, device_map="meta")
 
 
-def load_weights(auto_class: Any, folder: str | Path, **options: Any) -> Any:
+def load_weights(auto_class: Any, folder: str | Path, **options: Any) -> "PreTrainedModel":
     """Load a model from a local folder with one of transformers' Auto classes.
 
     Args:
@@ -135,7 +139,7 @@ def load_weights(auto_class: Any, folder: str | Path, **options: Any) -> Any:
     return model
 
 
-def load_tokenizer(folder: str | Path) -> Any:
+def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
     """Load the tokenizer of a local folder; no network, no code of the folder.
 
     Raises:
@@ -152,7 +156,7 @@ def load_tokenizer(folder: str | Path) -> Any:
             raise UserError(f"{folder}: its tokenizer can't be loaded ({_reason(error)})") from error
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> JsonDict:
     file = folder / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))

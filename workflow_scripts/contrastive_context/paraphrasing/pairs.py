@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.corpora.rows import row_id
 from contrastive_context.paraphrasing import kept
 from contrastive_context.paraphrasing.proposals import Proposal
@@ -35,7 +36,7 @@ def accept(
     embeddings: "Vectors",
     encode: encoders.Encode,
     excluded: Sequence[str],
-) -> tuple["pd.DataFrame", dict[str, Any]]:
+) -> tuple["pd.DataFrame", JsonDict]:
     """Say which proposals are accepted.
 
     A proposal that keeps the target must keep the words that the target takes from the source, as values in quotes. It

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
@@ -61,7 +61,7 @@ def propose(
     return [finished(proposal, fixed) for proposal, (_, fixed) in zip(proposals, parts, strict=True)]
 
 
-def _by_rules(settings: ParaphraseSettings, rows: "pd.DataFrame", *_: Any) -> list[Proposal]:
+def _by_rules(settings: ParaphraseSettings, rows: "pd.DataFrame", *_: object) -> list[Proposal]:
     from contrastive_context.paraphrasing.rules import reword
 
     seed = settings.paraphraser.seed
@@ -72,7 +72,7 @@ def _by_rules(settings: ParaphraseSettings, rows: "pd.DataFrame", *_: Any) -> li
 
 
 def _by_language_model(
-    settings: ParaphraseSettings, rows: "pd.DataFrame", folders: Mapping[str, Path], _: Any
+    settings: ParaphraseSettings, rows: "pd.DataFrame", folders: Mapping[str, Path], _: object
 ) -> list[Proposal]:
     from contrastive_context.paraphrasing.language_model import reword
 
@@ -80,7 +80,7 @@ def _by_language_model(
 
 
 def _by_back_translation(
-    settings: ParaphraseSettings, rows: "pd.DataFrame", folders: Mapping[str, Path], _: Any
+    settings: ParaphraseSettings, rows: "pd.DataFrame", folders: Mapping[str, Path], _: object
 ) -> list[Proposal]:
     from contrastive_context.paraphrasing.back_translation import reword
 
@@ -99,7 +99,7 @@ def _by_models(
     return [Proposal(text, target) for text, target in zip(texts, rows["target"], strict=True)]
 
 
-def _synthetic(settings: ParaphraseSettings, rows: "pd.DataFrame", *_: Any) -> list[Proposal]:
+def _synthetic(settings: ParaphraseSettings, rows: "pd.DataFrame", *_: object) -> list[Proposal]:
     if settings.corpus.kind != settings.paraphraser.kind:
         raise UserError(
             f"paraphrasers.{settings.paraphraser_name}: kind {settings.paraphraser.kind} can't paraphrase "
@@ -110,7 +110,9 @@ def _synthetic(settings: ParaphraseSettings, rows: "pd.DataFrame", *_: Any) -> l
     return [Proposal(source, target, target_paraphrased=True) for source, target in pairs]
 
 
-def _answered(settings: ParaphraseSettings, rows: "pd.DataFrame", _: Any, answers: str | Path | None) -> list[Proposal]:
+def _answered(
+    settings: ParaphraseSettings, rows: "pd.DataFrame", _: object, answers: str | Path | None
+) -> list[Proposal]:
     if answers is None:
         raise UserError(f"paraphrasers.{settings.paraphraser_name}: --answers of ask_endpoint.py is missing")
     frame = artifacts.read_parquet(answers, columns=["id", "source", "target", "problem"])

@@ -1,10 +1,13 @@
 """Padded batches, and logits only where a completion token is predicted."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class Batch(NamedTuple):
@@ -88,7 +91,7 @@ def collate(pairs: Sequence[tuple[np.ndarray, np.ndarray]], device: str | torch.
     return Batch(*(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays))
 
 
-def completion_logits(model: Any, batch: Batch) -> torch.Tensor:
+def completion_logits(model: "PreTrainedModel", batch: Batch) -> torch.Tensor:
     """Return the logits [n, vocabulary] at ``batch.positions``.
 
     The output layer gets only these positions, each row its own: transformers' ``logits_to_keep`` takes one set for
@@ -99,7 +102,7 @@ def completion_logits(model: Any, batch: Batch) -> torch.Tensor:
     if head is None:
         return model(input_ids=batch.input_ids, use_cache=False).logits.flatten(0, 1)[batch.positions]
 
-    def select(_module: Any, arguments: tuple) -> tuple:
+    def select(_module: torch.nn.Module, arguments: tuple) -> tuple:
         return (arguments[0].flatten(0, 1)[batch.positions].unsqueeze(0), *arguments[1:])
 
     hook = head.register_forward_pre_hook(select)

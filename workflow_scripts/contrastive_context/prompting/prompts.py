@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from contrastive_context.core.errors import UserError
 from contrastive_context.core.model_limits import max_positions, refuse_unknown, unknown_from
 from contrastive_context.prompting.segments import SegmentTokenizer, find
 from contrastive_context.text.normalising import composed
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +59,13 @@ class PromptEncoder:
             template's tokens.
     """
 
-    def __init__(self, tokenizer: Any, template: Template, config: Any = None, task: str = "") -> None:
+    def __init__(
+        self,
+        tokenizer: "PreTrainedTokenizerBase",
+        template: Template,
+        config: "PreTrainedConfig | None" = None,
+        task: str = "",
+    ) -> None:
         """See the class."""
         self.tokenizer = tokenizer
         self.template = template

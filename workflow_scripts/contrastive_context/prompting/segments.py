@@ -6,7 +6,7 @@ take it off again when they decode. A prompt has one beginning, whatever the num
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -180,7 +180,7 @@ class SegmentTokenizer:
 
     def _decode(self, ids: list[int]) -> str:
         # Special tokens stay visible: in a corpus of our own they may be words; skipping them would shift positions.
-        options: dict[str, Any] = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+        options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
         return str(self._tokenizer.decode(ids, **options))
 
 

@@ -5,11 +5,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from contrastive_context.core.columnar import read_columns
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.randomness import id_bits, ranking, stream
 
 #: Prompts in the page at most; the files named beside it hold all.
@@ -49,7 +50,7 @@ def browser(files: Sequence[Path], titles: dict[str, dict[str, str]], seed: int 
         depends on the seed and their ids alone, with all their buckets and compositions.
     """
     share = LIMIT // max(1, len(files))
-    prompts: list[dict[str, Any]] = []
+    prompts: list[JsonDict] = []
     total = 0
     for path in files:
         targets = read_columns(path, ["target_id"])["target_id"]
@@ -75,7 +76,7 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-def _short(value: Any) -> Any:
+def _short(value: object) -> object:
     if isinstance(value, str):
         return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}… ({len(value) - _LONGEST} more characters)"
     if isinstance(value, list):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pandas as pd
 
@@ -26,6 +26,8 @@ from contrastive_context.tables.findings import ALL, VERDICTS
 from contrastive_context.tables.selection import in_order
 from contrastive_context.tables.settings import Named, PresentationSettings
 from contrastive_context.tables.vocabulary import STRATEGIES
+
+_Key = TypeVar("_Key")
 
 
 @dataclass
@@ -73,7 +75,7 @@ class Inputs:
         Sidecars are those of the grid's steps, which only ``settings.config`` tells.
         """
 
-        def existing(files: Mapping[Any, Path]) -> dict[Any, Path]:
+        def existing(files: Mapping[_Key, Path]) -> dict[_Key, Path]:
             return {name: path for name, path in files.items() if path.is_file()}
 
         tasks, models = settings.tasks, settings.models

@@ -1,8 +1,10 @@
 """What a run cost: jobs, time and tokens per stage, from the provenance sidecars."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from contrastive_context.core.json_types import JsonMapping
 
 #: Folder of an artifact below the run → the stage that makes it, in the order data flows.
 STAGES = {
@@ -34,7 +36,7 @@ class Effort(NamedTuple):
     tokens: int | None
 
 
-def efforts(records: Iterable[Mapping[str, Any]], run: str) -> list[Effort]:
+def efforts(records: Iterable[JsonMapping], run: str) -> list[Effort]:
     """Add up sidecars by stage.
 
     Args:

@@ -1,7 +1,9 @@
 """Whose text and weights a run used, under which licence and at which version."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from contrastive_context.core.json_types import JsonMapping
 
 HUB = "https://huggingface.co"
 #: Kinds of corpora that are no one's text.
@@ -24,7 +26,7 @@ class Licence(NamedTuple):
     origin: str = ""
 
 
-def licences(config: Mapping[str, Any], records: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[Licence]:
+def licences(config: JsonMapping, records: Mapping[tuple[str, str], JsonMapping]) -> list[Licence]:
     """List what a configuration takes from others.
 
     Args:
@@ -51,7 +53,7 @@ def licences(config: Mapping[str, Any], records: Mapping[tuple[str, str], Mappin
     return rows
 
 
-def _of_hub(config: Mapping[str, Any], records: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[Licence]:
+def _of_hub(config: JsonMapping, records: Mapping[tuple[str, str], JsonMapping]) -> Iterator[Licence]:
     for registry in (*_USES, "datasets"):
         for name, entry in (config.get(registry) or {}).items():
             repository = entry.get("name") if entry.get("kind") == "hub" else entry.get("hub")

@@ -4,13 +4,14 @@ import base64
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.frames import groups_of
+from contrastive_context.core.json_types import JsonMapping
 from contrastive_context.core.sidecars import read_sidecar
 from contrastive_context.report.effort import efforts
 from contrastive_context.scoring.signatures import read_revisions
@@ -79,7 +80,7 @@ def signatures(path: Path | None, settings: PresentationSettings) -> list[str]:
     return result
 
 
-def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+def flat(value: object, prefix: str = "") -> list[tuple[str, str]]:
     """Flatten JSON into (path, value) pairs; lists of scalars stay one value, long ones are cut."""
     if isinstance(value, dict):
         return [pair for key, item in value.items() for pair in flat(item, f"{prefix} › {key}" if prefix else str(key))]
@@ -110,13 +111,13 @@ def model_facts(path: Path) -> list[tuple[str, str]]:
         return flat({key: value for key, value in record.items() if key != "files"})
 
 
-def download(path: Path) -> Mapping[str, Any]:
+def download(path: Path) -> JsonMapping:
     """Read the record of a download from the hub."""
     read_revisions([path])
     return artifacts.read_json(path)
 
 
-def step(path: Path, run: str) -> Mapping[str, Any]:
+def step(path: Path, run: str) -> JsonMapping:
     """Read a sidecar that has what the report tells of a step."""
     record = read_sidecar(path).record
     with _of_this_version(path):
@@ -135,6 +136,6 @@ def merged_versions(versions: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {name: ", ".join(sorted(seen[name])) for name in sorted(seen)}
 
 
-def host(record: Mapping[str, Any]) -> str:
+def host(record: JsonMapping) -> str:
     """Say on what kind of machine a step ran."""
     return f"{record.get('system', '?')} {record.get('machine', '')}, {record.get('cpus', '?')} CPUs"

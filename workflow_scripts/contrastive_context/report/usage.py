@@ -1,11 +1,12 @@
 """What of a configuration its grid uses: the entries a report shows, and the files that are the run's own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from contrastive_context.core import paths
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 from contrastive_context.core.names import BASE, NEAREST_LABEL, tuned_system
 from contrastive_context.core.sidecars import SUFFIX
 
@@ -66,7 +67,7 @@ class Usage:
         return bool(systems) or names["model"] == NEAREST_LABEL
 
 
-def usage(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]) -> Usage:
+def usage(config: JsonMapping, tasks: Sequence[str], models: Sequence[str]) -> Usage:
     """Find what the grid uses.
 
     Args:
@@ -75,7 +76,7 @@ def usage(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]
         models: models of the grid.
     """
 
-    def entries(registry: str, names: Any) -> list[Mapping[str, Any]]:
+    def entries(registry: str, names: Iterable[str | None]) -> list[JsonMapping]:
         registered = config.get(registry) or {}
         return [registered[name] for name in names if name in registered]
 
@@ -109,7 +110,7 @@ def usage(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]
     )
 
 
-def _values(entry: Any, key: str) -> Iterator[Any]:
+def _values(entry: object, key: str) -> Iterator[Any]:
     """Yield what stands under a key, however deep; of a list its items."""
     if isinstance(entry, Mapping):
         for name, value in entry.items():
@@ -122,7 +123,7 @@ def _values(entry: Any, key: str) -> Iterator[Any]:
             yield from _values(item, key)
 
 
-def effective_config(config: Mapping[str, Any], tasks: Sequence[str], models: Sequence[str]) -> dict[str, Any]:
+def effective_config(config: JsonMapping, tasks: Sequence[str], models: Sequence[str]) -> JsonDict:
     """Return a configuration without the entries that its grid doesn't use; without a grid all of it."""
     if not config.get("grid"):
         return dict(config)

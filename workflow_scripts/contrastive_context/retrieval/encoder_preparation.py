@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contrastive_context.config.sources import Encoder, SentenceTransformerEncoder
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError, about
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.downloads.hub import ENCODER_FILES, link
 from contrastive_context.downloads.packages import extract, open_wheel
 from contrastive_context.retrieval.encoders import load_encoder
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def prepare(
     settings: PrepareEncoderSettings, folder: Path, record: Path, package: Path | None = None, hub: Path | None = None
-) -> dict[str, Any]:
+) -> JsonDict:
     """Make an encoder's folder, whole or not at all, and write its hash file.
 
     Args:
@@ -42,18 +43,16 @@ def prepare(
 
 def _of_words(
     settings: PrepareEncoderSettings, encoder: Encoder, folder: Path, record: Path, *_: Path | None
-) -> dict[str, Any]:
+) -> JsonDict:
     return _without_files(settings, record, dimensions=_dense(load_encoder(encoder, None)([])).shape[1])
 
 
-def _bm25(
-    settings: PrepareEncoderSettings, encoder: Encoder, folder: Path, record: Path, *_: Path | None
-) -> dict[str, Any]:
+def _bm25(settings: PrepareEncoderSettings, encoder: Encoder, folder: Path, record: Path, *_: Path | None) -> JsonDict:
     return _without_files(settings, record)
 
 
-def _without_files(settings: PrepareEncoderSettings, record: Path, **extra: int) -> dict[str, Any]:
-    result: dict[str, Any] = {"files": {}, "kind": settings.encoder.kind, **extra}
+def _without_files(settings: PrepareEncoderSettings, record: Path, **extra: int) -> JsonDict:
+    result: JsonDict = {"files": {}, "kind": settings.encoder.kind, **extra}
     artifacts.write_json(record, result)
     return result
 
@@ -65,11 +64,11 @@ def _sentence_transformer(
     record: Path,
     package: Path | None,
     hub: Path | None,
-) -> dict[str, Any]:
+) -> JsonDict:
     if sum(source is not None for source in (encoder.package, encoder.folder, encoder.hub)) != 1:
         raise UserError(f"encoders.{settings.name}: give exactly one of package, folder and hub")
     record.unlink(missing_ok=True)  # an old hash file must not say that a folder is whole while it is replaced
-    extra: dict[str, Any] = {}
+    extra: JsonDict = {}
     with artifacts.atomic_folder(folder) as temporary:
         if encoder.package is not None:
             if package is None or encoder.path_in_package is None:
@@ -90,7 +89,7 @@ def _sentence_transformer(
 
 
 #: Kind → what makes the folder and writes the record.
-MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
+MAKERS: dict[str, Callable[..., JsonDict]] = {
     "positional_words": _of_words,
     "word_set": _of_words,
     "sentence_transformer": _sentence_transformer,

@@ -25,6 +25,8 @@ from contrastive_context.retrieval.word_vectors import positional_words, word_se
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from sentence_transformers import SentenceTransformer
+    from torch import nn
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from contrastive_context.retrieval.similarity import Vectors
@@ -215,7 +217,7 @@ class SentenceEncoder:
         return [self._settings.prefix + (text if until is None else text.partition(until)[0]) for text in texts]
 
 
-def _reader(model: Any) -> _Reader | None:
+def _reader(model: "SentenceTransformer") -> _Reader | None:
     """Return how a model of sentence-transformers reads texts, None if its tokenizer is an own one, without a limit."""
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
@@ -292,7 +294,7 @@ LOADERS: dict[str, Callable[[Any, str | Path | None, str | Path | None], Encode]
 }
 
 
-def _check_weights(model: Any, folder: Path) -> None:
+def _check_weights(model: "SentenceTransformer", folder: Path) -> None:
     """Refuse a model of sentence-transformers part of whose weights transformers has drawn at random.
 
     Weights that no embedding depends on may be missing (BERT's pooler often is), and those of an output layer, which
@@ -320,7 +322,7 @@ def _check_weights(model: Any, folder: Path) -> None:
         refuse_wrong_weights(str(folder), found)
 
 
-def _network(module: Any) -> "PreTrainedModel | None":
+def _network(module: "nn.Module") -> "PreTrainedModel | None":
     """Return the model of transformers inside a module of sentence-transformers."""
     from transformers import PreTrainedModel
 

@@ -82,7 +82,7 @@ def load(files: Files, metric: LearnedMetric) -> Any:
             hparams = yaml.safe_load((files.checkpoint.parents[1] / HPARAMS).read_text(encoding="utf-8"))
             # As comet.load_from_checkpoint, which has no way to say where the encoder's files are.
             patched = hparams.get("layer_transformation") == "sparsemax_patch"
-            model = _noting(str2model[hparams["class_identifier"]], missing).load_from_checkpoint(  # type: ignore[attr-defined]
+            model = _noting(str2model[hparams["class_identifier"]], missing).load_from_checkpoint(
                 files.checkpoint,
                 map_location="cpu",
                 strict=False,
@@ -104,7 +104,7 @@ def load(files: Files, metric: LearnedMetric) -> Any:
     return model
 
 
-def _noting(kind: type, missing: list[str]) -> type:
+def _noting(kind: Any, missing: list[str]) -> Any:  # classes of COMET, which has no types
     """Return a COMET class that notes which of its weights a checkpoint lacks; they would stay random.
 
     Its own strictness can't be asked for: published checkpoints have buffers that newer models lack.

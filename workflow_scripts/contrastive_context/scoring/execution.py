@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from contrastive_context.config.sql import GeneratedSqlCorpus, TextToSqlCorpus
 from contrastive_context.core import cli
@@ -15,6 +15,9 @@ from contrastive_context.corpora.build import corpus_module
 from contrastive_context.corpora.databases import fingerprint
 from contrastive_context.scoring.settings import ScoreExecutionSettings
 from contrastive_context.sql.sandbox import Outcome, Sandbox, same_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Judged(NamedTuple):
@@ -25,7 +28,7 @@ class Judged(NamedTuple):
 
 
 def score(
-    segments: Mapping[str, Mapping[str, str]], test: "Any", settings: ScoreExecutionSettings
+    segments: Mapping[str, Mapping[str, str]], test: "pd.DataFrame", settings: ScoreExecutionSettings
 ) -> dict[str, Judged]:
     """Run every output and its gold query on the target's database.
 
@@ -42,7 +45,9 @@ def score(
     """
     corpus = settings.corpus
     assert isinstance(corpus, (GeneratedSqlCorpus, TextToSqlCorpus))
-    rows = {row.source: (row.id, json.loads(row.meta)) for row in test[["id", "source", "meta"]].itertuples()}
+    rows = {
+        row.source: (row.id, json.loads(cast("str", row.meta))) for row in test[["id", "source", "meta"]].itertuples()
+    }
     scores: dict[str, Judged] = {}
     with (
         tempfile.TemporaryDirectory() as scratch,

@@ -3,14 +3,22 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from contrastive_context.core.frames import FrameRow
 
 
-def predict(contexts: "Any", targets: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def predict(contexts: "pd.DataFrame", targets: Mapping[str, str]) -> Iterator[JsonDict]:
     """Yield one prediction per context that has examples.
 
     Args:
@@ -20,7 +28,7 @@ def predict(contexts: "Any", targets: Mapping[str, str]) -> Iterator[dict[str, A
     Raises:
         UserError: a context names an example that is not among them.
     """
-    for row in contexts.itertuples():
+    for row in cast("Iterable[FrameRow]", contexts.itertuples()):
         if len(row.example_ids) == 0:
             continue
         # Ties go to the smaller id, so that the shuffled order of the slots does not matter.

@@ -4,19 +4,23 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from contrastive_context.config.tasks import BY_BLANKS
 from contrastive_context.contexts.series import series_of
 from contrastive_context.core import artifacts
 from contrastive_context.core.buckets import NO_BUCKET
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.names import parse_system
 from contrastive_context.scoring.metrics import Metric, Segment, get_metric
 from contrastive_context.scoring.segments import segment_id
 from contrastive_context.scoring.settings import ScoreSettings
 from contrastive_context.text.normalising import composed
 from contrastive_context.text.words import unspaced_share
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +30,7 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def read_predictions(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_predictions(path: str | Path) -> Iterator[tuple[int, JsonDict]]:
     """Yield (line number from 1, prediction) of a JSONL file.
 
     Raises:
@@ -115,7 +119,7 @@ def score(
     test: str | Path,
     settings: ScoreSettings,
     learned: Mapping[str, Mapping[str, float]] | None = None,
-) -> tuple["Any", Scorer]:
+) -> tuple["pd.DataFrame", Scorer]:
     """Score the predictions of a (task, model)'s systems.
 
     Args:

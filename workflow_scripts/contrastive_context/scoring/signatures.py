@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from contrastive_context.core import artifacts
 from contrastive_context.core.errors import UserError
 from contrastive_context.scoring.metrics import get_metric
 from contrastive_context.scoring.settings import Checkpoint
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def signature(metric: str, tokenize: str, learned: Mapping[str, Checkpoint], revisions: Mapping[str, str]) -> str:
@@ -50,8 +53,11 @@ def read_revisions(records: Iterable[str | Path]) -> dict[str, str]:
 
 
 def table(
-    scores: "Any", tokenizers: Mapping[str, str], learned: Mapping[str, Checkpoint], revisions: Mapping[str, str]
-) -> "Any":
+    scores: "pd.DataFrame",
+    tokenizers: Mapping[str, str],
+    learned: Mapping[str, Checkpoint],
+    revisions: Mapping[str, str],
+) -> "pd.DataFrame":
     """Return the signature of every metric of every task, as a frame with columns task, metric and signature.
 
     Args:

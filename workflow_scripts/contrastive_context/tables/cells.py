@@ -1,7 +1,5 @@
 """The cells that each figure shows: what was measured, and what was not, with the reason."""
 
-from typing import Any
-
 import pandas as pd
 
 from contrastive_context.contexts.series import SAME_TARGETS
@@ -193,7 +191,7 @@ def summary_cells(scores: pd.DataFrame, settings: PresentationSettings) -> pd.Da
     cells = score_cells(scores, settings)
     buckets = settings.bucket_names()
     cells = cells.loc[cells["bucket"].isin(buckets)]
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for (metric, composition), here in groups_of(cells, "metric", "composition"):
         by_cell = {
             (task, test_set, model): of_set.loc[of_set["model"].isin([model, "none"])]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pyarrow as pa
 
@@ -11,6 +11,7 @@ from contrastive_context.core import artifacts
 from contrastive_context.core.buckets import bucket_of
 from contrastive_context.core.columnar import read_columns
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.names import parse_system
 from contrastive_context.scoring.scoring import read_predictions
 from contrastive_context.tables.settings import CollectExamplesSettings
@@ -96,7 +97,7 @@ def collect(
         for row in read_columns(scores, ["strategy", "seed", "prompt_id", "metric", "value"]).to_pylist()
         if row["metric"] == settings.metric
     }
-    answers: dict[str, list[dict[str, Any]]] = {}
+    answers: dict[str, list[dict[str, object]]] = {}
     for path in predictions:
         strategy, seed = parse_system(Path(path).stem)
         for _, record in read_predictions(path):
@@ -114,7 +115,7 @@ def collect(
             )
     rows = []
     frozen = artifacts.read_parquet(contexts, (*_FROZEN, "example_ids", "similarities"))
-    for row in frozen.to_dict("records"):
+    for row in cast("list[JsonDict]", frozen.to_dict("records")):
         if unknown := {row["target_id"], *row["example_ids"]} - texts.keys():
             raise UserError(f"{contexts}: id {min(unknown)} is in neither {arrivals} nor {test}; freeze them again")
         source, gold = texts[row["target_id"]]

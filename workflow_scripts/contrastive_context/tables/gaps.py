@@ -4,11 +4,11 @@ prompts cut.
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import pandas as pd
 
-from contrastive_context.core.frames import groups_of, rows_of
+from contrastive_context.core.frames import FrameRow, groups_of, rows_of
+from contrastive_context.core.json_types import JsonMapping
 from contrastive_context.tables.cells import NOT_FILLED, NOT_SCORED, probe_cells, score_cells
 from contrastive_context.tables.settings import PresentationSettings
 from contrastive_context.tables.vocabulary import PROBE_TITLES
@@ -24,9 +24,9 @@ NOTED = "kept, but "
 def missing(
     scores: pd.DataFrame,
     probes: pd.DataFrame,
-    coverage: Mapping[str, Mapping[str, Any]],
+    coverage: Mapping[str, JsonMapping],
     settings: PresentationSettings,
-    probe_coverage: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    probe_coverage: Mapping[str, JsonMapping] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Return what the grid should have and the tables don't; what a column leaves open (NA) is missing altogether.
 
@@ -41,10 +41,10 @@ def missing(
         A frame with ``MISSING``. ``what`` is "answers" or "probes" of a whole system, the "scores" of a cell, or
         "probe <title>" of one that the data can't give.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for gap in settings.unfinished:
         seed = gap.system.partition("-seed")[2]
-        system = {"model": gap.model, "strategy": gap.strategy, "seed": int(seed) if seed else None}
+        system: dict[str, object] = {"model": gap.model, "strategy": gap.strategy, "seed": int(seed) if seed else None}
         rows.append({"task": gap.task, "what": gap.what, "reason": gap.reason} | system)
     for task, sets in coverage.items():
         for test_set, entry in sets.items():
@@ -74,7 +74,7 @@ def missing(
     return frame.astype({name: "Int64" if name == "seed" else "string" for name in MISSING})
 
 
-def _not_measured(cells: pd.DataFrame) -> Iterator[Any]:
+def _not_measured(cells: pd.DataFrame) -> Iterator[FrameRow]:
     return rows_of(cells.loc[cells["missing"] != ""])
 
 
@@ -96,7 +96,7 @@ def truncated(segments: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(TRUNCATED))
 
 
-def dropped(counts: Mapping[str, Mapping[str, Any]], embeddings: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def dropped(counts: Mapping[str, JsonMapping], embeddings: Mapping[str, JsonMapping]) -> pd.DataFrame:
     """Tabulate what became of the rows read for each corpus.
 
     Args:
@@ -124,7 +124,7 @@ def dropped(counts: Mapping[str, Mapping[str, Any]], embeddings: Mapping[str, Ma
     return frame.loc[order.sort_values(["task", "end", "total", "what", "row"]).index].reset_index(drop=True)
 
 
-def _splits(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _splits(record: JsonMapping, prefix: str = "") -> Iterator[tuple[str, JsonMapping]]:
     for split, entry in record.items():
         if isinstance(entry, Mapping) and "kept" in entry:
             yield f"{prefix}{split}", entry

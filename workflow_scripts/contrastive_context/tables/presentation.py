@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
@@ -17,6 +17,8 @@ from contrastive_context.tables.numbers import Estimate, estimate, share, writte
 from contrastive_context.tables.selection import headline_seed, last_step, ordered, systems, with_series
 from contrastive_context.tables.settings import PresentationSettings
 from contrastive_context.tables.vocabulary import PROBE_TITLES, SERIES, composition_title, spaced
+
+_Column = TypeVar("_Column")
 
 
 @dataclass
@@ -188,14 +190,14 @@ _AT_LAST_STEP = ", last training step, with {:.0%} interval."
 
 def _systems(
     frame: pd.DataFrame,
-    cells: list[Any],
-    columns: Mapping[Any, str],
+    cells: list[_Column],
+    columns: Mapping[_Column, str],
     maximum: float,
     settings: PresentationSettings,
     runs: bool,
 ) -> tuple[list[str], list[list[str | Estimate]]]:
     """Return heads and rows of a table systems × columns; ``cells`` has the column of each row of ``frame``."""
-    lines: dict[tuple[str, str, str], dict[Any, Estimate]] = {}
+    lines: dict[tuple[str, str, str], dict[_Column, Estimate]] = {}
     for row, column in zip(rows_of(frame), cells, strict=True):
         line = lines.setdefault((row.model, row.strategy, _runs(row.seeds, row.seed) if runs else ""), {})
         line[column] = estimate(row.value, row.ci_low, row.ci_high, maximum)

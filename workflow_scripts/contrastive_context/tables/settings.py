@@ -1,7 +1,7 @@
 """Settings of the steps that make tables, and of those that show results: figures, LaTeX, lists of what is missing."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import field_validator
 
@@ -179,7 +179,7 @@ class PresentationSettings(Model):
 
     @field_validator("tasks", "models", "strategies", "test_sets", mode="before")
     @classmethod
-    def _from_mapping(cls, value: Any) -> Any:
+    def _from_mapping(cls, value: object) -> object:
         return [{"name": name, "title": title} for name, title in value.items()] if isinstance(value, dict) else value
 
     @classmethod

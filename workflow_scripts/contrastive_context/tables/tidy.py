@@ -4,7 +4,7 @@ A cell that was not measured has no row; nothing is filled in.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -198,7 +198,13 @@ def _bootstrap(rows: pd.DataFrame, statistics: Statistics, *names: str) -> Boots
     )
 
 
-def _cell(value: float, boot: Bootstrap, clusters: pd.DataFrame, matrix: np.ndarray, from_sums: Any) -> Cell:
+def _cell(
+    value: float,
+    boot: Bootstrap,
+    clusters: pd.DataFrame,
+    matrix: np.ndarray,
+    from_sums: Callable[[np.ndarray], np.ndarray],
+) -> Cell:
     names = [str(name) for name in clusters]
     return Cell(value, boot.replicates(names, matrix, from_sums), len(names), len(set(names)))
 

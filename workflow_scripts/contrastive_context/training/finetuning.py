@@ -4,18 +4,25 @@ import contextlib
 import json
 import time
 from collections.abc import Sequence
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.config.safeguards import Safeguards
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.devices import peak_memory_mb
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.training.data import TrainingData
 from contrastive_context.training.interruptions import Interruptions, Stopped
 from contrastive_context.training.settings import FinetuneSettings
 from contrastive_context.training.state import LOG, RunState
 from contrastive_context.training.watchdog import Diverged, Watchdog
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from contrastive_context.prompting.prompts import PromptEncoder
+    from contrastive_context.training.optimization import Optimization
 
 _TRIED = 2000  # targets of which it is seen whether the tokenizer can write them
 
@@ -35,8 +42,8 @@ def checkpoints(recipe: FineTuning) -> list[int]:
 
 
 def fine_tune(
-    model: Any,
-    tokenizer: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
     settings: FinetuneSettings,
     data: TrainingData,
     state: RunState,
@@ -108,9 +115,9 @@ class _Run:
     def __init__(
         self,
         recipe: FineTuning,
-        encoder: Any,
+        encoder: "PromptEncoder",
         data: TrainingData,
-        optimization: Any,
+        optimization: "Optimization",
         state: RunState,
         safeguards: Safeguards,
         interruptions: Interruptions,
@@ -121,7 +128,7 @@ class _Run:
         self._slowest_step_s = self._slowest_save_s = 0.0
         self._saved_at = time.monotonic()
         self._steps_made = 0
-        self.lines: list[dict[str, Any]] = []
+        self.lines: list[JsonDict] = []
 
     @property
     def step(self) -> int:
@@ -224,11 +231,11 @@ def _refuse_after_failure(state: RunState, safeguards: Safeguards) -> None:
         )
 
 
-def _json_line(value: dict[str, Any]) -> str:
+def _json_line(value: JsonDict) -> str:
     return json.dumps(value) + "\n"
 
 
-def count_tokens(encoder: Any, data: TrainingData) -> int:
+def count_tokens(encoder: "PromptEncoder", data: TrainingData) -> int:
     """Return how many tokens a run of ``data`` reads, prompts and completions, by a ``PromptEncoder``.
 
     Raises:
@@ -239,11 +246,11 @@ def count_tokens(encoder: Any, data: TrainingData) -> int:
     return sum(len(prompt) + len(completion) for prompt, completion in pairs)
 
 
-def _add_texts(encoder: Any, data: TrainingData) -> None:
+def _add_texts(encoder: "PromptEncoder", data: TrainingData) -> None:
     encoder.add((source for source, _ in data.texts.values()), (answer for _, answer in data.texts.values()))
 
 
-def _encode(encoder: Any, data: TrainingData, rows: Sequence[tuple[str, int]]) -> tuple[list[tuple], int]:
+def _encode(encoder: "PromptEncoder", data: TrainingData, rows: Sequence[tuple[str, int]]) -> tuple[list[tuple], int]:
     """Return (prompt ids, completion ids) per row, and how many examples were left out for length."""
     pairs, dropped = [], 0
     for target, draw in rows:

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -17,6 +17,9 @@ from contrastive_context.models.fast_lora import SummedLora
 from contrastive_context.models.peft_internals import drop_out_in_adapters_alone
 from contrastive_context.models.transformers_internals import checkpointed_layers
 from contrastive_context.prompting.batches import collate, completion_logits, length_batches
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 log = logging.getLogger("contrastive_context")
 
@@ -37,13 +40,18 @@ class Optimization:
     """
 
     def __init__(
-        self, model: Any, recipe: FineTuning, seed: int, base_name: str = "", gradient_checkpointing: bool = False
+        self,
+        model: "PreTrainedModel",
+        recipe: FineTuning,
+        seed: int,
+        base_name: str = "",
+        gradient_checkpointing: bool = False,
     ) -> None:
         """Attach the adapter."""
         self._recipe, self._base_name = recipe, base_name
         self.device = next(model.parameters()).device
         self._adapted = adapters.attach(model, recipe.lora, seed)
-        self.network = self._adapted.get_base_model().eval()
+        self.network = cast("PreTrainedModel", self._adapted.get_base_model()).eval()
         drop_out_in_adapters_alone(self.network)
         if gradient_checkpointing:
             _enable_checkpointing(self.network)
@@ -176,7 +184,7 @@ def _lengths(pairs: Sequence[tuple]) -> list[int]:
     return [len(prompt) + len(completion) - 1 for prompt, completion in pairs]
 
 
-def _enable_checkpointing(network: Any) -> None:
+def _enable_checkpointing(network: "PreTrainedModel") -> None:
     if not network.supports_gradient_checkpointing:
         raise UserError(f"gradient_checkpointing: {type(network).__name__} doesn't support it; set it to false")
     network.gradient_checkpointing_enable({"use_reentrant": False})
@@ -192,7 +200,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
-def _autocast(network: Any, device: torch.device) -> contextlib.AbstractContextManager:
+def _autocast(network: "PreTrainedModel", device: torch.device) -> contextlib.AbstractContextManager:
     """Adapters stay float32 on a bfloat16 base; the products run in the base's type."""
     if network.dtype == torch.float32:
         return contextlib.nullcontext()

@@ -12,10 +12,10 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from contrastive_context.core import artifacts, journal, lease
 from contrastive_context.core.canonical import canonical_json
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 
 log = logging.getLogger("contrastive_context")
 
@@ -101,7 +101,7 @@ class RunState:
         for other in damaged + [other for other in spare if other not in damaged][: -self._keep]:
             self._remove(other)
 
-    def publish(self, folder: str | Path, base_sha256: str) -> dict[str, Any]:
+    def publish(self, folder: str | Path, base_sha256: str) -> JsonDict:
         """Put adapters, ``trainer_log.jsonl`` and, last, ``adapters.json`` of a finished run into ``folder``.
 
         Files are linked where the file system can, so that adapters don't take their space twice.
@@ -136,12 +136,12 @@ class RunState:
         for path in self.folder.glob(".tmp-step-*"):
             shutil.rmtree(path, ignore_errors=True)
 
-    def write_failure(self, failure: dict[str, Any]) -> None:
+    def write_failure(self, failure: JsonDict) -> None:
         """Keep why training stopped for good; a rerun of the same training would stop there again."""
         self._guard()
         artifacts.write_json(self.failure_file, failure)
 
-    def read_failure(self) -> dict[str, Any] | None:
+    def read_failure(self) -> JsonDict | None:
         """Return what :meth:`write_failure` kept; None without it, or if it is damaged."""
         with contextlib.suppress(FileNotFoundError, ValueError, RecursionError):
             failure = json.loads(self.failure_file.read_text(encoding="utf-8"))
@@ -163,7 +163,7 @@ class RunState:
         self._damage.pop(step, None)
 
 
-def fingerprint(settings: Mapping[str, Any], code: str, files: Mapping[str, str | Path | None]) -> str:
+def fingerprint(settings: JsonMapping, code: str, files: Mapping[str, str | Path | None]) -> str:
     """Return what names the states of this training and of no other: base, data, hyper-parameters and code.
 
     Args:

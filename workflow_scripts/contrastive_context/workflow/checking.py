@@ -5,13 +5,14 @@ name neither file nor line.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contrastive_context.config.files import check_files, first_file
 from contrastive_context.config.study import Study, load_study
 from contrastive_context.core import surroundings
+from contrastive_context.core.json_types import JsonDict, JsonMapping
 from contrastive_context.workflow import snakemake_internals
 from contrastive_context.workflow.snakemake_internals import parse_command, read_config_file
 
@@ -43,7 +44,7 @@ def scripts_folder(checkout: str | Path) -> str:
     return "workflow_scripts" if Path.cwd().samefile(checkout) else str(Path(checkout, "workflow_scripts"))
 
 
-def read_study(configfiles: Sequence[str | Path], options: Mapping[str, Any] | None = None) -> Study:
+def read_study(configfiles: Sequence[str | Path], options: JsonMapping | None = None) -> Study:
     """Read a study as ``snakemake --configfile … --config …`` does.
 
     Args:
@@ -57,7 +58,7 @@ def read_study(configfiles: Sequence[str | Path], options: Mapping[str, Any] | N
 
     files = [first_file(_CHECKOUT), *configfiles]
     check_files(files)
-    config: dict[str, Any] = {}
+    config: JsonDict = {}
     for content in [*map(read_config_file, files), options or {}]:
         update_config(config, content)
     return load_study(config, files, options)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from contrastive_context.core import cli
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.core.sidecars import Sidecar
 from contrastive_context.workflow.token_counts import RULES, Reading, at_most, count, read_by
 
@@ -158,7 +159,7 @@ def causes(jobs: Iterable[Job], sidecars: Iterable[Sidecar]) -> dict[Job, frozen
     return found
 
 
-def changes(old: Any, new: Any, key: str = "") -> list[Change]:
+def changes(old: object, new: object, key: str = "") -> list[Change]:
     """Return the leaves in which two JSON objects differ, by key path."""
     if isinstance(old, dict) and isinstance(new, dict):
         result = []
@@ -185,7 +186,7 @@ def plan(jobs: Sequence[Job], sidecars: Sequence[Sidecar]) -> list[Stage]:
     for sidecar in sidecars:
         alike[_kind(sidecar.step, sidecar.record["settings"])].append(sidecar)
 
-    def made_with(path: str) -> dict[str, Any] | None:
+    def made_with(path: str) -> JsonDict | None:
         if path in producers:
             return producers[path].settings
         return made[path].record["settings"] if path in made else None
@@ -226,7 +227,7 @@ def _count(jobs: Sequence[Job], producers: Mapping[str, Job]) -> dict[Job, Readi
     # Texts are tokenized once for all jobs of a model on a task.
     ready.sort(key=lambda job: [(job.settings or {})[name] for name in ("model_name", "task")])
     bar = cli.progress(ready, label="counting tokens", unit="job") if ready else ()
-    return {job: count(job.rule, job.settings, job.options) for job in bar}
+    return {job: count(job.rule, job.settings or {}, job.options) for job in bar}
 
 
 def _amount(known: float | None, bound: float | None, *, counts: bool = True) -> Amount:
@@ -235,7 +236,7 @@ def _amount(known: float | None, bound: float | None, *, counts: bool = True) ->
     return Amount(unknown=1) if bound is None else Amount(at_most=bound)
 
 
-def _kind(step: str, settings: dict[str, Any]) -> tuple:
+def _kind(step: str, settings: JsonDict) -> tuple:
     return step, settings.get("task"), settings.get("model_name")
 
 
@@ -243,6 +244,6 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = canonical_json(value)
     return text if len(text) <= 40 else f"{text[:37]}…"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pandas as pd
 
@@ -77,18 +77,18 @@ def choose(run: Path, task: str, k: int, target: str | None) -> Chosen:
         real = contexts["example_ids"].map(lambda ids: len(ids) > 0 and set(ids) <= set(arrivals.index))
         contexts = contexts[contexts["target_id"].isin(wanted.index) & real]
         if not contexts.empty:
-            row = contexts.loc[contexts["max_similarity"].idxmax()]
-            return Chosen(_pairs(arrivals.loc[row["example_ids"]]), list(row["similarities"]), _one(wanted, row))
+            row = contexts.loc[cast("int", contexts["max_similarity"].idxmax()), :]
+            pair = _one(wanted, str(row["target_id"]))
+            return Chosen(_pairs(arrivals.loc[row["example_ids"]]), list(row["similarities"]), pair)
     some = _pairs(arrivals.head(k))
-    return Chosen(some, [0.0] * len(some), _one(wanted, {"target_id": wanted.index[0]}))
+    return Chosen(some, [0.0] * len(some), _one(wanted, str(wanted.index[0])))
 
 
 def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return list(frame[["source", "target"]].itertuples(index=False, name=None))
 
 
-def _one(frame: pd.DataFrame, row: "pd.Series | dict[str, str]") -> tuple[str, str, str]:
-    name = str(row["target_id"])
+def _one(frame: pd.DataFrame, name: str) -> tuple[str, str, str]:
     return name, str(frame.at[name, "source"]), str(frame.at[name, "target"])
 
 
@@ -143,4 +143,4 @@ def differences(encoder: PromptEncoder, segments: Sequence[Segment]) -> Iterator
 
 
 def _text(encoder: PromptEncoder, ids: list[int]) -> str:
-    return encoder.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return cast("str", encoder.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))

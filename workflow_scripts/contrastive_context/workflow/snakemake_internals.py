@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contrastive_context.core.json_types import JsonDict
+
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
 
@@ -74,7 +76,7 @@ def config_files(workflow: "Workflow") -> list[Path]:
     return list(workflow.overwrite_configfiles)
 
 
-def config_options(workflow: "Workflow") -> dict[str, Any]:
+def config_options(workflow: "Workflow") -> JsonDict:
     """Return what ``--config`` gives, for a Snakefile's ``workflow``."""
     return dict(workflow.config_settings.config)
 
@@ -84,7 +86,7 @@ def is_main_process(workflow: "Workflow") -> bool:
     return workflow.is_main_process
 
 
-def read_config_file(path: str | Path) -> dict[str, Any]:
+def read_config_file(path: str | Path) -> JsonDict:
     """Read a configuration file as ``--configfile`` does."""
     from snakemake.common.configfile import load_configfile
 

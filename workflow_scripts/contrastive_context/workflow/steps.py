@@ -10,7 +10,6 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from contrastive_context.config.base import Model
 from contrastive_context.config.study import Study
@@ -82,7 +81,7 @@ class Steps:
         self.study = study
         self._versions = CodeVersions(Path(scripts), Path(cache))
 
-    def settings(self, step: str, *names: Any) -> str:
+    def settings(self, step: str, *names: object) -> str:
         """Return the one parameter of a step's rule.
 
         Args:

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from contrastive_context.core.canonical import canonical_json
+from contrastive_context.core.json_types import JsonMapping
 from contrastive_context.inference.settings import GenerateSettings
 from contrastive_context.training.settings import FinetuneSettings
 
@@ -35,7 +36,7 @@ def read_by(rule: str, options: Mapping[str, str]) -> list[str]:
     return [options[name] for name in ("model", *texts, "paraphrases") if name in options] if texts else []
 
 
-def count(rule: str, settings: Mapping[str, Any], options: Mapping[str, str]) -> Reading:
+def count(rule: str, settings: JsonMapping, options: Mapping[str, str]) -> Reading:
     """Return what a job of fine-tuning or generation will read; of answers to come nothing is counted.
 
     Args:
@@ -61,9 +62,9 @@ def count(rule: str, settings: Mapping[str, Any], options: Mapping[str, str]) ->
 
 def at_most(
     rule: str,
-    settings: Mapping[str, Any],
+    settings: JsonMapping,
     options: Mapping[str, str],
-    made_with: Callable[[str], Mapping[str, Any] | None],
+    made_with: Callable[[str], JsonMapping | None],
 ) -> Reading | None:
     """Return the most that a job of fine-tuning or generation may read and write, by settings alone.
 
@@ -92,7 +93,7 @@ def at_most(
     return Reading(prompts, prompts * (template["max_prompt_tokens"] + template["max_new_tokens"]))
 
 
-def _prompts_per_test_set(frozen: Mapping[str, Any]) -> int:
+def _prompts_per_test_set(frozen: JsonMapping) -> int:
     """Prompts if every target fills every bucket, and one of each target without examples."""
     evaluation, buckets = frozen["evaluation"], len(frozen["buckets"])
     compositions = len(evaluation["compositions"])

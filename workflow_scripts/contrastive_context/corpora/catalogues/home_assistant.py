@@ -11,7 +11,6 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from contrastive_context.config.text import HomeAssistantCatalogue
 from contrastive_context.core.errors import UserError
@@ -49,7 +48,7 @@ def read(
                     reading.skip("no translation")
 
 
-def _tree(wheel: zipfile.ZipFile, name: str, reading: Reading) -> Any:
+def _tree(wheel: zipfile.ZipFile, name: str, reading: Reading) -> object:
     content = read_member(wheel, name)
     try:
         return json.loads(content.decode("utf-8-sig"))
@@ -63,7 +62,7 @@ def _tree(wheel: zipfile.ZipFile, name: str, reading: Reading) -> Any:
     return {}
 
 
-def _strings(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _strings(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
     """Yield (dotted path, leaf)."""
     if isinstance(tree, dict):
         for key, value in tree.items():

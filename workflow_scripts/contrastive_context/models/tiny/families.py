@@ -8,6 +8,8 @@ embeddings share a common vector.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from contrastive_context.core.json_types import JsonDict
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedModel
@@ -45,13 +47,13 @@ def build(family: str, vocabulary: int, seed: int) -> "PreTrainedModel":
     return model
 
 
-def _llama(shared: dict[str, Any]) -> "PretrainedConfig":
+def _llama(shared: JsonDict) -> "PretrainedConfig":
     from transformers import LlamaConfig
 
     return LlamaConfig(**shared, num_key_value_heads=HEADS, rope_parameters=_ROPE)
 
 
-def _qwen3(shared: dict[str, Any]) -> "PretrainedConfig":
+def _qwen3(shared: JsonDict) -> "PretrainedConfig":
     from transformers import Qwen3Config
 
     # With grouped keys and values, two heads write through one value matrix: two of three seeds on "idiom" then never
@@ -59,7 +61,7 @@ def _qwen3(shared: dict[str, Any]) -> "PretrainedConfig":
     return Qwen3Config(**shared, head_dim=_HEAD, num_key_value_heads=HEADS, rope_parameters=_ROPE)
 
 
-def _gemma3(shared: dict[str, Any]) -> "PretrainedConfig":
+def _gemma3(shared: JsonDict) -> "PretrainedConfig":
     from transformers import Gemma3TextConfig
 
     return Gemma3TextConfig(
@@ -72,14 +74,14 @@ def _gemma3(shared: dict[str, Any]) -> "PretrainedConfig":
     )
 
 
-def _gpt_neox(shared: dict[str, Any]) -> "PretrainedConfig":
+def _gpt_neox(shared: JsonDict) -> "PretrainedConfig":
     from transformers import GPTNeoXConfig
 
     rope = {**_ROPE, "partial_rotary_factor": 0.25}
     return GPTNeoXConfig(**shared, use_parallel_residual=True, rope_parameters=rope)
 
 
-FAMILIES: dict[str, Callable[[dict[str, Any]], "PretrainedConfig"]] = {
+FAMILIES: dict[str, Callable[[JsonDict], "PretrainedConfig"]] = {
     "llama": _llama,
     "qwen3": _qwen3,
     "gemma3": _gemma3,

@@ -8,12 +8,13 @@ learning is partly taught; the gate checks on new documents that it is there. Th
 import logging
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from contrastive_context.config.models import PretrainedTinyModel
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.models.tiny import prediction
 from contrastive_context.models.tiny.languages import get_language
 
@@ -31,7 +32,7 @@ DECAY_FROM = 0.6
 GUIDED_UNTIL = 0.6
 
 
-def pretrain(settings: PretrainedTinyModel, folder: Path, threads: int = 1) -> dict[str, Any]:
+def pretrain(settings: PretrainedTinyModel, folder: Path, threads: int = 1) -> JsonDict:
     """Pre-train a tiny model and save it with its tokenizer into ``folder`` (safetensors).
 
     A model that misses the gate is thrown away and the next seed tried, ``attempts`` in all. The result is a function
@@ -51,7 +52,7 @@ def pretrain(settings: PretrainedTinyModel, folder: Path, threads: int = 1) -> d
     language = get_language(settings.language)
     gate = settings.min_in_context_accuracy
     gate = language.MIN_ACCURACY if gate is None else gate
-    refused: list[dict[str, Any]] = []
+    refused: list[JsonDict] = []
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -82,7 +83,7 @@ def pretrain(settings: PretrainedTinyModel, folder: Path, threads: int = 1) -> d
     }
 
 
-def _refusal(settings: PretrainedTinyModel, gate: float, refused: list[dict[str, Any]]) -> str:
+def _refusal(settings: PretrainedTinyModel, gate: float, refused: list[JsonDict]) -> str:
     found = ", ".join(f"{min(one['in_context_accuracy'].values()):.3f} (seed {one['seed']})" for one in refused)
     return (
         f"pre-training {settings.family} on {settings.language} ({settings.steps} steps): in-context accuracy on new "

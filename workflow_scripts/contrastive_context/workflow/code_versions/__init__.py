@@ -12,9 +12,10 @@ the module counts; ``make why STAGE=finetune`` lists what a version is made of.
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contrastive_context.core.canonical import canonical_json
+from contrastive_context.core.json_types import JsonMapping
 from contrastive_context.core.provenance import read_settings
 from contrastive_context.workflow.code_versions.declared import REGISTRIES
 from contrastive_context.workflow.code_versions.files import Files
@@ -34,7 +35,7 @@ class CodeVersions:
     def __init__(self, scripts: Path, cache: Path) -> None:
         self._files = Files(Path(scripts), Path(cache))
 
-    def of(self, step: str, settings: Mapping[str, Any] | None = None) -> str:
+    def of(self, step: str, settings: JsonMapping | None = None) -> str:
         """Return the version of ``<step>.py``: 16 hexadecimal digits that change with the code it can reach.
 
         Args:
@@ -57,7 +58,7 @@ class CodeVersions:
 
         return Graph(self._files)
 
-    def reached(self, step: str, settings: Mapping[str, Any] | None = None) -> "Reached":
+    def reached(self, step: str, settings: JsonMapping | None = None) -> "Reached":
         """Return what the version of a step is made of; arguments and errors as for :meth:`of`."""
         return self._graph.reach(step, looked_up(settings or {}))
 
@@ -80,7 +81,7 @@ def code_of(settings: str, step: str, cache: str | Path) -> str:
     return CodeVersions(Path(__file__).parents[3], Path(cache) / "code_versions.json").of(step, given)
 
 
-def looked_up(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def looked_up(settings: JsonMapping) -> dict[str, tuple[str, ...]]:
     """Return registry → the names of its entries that a step's settings hold."""
     found = {
         registry: tuple(sorted({name for path in paths for name in _at(settings, path.split("."))}))
@@ -89,7 +90,7 @@ def looked_up(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return {registry: names for registry, names in found.items() if names}
 
 
-def _at(value: Any, path: list[str]) -> Iterator[str]:
+def _at(value: object, path: list[str]) -> Iterator[str]:
     """Yield the strings at a path of keys, ``*`` for every key or item; those of a list at its end one by one."""
     if not path:
         yield from (item for item in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(item, str))

@@ -8,8 +8,9 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from typing import TypeGuard, cast
 
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.workflow.code_versions.declared import (
     FILES,
     KNOWN_BASES,
@@ -189,11 +190,11 @@ class _Module:
     def __init__(self, names: _Names) -> None:
         self.effects: list[str] = []
         self.loads: set[str] = set()
-        self.more: dict[str, dict[str, Any]] = defaultdict(dict)
+        self.more: dict[str, JsonDict] = defaultdict(dict)
         self._names = names
         self._readers: dict[str, _Reader] = {}
 
-    def definitions(self) -> dict[str, dict[str, Any]]:
+    def definitions(self) -> dict[str, JsonDict]:
         """Return name → line, hash, uses, and what registries and classes have beside."""
         return {
             name: {
@@ -222,7 +223,9 @@ class _Module:
             self._read(statement.name, statement)
         elif (names := _targets(statement)) and names != ["_"]:
             for name in names:
-                if f"{self._names.module}.{name}" not in REGISTRIES or not self._add_registry(name, statement.value):  # type: ignore[attr-defined]
+                if f"{self._names.module}.{name}" not in REGISTRIES or not self._add_registry(
+                    name, cast("ast.Assign", statement).value
+                ):
                     self._read(name, statement)
         else:
             self._add_effect(statement)
@@ -243,10 +246,10 @@ class _Module:
         if all(self._names.is_own(base) or base.startswith(KNOWN_BASES) for base in bases):
             for method in filter(_is_class_method, [*node.body]):
                 node.body.remove(method)
-                self.more[node.name].setdefault("methods", []).append(method.name)  # type: ignore[attr-defined]
-                self._read(f"{node.name}.{method.name}", method)  # type: ignore[attr-defined]
+                self.more[node.name].setdefault("methods", []).append(method.name)
+                self._read(f"{node.name}.{method.name}", method)
 
-    def _add_registry(self, name: str, value: Any) -> bool:
+    def _add_registry(self, name: str, value: ast.expr) -> bool:
         """Add a registry by its entries; return False if they can't be told."""
         if isinstance(value, ast.Dict) and None not in (keys := [string(key) for key in value.keys]):
             self.more[name]["entries"] = keys
@@ -263,7 +266,7 @@ class _Module:
         return name in self.more
 
 
-def describe(source: str, module: str, is_package: bool, roots: Collection[str]) -> dict[str, Any]:
+def describe(source: str, module: str, is_package: bool, roots: Collection[str]) -> JsonDict:
     """Return what a source file defines, as values that JSON can hold.
 
     Args:
@@ -325,7 +328,7 @@ def _targets(statement: ast.stmt) -> list[str]:
     return names if len(names) == len(parts) else []
 
 
-def _is_class_method(node: ast.AST) -> bool:
+def _is_class_method(node: ast.AST) -> TypeGuard[ast.FunctionDef]:
     if not isinstance(node, ast.FunctionDef) or node.name.endswith("_"):
         return False
     return [last(decorator) for decorator in node.decorator_list] in (["classmethod"], ["staticmethod"])

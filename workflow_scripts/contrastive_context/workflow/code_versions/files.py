@@ -7,9 +7,9 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from contrastive_context.core.errors import UserError
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.workflow.code_versions.declared import PACKAGE
 
 
@@ -58,7 +58,7 @@ class Files:
         base = module.replace(".", "/")
         return next((path for path in (f"{base}.py", f"{base}/__init__.py") if path in self.hashes), "")
 
-    def _describe(self, module: str) -> dict[str, Any]:
+    def _describe(self, module: str) -> JsonDict:
         """Return what a module defines, as :func:`~contrastive_context.workflow.code_versions.definitions.describe`.
 
         Raises:
@@ -67,7 +67,7 @@ class Files:
         path = self.find(module)
         key = f"{path} {self.hashes[path]} {_analysis()}"
         with contextlib.suppress(KeyError, TypeError, ValueError):
-            kept: dict[str, Any] = json.loads(self._described[key])
+            kept: JsonDict = json.loads(self._described[key])
             return kept
         from contrastive_context.workflow.code_versions.definitions import describe  # not needed while nothing changes
 
@@ -105,7 +105,7 @@ class Files:
             self._learned = False
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> JsonDict:
     """Return a file's object; an empty one if it can't be read."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -113,7 +113,7 @@ def _read(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write(path: Path, content: JsonDict) -> None:
     """Write a file at once, if possible; without waiting for the disk, since what is lost costs a second."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

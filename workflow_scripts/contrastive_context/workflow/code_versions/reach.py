@@ -4,8 +4,9 @@ import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from contrastive_context.core.json_types import JsonDict
 from contrastive_context.workflow.code_versions.declared import IGNORED, REGISTRIES
 from contrastive_context.workflow.code_versions.definitions import ATTRIBUTE, BESIDE, EVERYTHING, LOADED, STRING
 from contrastive_context.workflow.code_versions.files import Files
@@ -72,10 +73,10 @@ class Graph:
         whole = (node for node in because if node[1] == WHOLE or (self._entries(node) and not self._given(node, names)))
         return Reached(hashes, because, [node for node in whole if node != (step, WHOLE)])
 
-    def definition(self, node: Node) -> dict[str, Any]:
+    def definition(self, node: Node) -> JsonDict:
         """Return what is known of a definition; an empty mapping for other nodes."""
         module, name = node
-        found: dict[str, Any] = self._files.describe(module)["definitions"].get(name, {}) if module else {}
+        found: JsonDict = self._files.describe(module)["definitions"].get(name, {}) if module else {}
         return found
 
     def _digest(self, module: str, name: str) -> str | None:

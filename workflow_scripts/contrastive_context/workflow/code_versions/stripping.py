@@ -2,10 +2,11 @@
 
 import ast
 import builtins
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from contrastive_context.workflow.code_versions.declared import LEVELS, MESSAGES, PLAIN_DECORATORS, PURE, SHOWN
+
+_Left = ast.AST | Sequence[ast.AST] | None  # of a node, in its place
 
 
 class Strip(ast.NodeTransformer):
@@ -21,7 +22,7 @@ class Strip(ast.NodeTransformer):
     def visit_Pass(self, node: ast.Pass) -> None:
         """Take it out."""
 
-    def visit_Expr(self, node: ast.Expr) -> Any:
+    def visit_Expr(self, node: ast.Expr) -> _Left:
         """Take out docstrings and log calls."""
         call = node.value
         if isinstance(call, ast.Constant):
@@ -30,24 +31,24 @@ class Strip(ast.NodeTransformer):
             return [self.visit(part) for part in _calls(*call.args, *call.keywords)]
         return self.generic_visit(node)
 
-    def visit_Assert(self, node: ast.Assert) -> Any:
+    def visit_Assert(self, node: ast.Assert) -> _Left:
         """Take out the message."""
         node.msg = None
         return self.generic_visit(node)
 
-    def visit_Import(self, node: ast.Import) -> Any:
+    def visit_Import(self, node: ast.Import) -> _Left:
         """Take out what only messages need."""
         node.names = [alias for alias in node.names if alias.name not in ("logging", "warnings")]
         return node if node.names else None
 
-    def visit_Raise(self, node: ast.Raise) -> Any:
+    def visit_Raise(self, node: ast.Raise) -> _Left:
         """Take out an error's text."""
         error = node.exc
         if isinstance(error, ast.Call) and (last(error.func) in MESSAGES or _is_builtin_error(last(error.func))):
             error.args = [part for value in error.args for part in (_calls(value) if _is_text(value) else [value])]
         return self.generic_visit(node)
 
-    def visit_Call(self, node: ast.Call) -> Any:
+    def visit_Call(self, node: ast.Call) -> _Left:
         """Take out arguments that are only shown, and ``typing.cast``."""
         if last(node.func) == "cast" and len(node.args) == 2:
             return self.visit(node.args[1])
@@ -57,12 +58,12 @@ class Strip(ast.NodeTransformer):
         node.args += _calls(*shown)
         return self.generic_visit(node)
 
-    def visit_If(self, node: ast.If) -> Any:
+    def visit_If(self, node: ast.If) -> _Left:
         """Take out what only type checkers see."""
-        found: Any = self.generic_visit(node)
+        found = self.generic_visit(node)
         return node.orelse if last(node.test) == "TYPE_CHECKING" else found
 
-    def visit_FunctionDef(self, node: Any) -> Any:
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> _Left:
         """Take out annotations that nothing looks at."""
         if all(last(decorator) in PLAIN_DECORATORS for decorator in node.decorator_list):
             node.returns = None
@@ -73,12 +74,12 @@ class Strip(ast.NodeTransformer):
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+    def visit_ClassDef(self, node: ast.ClassDef) -> _Left:
         """Remember the fields: of a model, data class or named tuple their annotations make values."""
         self._fields.update(part for part in node.body if isinstance(part, ast.AnnAssign))
         return self.generic_visit(node)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> _Left:
         """Take the annotation out, or read it if it is a string and of a field."""
         if node in self._fields:
             node.annotation = _Unquote().visit(node.annotation)
@@ -87,7 +88,7 @@ class Strip(ast.NodeTransformer):
             return ast.Expr(node.target, lineno=node.lineno)
         return self.visit(ast.Assign([node.target], node.value, lineno=node.lineno))
 
-    def visit_Subscript(self, node: ast.Subscript) -> Any:
+    def visit_Subscript(self, node: ast.Subscript) -> _Left:
         """Take out what ``Literal`` allows: it changes nothing for what was allowed before."""
         return node.value if last(node.value) == "Literal" else self.generic_visit(node)
 
