@@ -23,7 +23,7 @@ portable = HNSWLIB_NO_NATIVE=1 $(1)/pip install --quiet --disable-pip-version-ch
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart laptop-study check plan why prompt verify accept power test test-fast test-all lint format clean clean-state comet-env bench \
+.PHONY: help setup quickstart laptop-study check plan why prompt verify accept headroom power test test-fast test-all lint format clean clean-state comet-env bench \
   bench-env test-faults test-slurm test-with-comet lock audit licences
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -112,6 +112,9 @@ lock: $(TOOLS_VENV)/.done ## let packages of a lock change, or check it: make lo
 
 audit: $(TOOLS_VENV)/.done ## ask the public package index which pinned versions have known vulnerabilities
 	@$(TOOLS_VENV)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r envs/dev.txt -r envs/comet.txt
+
+headroom: $(VENV)/.core ## floor and ceiling of every bucket of synthetic tasks: make headroom RUN=laptop-study
+	@python -m contrastive_context.workflow headroom "$(RUN)"
 
 power: $(VENV)/.core ## how many seeds and targets a claim needs, by a run's noise: make power RUN=laptop-study SEEDS="5 8"
 	@python -m contrastive_context.workflow power "$(RUN)" $(if $(SEEDS),--seeds $(SEEDS))

@@ -90,6 +90,35 @@ def test_buckets_differ_in_one_slot_only():
     assert all(sum(a != b for a, b in zip(row.low, row.medium, strict=True)) == 1 for row in graded.itertuples())
 
 
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 10**6))
+def test_the_graded_example_may_be_the_one_nearest_to_its_buckets_middle(seed):
+    test, arrivals = corpora(seed)
+    drawn, middle = (
+        freeze_contexts(test, arrivals, arrivals.embeddings, config(graded=graded))[0]
+        .to_pandas()
+        .set_index("prompt_id")
+        for graded in ("any", "middle")
+    )
+    assert list(drawn.index) == list(middle.index)
+    gold = dict(zip(test.ids, test.targets, strict=True))
+    similarity = np.round(np.clip(test.embeddings.astype(float) @ arrivals.embeddings.astype(float).T, 0, 1), 6)
+    of = {item: similarity[i] for i, item in enumerate(test.ids)}
+    for prompt in middle.itertuples():
+        if prompt.composition != "one_graded" or prompt.bucket == "low":
+            assert list(prompt.example_ids) == list(drawn.loc[prompt.Index, "example_ids"])
+            continue
+        low, high = bounds_of(EDGES)[prompt.bucket]
+        values = of[prompt.target_id]
+        usable = [
+            value for value, label in zip(values, arrivals.targets, strict=True)
+            if low <= value < min(high, DUPLICATE) and token_accuracy(label, gold[prompt.target_id]) < 0.8
+        ]  # fmt: skip
+        centre = (low + min(high, 1.0)) / 2
+        nearest = min(abs(value - centre) for value in usable)
+        assert abs(prompt.max_similarity - centre) == pytest.approx(nearest)
+
+
 def test_frozen_files_are_identical_and_independent_of_row_order(tmp_path):
     test, arrivals = corpora(1)
     for name in ("a", "b"):

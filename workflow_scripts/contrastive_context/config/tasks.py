@@ -48,6 +48,11 @@ class TaskEvaluation(Model):
     compositions: Annotated[list[Composition], Distinct] = Field(
         ["one_graded", "top_k"], min_length=1, description="one graded example among random ones; the k nearest"
     )
+    graded: Literal["any", "middle"] = Field(
+        "any",
+        description="one_graded: which example of a bucket above the lowest is shown: one drawn from all of it, or the "
+        "one nearest to its middle (the highest ends at 1)",
+    )
     max_agreement: float = Field(0.9, gt=0, le=1, description="examples that agree with gold by this or more are out")
     paraphraser: str | None = Field(
         None,

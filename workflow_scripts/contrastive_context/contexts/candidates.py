@@ -90,6 +90,7 @@ class Candidates:
         high: float,
         *,
         nearest: bool = False,
+        around: float | None = None,
         exclude: Sequence[int] = (),
         accept: Callable[[int], bool] = lambda row: True,
     ) -> list[int]:
@@ -100,10 +101,13 @@ class Candidates:
             low: lower bound, included.
             high: upper bound, excluded.
             nearest: by similarity, ties by id, instead of in the target's random order.
+            around: by how near the similarity is to this, ties in the random order.
             exclude: rows that don't count.
             accept: a further condition on a row.
         """
         rows = self._between(low, high, nearest)
+        if around is not None:
+            rows = iter(sorted(rows, key=lambda row: abs(self.similarities[row] - around)))
         return list(
             islice((row for row in rows if row not in exclude and accept(row) and not self.refused(row)), count)
         )

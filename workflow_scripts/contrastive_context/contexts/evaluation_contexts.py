@@ -29,17 +29,20 @@ from contrastive_context.retrieval.similarity import Vectors, similarity_between
 log = logging.getLogger(__name__)
 
 
-def _one_graded(candidates: Candidates, k: int, low: float, high: float, lowest: bool) -> list[int] | None:
+def _one_graded(
+    candidates: Candidates, k: int, low: float, high: float, lowest: bool, middle: bool
+) -> list[int] | None:
     if lowest:
         # The last one takes the graded one's slot; the others are those of the other buckets.
         rows = candidates.take(k, low, high)
         rows = rows[-1:] + rows[:-1]
     else:
-        rows = candidates.take(1, low, high) + candidates.take(k - 1, 0.0, low)
+        around = (low + min(high, 1.0)) / 2 if middle else None
+        rows = candidates.take(1, low, high, around=around) + candidates.take(k - 1, 0.0, low)
     return rows if len(rows) == k else None
 
 
-def _top_k(candidates: Candidates, k: int, low: float, high: float, lowest: bool) -> list[int] | None:
+def _top_k(candidates: Candidates, k: int, low: float, high: float, lowest: bool, middle: bool) -> list[int] | None:
     rows = candidates.take(k, 0.0, high, nearest=True)
     return rows if len(rows) == k and candidates.similarities[rows[0]] >= low else None
 
@@ -98,6 +101,7 @@ def freeze_contexts(
         (composition, bucket) for composition in evaluation.compositions for bucket in bounds
     ]
     lowest = next(iter(bounds))
+    middle = evaluation.graded == "middle"
     key = stream("evaluation", evaluation.seed, settings.task)
     filled = np.zeros((len(test.ids), len(cells)), dtype=bool)
     found: list[list[_Context | None]] = []
@@ -106,7 +110,7 @@ def freeze_contexts(
         iter_candidates(test, arrivals, key, settings.agreement, evaluation.max_agreement)
     ):
         chosen = [
-            COMPOSITIONS[composition](candidates, settings.k, *bounds[bucket], bucket == lowest)
+            COMPOSITIONS[composition](candidates, settings.k, *bounds[bucket], bucket == lowest, middle)
             for composition, bucket in cells
         ]
         filled[row] = [rows is not None for rows in chosen]

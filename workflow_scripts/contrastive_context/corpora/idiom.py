@@ -148,7 +148,7 @@ def paraphrase(rows: "pd.DataFrame", settings: IdiomCorpus, seed: int) -> list[t
     for taken in np.sort(source, axis=1).T:  # the n-th of the words that the row lacks
         new += new >= taken
     source[np.arange(len(rows)), mix(_PARAPHRASE_SLOT, seed, identity) % WORDS] = new
-    return list(zip(join(source, SOURCE_WORDS), _targets(label(settings, cluster, source)), strict=True))
+    return list(zip(join(source, SOURCE_WORDS), as_text(label(settings, cluster, source)), strict=True))
 
 
 def _rule(source: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -194,7 +194,7 @@ def _frame(settings: IdiomCorpus, source: np.ndarray, target: np.ndarray, cluste
     return pd.DataFrame(
         {
             "source": join(source, SOURCE_WORDS),
-            "target": _targets(target),
+            "target": as_text(target),
             "cluster": cluster_names(cluster),
             "domain": "in",
             "meta": [json.dumps({"exceptional": np.flatnonzero(row).tolist()}) for row in exceptional],
@@ -202,5 +202,6 @@ def _frame(settings: IdiomCorpus, source: np.ndarray, target: np.ndarray, cluste
     )
 
 
-def _targets(target: np.ndarray) -> list[str]:
+def as_text(target: np.ndarray) -> list[str]:
+    """Write labels, [rows, 2], as targets."""
     return [f"{A_WORDS[a]} {B_WORDS[b]}" for a, b in target]

@@ -14,7 +14,7 @@ _ROW = "{:24} {:>6} {:>13} {:>17} {:>10}  {}"
 def main() -> None:
     """Parse the command line and run the command; mistakes of the user are one line and status 2."""
     parser = argparse.ArgumentParser(prog="python -m contrastive_context.workflow", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{check,plan,why,prompt,verify,accept,power,licences}")
+    commands = parser.add_subparsers(required=True, metavar="command")
     command = commands.add_parser("check", help="look for mistakes in a configuration")
     command.add_argument("configfiles", nargs="+", type=Path, help="as for snakemake --configfile, in that order")
     command.set_defaults(call=_check)
@@ -36,6 +36,9 @@ def main() -> None:
     command.add_argument("run", help="name of the run: results/<run>")
     command.add_argument("step", help="name of the entry point: workflow_scripts/<step>.py")
     command.set_defaults(call=_accept)
+    command = commands.add_parser("headroom", help="floor and ceiling of every bucket of the synthetic tasks of a run")
+    command.add_argument("run", help="name of the run: results/<run>, in which contexts are frozen")
+    command.set_defaults(call=_headroom)
     command = commands.add_parser("power", help="how many seeds each claim needs, by the noise of a finished run")
     command.add_argument("run", help="name of the run: results/<run>")
     command.add_argument("--seeds", nargs="+", type=int, default=[3, 5, 8], help="training runs (default: 3 5 8)")
@@ -150,6 +153,24 @@ def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
     versioned = [(sidecar, versions.of(arguments.step, sidecar.record["settings"])) for sidecar in sidecars]
     count = sum(accept([sidecar], arguments.step, version) for sidecar, version in versioned)
     print(f"{count} result(s) of {arguments.step} accepted as made by the present code")
+    return 0
+
+
+def _headroom(arguments: argparse.Namespace, _: list[str]) -> int:
+    from contrastive_context.config.grid import Grid
+    from contrastive_context.config.sources import IdiomCorpus, LexiconCorpus
+    from contrastive_context.contexts import headroom
+    from contrastive_context.workflow.checking import read_study
+
+    folder = _folder(arguments.run)
+    study = read_study([folder / "config.yaml"])
+    corpora = {task: study.tasks[task].corpus for task in Grid(study).tasks}
+    synthetic = {task: corpus for task, corpus in corpora.items() if isinstance(corpus, IdiomCorpus | LexiconCorpus)}
+    if not synthetic:
+        raise UserError(f"{folder}: no task is synthetic, so what can be reached isn't known")
+    for task, corpus in synthetic.items():
+        print(f"{task}, token accuracy")
+        print(headroom.table(corpus, folder, task).to_string(float_format=lambda value: f"{value:.3f}"))
     return 0
 
 
