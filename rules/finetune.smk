@@ -17,7 +17,7 @@ rule finetune:
     priority: 10
     conda:
         "../envs/core.yaml"
-    threads: lambda wc: grid.recipe(wc.task, wc.model).threads
+    threads: lambda wc: grid.recipe(wc.task, wc.model, wc.strategy).threads
     resources:
         **jobs.resources("finetune"),
     params:

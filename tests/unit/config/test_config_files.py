@@ -23,7 +23,7 @@ def merged(*paths) -> dict:
 @pytest.mark.parametrize(
     "overlays",
     [
-        [], ["open-models"], ["paper-other-tasks"], ["quickstart"], ["quickstart", "laptop-study"],
+        [], ["open-models"], ["paper-other-tasks"], ["quickstart"], ["laptop-study"],
         ["quickstart", "translation"], ["quickstart", "other-tasks"],
     ],
 )  # fmt: skip

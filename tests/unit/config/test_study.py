@@ -5,6 +5,7 @@ import copy
 import pytest
 from snakemake.utils import update_config
 
+from contrastive_context.config.grid import Grid
 from contrastive_context.config.study import load_study
 from contrastive_context.contexts.settings import SampleTrainContextsSettings
 from contrastive_context.core.canonical import canonical_json
@@ -89,7 +90,7 @@ def test_shipped_configurations_are_valid(repository, study_config):
         ("tasks/intents/encoder", "bert", "tasks.intents.encoder: 'bert' is not in encoders"),
         ("tasks/lexicon/test_sets", ["out"], "tasks.lexicon.test_sets: the corpus has no test set 'out'"),
         ("tasks/lexicon/index", {"neighbours": 2}, "tasks.lexicon.index.neighbours: 2 is less than k (4)"),
-        ("buckets", {"low": 0, "high": 0.67, "medium": 0.33}, "buckets: lower edges must start at 0, ascend"),
+        ("buckets", {"low": 0, "high": 0.33, "medium": 0.67}, "buckets: lower edges must start at 0, ascend"),
         ("finetuning/tiny/checkpoints", [0, 300], "finetuning.tiny.checkpoints: [300] not within 0 and steps (120)"),
         ("strategies/base", {"kind": "zero"}, "strategies.base: the name is reserved"),
         ("run", "../elsewhere", "run: '../elsewhere' can't be used as a name"),
@@ -151,10 +152,21 @@ def test_a_section_of_the_wrong_kind_hides_no_other_mistake(study_config, mistak
     assert "2 problem(s)" in str(caught.value)
 
 
-def test_two_recipes_for_one_model_and_task_are_refused(study_config):
+def test_a_system_has_one_recipe_and_strategies_may_have_their_own(study_config):
     entry = {**study_config["grid"][0], "finetuning": "tiny"}
     with pytest.raises(UserError, match="another recipe in an earlier entry"):
         load_study({**study_config, "grid": [*study_config["grid"], entry]})
+    study_config["strategies"]["control"] = {"kind": "random"}
+    study = load_study({**study_config, "grid": [*study_config["grid"], entry | {"strategies": ["control"]}]})
+    grid, (task, model) = Grid(study), (entry["task"], entry["models"][0])
+    assert grid.recipe(task, model, "control") == study.finetuning["tiny"] != grid.recipe(task, model, "random")
+
+
+def test_buckets_may_come_in_any_order(study_config):
+    edges = {"high": 0.67, "medium": 0.4, "low": 0}
+    assert list(load_study(study_config | {"buckets": edges}).buckets) == ["low", "medium", "high"]
+    edges = {"highest": 0.9, "high": 0.67, "lower": 0.1, "medium": 0.33, "low": 0}
+    assert list(load_study(study_config | {"buckets": edges}).buckets) == ["low", "lower", "medium", "high", "highest"]
 
 
 def test_settings_depend_on_their_own_leaves_only(study_config):

@@ -47,7 +47,7 @@ def test_open_models_need_no_licence_click(repository):
 @pytest.mark.parametrize(
     "overlays",
     [
-        (), ("open-models",), ("paper-other-tasks",), ("quickstart",), ("quickstart", "laptop-study"),
+        (), ("open-models",), ("paper-other-tasks",), ("quickstart",), ("laptop-study",),
         ("quickstart", "translation"), ("quickstart", "other-tasks"),
     ],
     ids="-".join,

@@ -72,17 +72,22 @@ class Grid:
                 names += [name for name in entry.strategies if name not in names]
         return result
 
-    def recipe(self, task: str, model: str) -> FineTuning:
-        """Return the fine-tuning recipe of a model on a task, with the model's own LoRA targets where it has some."""
-        recipe = self.study.finetuning[self._recipes[task, model]]
+    def recipe(self, task: str, model: str, strategy: str) -> FineTuning:
+        """Return the recipe of a model, task and strategy, with the model's own LoRA targets where it has some."""
+        recipe = self.study.finetuning[self._recipes[task, model, strategy]]
         targets = self.study.models[model].target_modules
         if targets is None:
             return recipe
         return recipe.model_copy(update={"lora": recipe.lora.model_copy(update={"target_modules": targets})})
 
     @cached_property
-    def _recipes(self) -> dict[tuple[str, str], str]:
-        return {(entry.task, model): entry.finetuning for entry in self.study.grid for model in entry.models}
+    def _recipes(self) -> dict[tuple[str, str, str], str]:
+        return {
+            (entry.task, model, strategy): entry.finetuning
+            for entry in self.study.grid
+            for model in entry.models
+            for strategy in entry.strategies
+        }
 
     def paraphraser(self, task: str, strategy: str) -> str | None:
         """Return the paraphraser that a strategy needs on a task, or None."""

@@ -26,7 +26,7 @@ from contrastive_context.config.statistics import Statistics
 from contrastive_context.config.strategies import Strategy
 from contrastive_context.config.tasks import BY_BLANKS, EXECUTED, Task
 from contrastive_context.config.text import CataloguesCorpus
-from contrastive_context.core.buckets import DEFAULT_BUCKETS
+from contrastive_context.core.buckets import DEFAULT_BUCKETS, ascending
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.json_types import JsonMapping
 from contrastive_context.core.names import NO_TRAINING
@@ -85,10 +85,14 @@ class Study(Model):
     @field_validator("buckets")
     @classmethod
     def _edges_ascend(cls, buckets: dict[str, float]) -> dict[str, float]:
-        edges = list(buckets.values())
-        if not edges or edges[0] != 0 or edges != sorted(set(edges)) or edges[-1] >= 1:
+        # A mapping that was merged has its keys in any order; those of the paper have one of their own.
+        result = {name: buckets[name] for name in ascending(buckets)}
+        edges = list(result.values())
+        usual = [name for name in result if name in DEFAULT_BUCKETS]
+        sorted_names = usual == [name for name in DEFAULT_BUCKETS if name in usual]
+        if not edges or edges[0] != 0 or len(set(edges)) < len(edges) or edges[-1] >= 1 or not sorted_names:
             raise ValueError("lower edges must start at 0, ascend and stay below 1")
-        return buckets
+        return result
 
 
 def load_study(config: JsonMapping, files: Sequence[str | Path] = (), options: JsonMapping | None = None) -> Study:
@@ -304,15 +308,16 @@ def _check_stand_ins(task: str, paraphraser: str, study: Study) -> Iterator[str]
 
 
 def _check_grid(study: Study) -> Iterator[str]:
-    recipes: dict[tuple[str, str], str] = {}
+    recipes: dict[tuple[str, str, str], str] = {}
     for number, entry in enumerate(study.grid):
         where = f"grid.{number}"
         yield from _check_reference(f"{where}.task", entry.task, study.tasks, "tasks")
         yield from _check_reference(f"{where}.finetuning", entry.finetuning, study.finetuning, "finetuning")
         for model in entry.models:
             yield from _check_reference(f"{where}.models", model, study.models, "models")
-            if recipes.setdefault((entry.task, model), entry.finetuning) != entry.finetuning:
-                yield f"{where}.finetuning: {model} on {entry.task} has another recipe in an earlier entry"
+            for name in entry.strategies:
+                if recipes.setdefault((entry.task, model, name), entry.finetuning) != entry.finetuning:
+                    yield f"{where}.finetuning: {model} on {entry.task}, {name}, has another recipe in an earlier entry"
             yield from _check_language(f"{where}.models", model, entry.task, study)
         for name in entry.strategies:
             yield from _check_reference(f"{where}.strategies", name, study.strategies, "strategies")

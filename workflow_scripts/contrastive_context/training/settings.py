@@ -21,7 +21,7 @@ class FinetuneSettings(ModelSettings):
     @classmethod
     def of(cls, study: "Study", task: str, model: str, strategy: str, seed: int | str) -> Self:
         """Take the leaves that the step reads from the study."""
-        recipe = Grid(study).recipe(task, model)
+        recipe = Grid(study).recipe(task, model, strategy)
         if study.strategies[strategy].token_matched:
             # k examples and the target, each about as long as one zero-shot prompt.
             examples = recipe.examples_per_step * (study.tasks[task].k + 1)

@@ -66,8 +66,10 @@ def uses_by_model(study: Study) -> dict[str, list[Use]]:
     """Return what the grid does with each model that it or one of its paraphrasers runs."""
     grid, found = Grid(study), dict[str, list[Use]]()
     for task, model in grid.pairs:
-        use = Use(study.tasks[task].template, task, grid.recipe(task, model).lora)
-        found.setdefault(model, []).append(use)
+        for strategy in grid.strategies_by_model[task][model]:
+            use = Use(study.tasks[task].template, task, grid.recipe(task, model, strategy).lora)
+            if use not in found.setdefault(model, []):
+                found[model].append(use)
     names = [name for task in grid.tasks for name in grid.trained_paraphrasers(task)]
     names += [name for task in grid.tasks if (name := study.tasks[task].evaluation.paraphraser)]
     for name in dict.fromkeys(names):
