@@ -14,7 +14,7 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 profile = test -f envs/profiles/$(PROFILE)/config.yaml || \
   { echo "no profile '$(PROFILE)'; PROFILE= one of: $$(ls envs/profiles | xargs)"; exit 2; }
 BENCH_VENV := .venv-bench
-BENCH := quickstart orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth hnswlib_builds anchors
+BENCH := quickstart startup orchestration scoring contexts embedding finetuning finetuning_gpu generation probing retrieval growth hnswlib_builds anchors
 # hnswlib comes as source and would be compiled for the processor at hand, with instructions that older nodes of a cluster
 # lack. pip's cache may hold such a build, and so may an environment that is there.
 portable = HNSWLIB_NO_NATIVE=1 $(1)/pip install --quiet --disable-pip-version-check --no-deps --no-cache-dir \
@@ -23,7 +23,7 @@ portable = HNSWLIB_NO_NATIVE=1 $(1)/pip install --quiet --disable-pip-version-ch
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup quickstart laptop-study check plan why prompt verify accept headroom power test test-fast test-all lint format clean clean-state comet-env bench \
+.PHONY: help setup quickstart laptop-study check plan why prompt verify accept verdicts headroom power test test-fast test-all lint format clean clean-state comet-env bench \
   bench-env test-faults test-slurm test-with-comet lock audit licences
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -59,7 +59,7 @@ quickstart: $(VENV)/.core ## run the embedded study; prints where report and fig
 	@echo "report:  $(CURDIR)/results/quickstart/report.html"
 	@for f in results/quickstart/figures/*.png; do echo "figure:  $(CURDIR)/$$f"; done
 
-laptop-study: $(VENV)/.core ## run four tiny families on two synthetic tasks, three seeds each, in about half an hour
+laptop-study: $(VENV)/.core ## run four tiny families on two synthetic tasks, five seeds each, in about half an hour
 	@snakemake --profile envs/profiles/laptop-study
 	@echo
 	@echo "report:  $(CURDIR)/results/laptop-study/report.html"
@@ -112,6 +112,9 @@ lock: $(TOOLS_VENV)/.done ## let packages of a lock change, or check it: make lo
 
 audit: $(TOOLS_VENV)/.done ## ask the public package index which pinned versions have known vulnerabilities
 	@$(TOOLS_VENV)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r envs/dev.txt -r envs/comet.txt
+
+verdicts: $(VENV)/.core ## the verdicts of a finished run as a Markdown table: make verdicts RUN=laptop-study
+	@python -m contrastive_context.workflow verdicts "$(RUN)"
 
 headroom: $(VENV)/.core ## floor and ceiling of every bucket of synthetic tasks: make headroom RUN=laptop-study
 	@python -m contrastive_context.workflow headroom "$(RUN)"

@@ -107,10 +107,10 @@ class Findings:
 
 @dataclass
 class Matrix:
-    """All verdicts at a glance: claims × tasks; ``rows``: text, source, and the judgement of each task, if any."""
+    """All verdicts at a glance: claims × tasks; a row has the claim of each task, None where it isn't there."""
 
     columns: list[str]
-    rows: list[tuple[str, str, list[Judgement | None]]]
+    rows: list[list[ClaimRow | None]]
 
 
 def score_tables(scores: pd.DataFrame, settings: PresentationSettings, *, runs: bool = False) -> list[Table]:
@@ -278,17 +278,8 @@ def matrix(tables: Sequence[Findings], settings: PresentationSettings) -> Matrix
         settings.title("tasks", task) + (f", {_test_set(test_set, settings)}" if task in several else "")
         for task, test_set in columns
     ]
-    claims = {name: claim for column in columns.values() for name, claim in column.items()}
-    rows = [
-        (
-            claims[each.name].text,
-            claims[each.name].source,
-            [column[each.name].judgement if each.name in column else None for column in columns.values()],
-        )
-        for each in CLAIMS
-        if each.name in claims
-    ]
-    return Matrix(heads, rows)
+    rows = [[column.get(claim.name) for column in columns.values()] for claim in CLAIMS]
+    return Matrix(heads, [row for row in rows if any(row)])
 
 
 def _comparison(row: Any, maximum: float, settings: PresentationSettings) -> Comparison:

@@ -36,6 +36,9 @@ def main() -> None:
     command.add_argument("run", help="name of the run: results/<run>")
     command.add_argument("step", help="name of the entry point: workflow_scripts/<step>.py")
     command.set_defaults(call=_accept)
+    command = commands.add_parser("verdicts", help="the verdicts of a finished run as a Markdown table")
+    command.add_argument("run", help="name of the run: results/<run>")
+    command.set_defaults(call=_verdicts)
     command = commands.add_parser("headroom", help="floor and ceiling of every bucket of the synthetic tasks of a run")
     command.add_argument("run", help="name of the run: results/<run>, in which contexts are frozen")
     command.set_defaults(call=_headroom)
@@ -153,6 +156,18 @@ def _accept(arguments: argparse.Namespace, _: list[str]) -> int:
     versioned = [(sidecar, versions.of(arguments.step, sidecar.record["settings"])) for sidecar in sidecars]
     count = sum(accept([sidecar], arguments.step, version) for sidecar, version in versioned)
     print(f"{count} result(s) of {arguments.step} accepted as made by the present code")
+    return 0
+
+
+def _verdicts(arguments: argparse.Namespace, _: list[str]) -> int:
+    from contrastive_context.core import artifacts, paths
+    from contrastive_context.tables import markdown
+    from contrastive_context.tables.settings import PresentationSettings
+    from contrastive_context.workflow.checking import read_study
+
+    folder = _folder(arguments.run)
+    findings = artifacts.read_parquet(folder / paths.table("findings"), ("claim", "task", "model", "verdict", "reason"))
+    print(markdown.summary(findings, PresentationSettings.of(read_study([folder / "config.yaml"]))), end="")
     return 0
 
 
