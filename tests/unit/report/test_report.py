@@ -210,7 +210,7 @@ def test_verdicts_are_counted_once_per_claim_and_task(run):
     findings = pd.read_parquet(run / "tables/findings.parquet")
     shows = int(((findings["model"] == "all") & (findings["verdict"] == "shows")).sum())
     text = render(report_inputs(run), BuildReportSettings())
-    assert f'<strong class="yes">✓ {shows} shows</strong>' in text
+    assert f'<strong class="yes">✓ {shows} × shows</strong>' in text
     assert text.count('<span class="yes">✓ shows</span>') == shows
 
 

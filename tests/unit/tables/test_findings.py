@@ -49,7 +49,7 @@ def test_verdicts_on_data_of_known_shape(tmp_path):
     assert _verdicts(table) == expected
     assert set(table.loc[table["model"] != "all", "verdict"]) == {""}
     row = _all(table, "contrastive_among_best")
-    assert row["threshold"] == -0.05 and row["quantity"] == "Contrastive − Random, low similarity (closest)"
+    assert row["threshold"] == -0.05 and row["quantity"] == "Contrastive − Random, low similarity (closest of 24)"
     assert (row["positive"], row["models"], row["runs"]) == (2, 2, "3 each")
     # Any such model: two of them say little.
     assert row["family_high"] - row["family_low"] > row["ci_high"] - row["ci_low"]

@@ -307,7 +307,7 @@ def _rows(draft: Draft, p_shown: float, p_refuted: Sequence[float], statistics: 
 def _numbers(pair: Pair, cell: Cell, pairs: int, statistics: Statistics) -> dict[str, Any]:
     low, high = cell.interval(statistics.confidence)
     return {
-        "composition": pair.composition, "quantity": pair.text + (" (closest)" if pairs > 1 else ""),
+        "composition": pair.composition, "quantity": pair.text + (f" (closest of {pairs})" if pairs > 1 else ""),
         "difference": cell.value, "ci_low": low, "ci_high": high, "threshold": pair.bar.threshold, "n": cell.n,
         "clusters": cell.clusters,
     }  # fmt: skip
