@@ -88,7 +88,7 @@ def load_model(folder: str | Path, dtype: Dtype = "float32", device: Device = "c
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda, but no GPU is visible; set the model's device to cpu or use a GPU node")
     model = load_weights(transformers.AutoModelForCausalLM, folder, dtype=getattr(torch, dtype))
-    return model.to(device).eval()  # type: ignore[arg-type]  # its decorator has lost the type
+    return model.to(device).eval()  # type: ignore[arg-type]  # its decorator loses self
 
 
 def check_weights(folder: str | Path) -> None:

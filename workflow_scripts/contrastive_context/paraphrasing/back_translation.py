@@ -50,7 +50,7 @@ def _translate(
 
     set_up_torch(use.device, threads=1)
     model = load_weights(transformers.AutoModelForSeq2SeqLM, folder, dtype=getattr(torch, use.dtype))
-    model, tokenizer = model.to(use.device).eval(), load_tokenizer(folder)  # type: ignore[arg-type]  # its decorator has lost the type
+    model, tokenizer = model.to(use.device).eval(), load_tokenizer(folder)  # type: ignore[arg-type]  # see load_model
     own = model.generation_config
     config = transformers.GenerationConfig(
         num_beams=entry.beams if entry.temperature == 0 else 1,

@@ -222,10 +222,9 @@ class _Module:
                 self._take_out_class_methods(statement)
             self._read(statement.name, statement)
         elif (names := _targets(statement)) and names != ["_"]:
+            value = cast("ast.Assign | ast.AugAssign", statement).value
             for name in names:
-                if f"{self._names.module}.{name}" not in REGISTRIES or not self._add_registry(
-                    name, cast("ast.Assign", statement).value
-                ):
+                if f"{self._names.module}.{name}" not in REGISTRIES or not self._add_registry(name, value):
                     self._read(name, statement)
         else:
             self._add_effect(statement)
