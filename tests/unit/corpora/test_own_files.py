@@ -326,6 +326,7 @@ def test_good_rows_come_back_in_every_format(tmp_path, rows):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 @given(st.lists(st.tuples(text, text), min_size=1, max_size=5))
+@example([("0", '"'), ("0", '""'), ("0", '"')])
 def test_quotes_of_a_plain_tsv_stay_or_are_asked_about(tmp_path, rows):
     """Only a text that is itself written as a quoted field with quotes inside can't be told from one."""
     path = write(tmp_path / "x.tsv", "".join(f"{a}\t{b}\n" for a, b in [("source", "target"), *rows]).encode())
