@@ -58,7 +58,7 @@ def ours(next_round: Any, shape: str, recipe: Any) -> None:
     for pairs in steps(recipe):
         torch.cuda.empty_cache()  # the other one is on the same GPU
         next_round(result)
-        loss, _ = optimization.accumulate(pairs)
+        loss, _ = optimization.forward_backward(pairs)
         optimization.update(recipe.learning_rate)
         torch.cuda.synchronize()
         lengths = [len(prompt) + len(completion) - 1 for prompt, completion in pairs]

@@ -123,7 +123,7 @@ def test_speed(record_property):
     lengths = [len(prompt) + len(completion) - 1 for prompt, completion in pairs]
 
     def step():
-        loss, _ = optimization.accumulate(pairs)
+        loss, _ = optimization.forward_backward(pairs)
         optimization.update(1e-4)
         return loss
 

@@ -81,7 +81,7 @@ def test_likelihoods(kind):
 def test_micro_batches_of_training(kind):
     pairs = [(prompt, prompt[:3]) for prompt in rows()]
     losses = [
-        Optimization(network(kind), RECIPE.model_copy(update={"micro_batch_tokens": size}), 0).accumulate(pairs)
+        Optimization(network(kind), RECIPE.model_copy(update={"micro_batch_tokens": size}), 0).forward_backward(pairs)
         for size in (1, 10_000)
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)

@@ -19,7 +19,7 @@ def test_a_step_is_counted_as_torch_counts_it(family, checkpointing):
     optimization = Optimization(network, recipe, seed=0, gradient_checkpointing=checkpointing)
     pairs = [(np.arange(120) % 500, np.arange(9)) for _ in range(8)]
     with FlopCounterMode(display=False) as counter:
-        optimization.accumulate(pairs)
+        optimization.forward_backward(pairs)
     lengths, supervised = [128] * 8, 72
     counted = training_flops(optimization.network, lengths, supervised)
     config = network.config.get_text_config()

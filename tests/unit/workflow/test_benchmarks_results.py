@@ -22,7 +22,7 @@ def losses(steps=4):
     trained = Optimization(model("llama"), RECIPE, seed=0)
     found = []
     for start in range(steps):
-        found.append(trained.accumulate(PAIRS[start : start + 8])[0])
+        found.append(trained.forward_backward(PAIRS[start : start + 8])[0])
         trained.update(0.01)
     return found, trained.network
 

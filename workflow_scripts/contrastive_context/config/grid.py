@@ -3,7 +3,7 @@
 from functools import cached_property
 
 from contrastive_context.config.finetuning import FineTuning
-from contrastive_context.config.metrics import LearnedMetric
+from contrastive_context.config.learned_metrics import LearnedMetric
 from contrastive_context.config.study import Study
 from contrastive_context.config.tasks import EXECUTED
 from contrastive_context.core.names import BASE, tuned_system

@@ -13,8 +13,8 @@ from contrastive_context.config.base import Distinct, Model, Seed
 from contrastive_context.config.cluster import Cluster
 from contrastive_context.config.figures import FigureStyle
 from contrastive_context.config.finetuning import FineTuning
+from contrastive_context.config.learned_metrics import CometModel, LearnedMetric, MetricEncoder
 from contrastive_context.config.messages import suggest
-from contrastive_context.config.metrics import CometModel, LearnedMetric, MetricEncoder
 from contrastive_context.config.minimal_model import MinimalModel
 from contrastive_context.config.models import LanguageModel
 from contrastive_context.config.paraphrasers import Paraphraser

@@ -1,1 +1,1 @@
-"""Frozen contexts of evaluation and probes."""
+"""Contexts: those of training (``sampling``), and the frozen ones of evaluation and probes."""

@@ -96,9 +96,10 @@ def _if_any(positions: np.ndarray, intended: np.ndarray) -> np.ndarray:
 
 
 def _contrastive(pool: _Pool, targets: np.ndarray, state: np.ndarray, strategy: Strategy, k: int) -> _Choice:
-    grade = uniform(numbers(state, 0))
-    similar = grade < strategy.p
-    paraphrase = ~similar & (grade < strategy.p + strategy.epsilon)
+    """Grade one slot: the nearest neighbour with probability p, a paraphrase with ε, else a random example."""
+    drawn = uniform(numbers(state, 0))
+    similar = drawn < strategy.p
+    paraphrase = ~similar & (drawn < strategy.p + strategy.epsilon)
     intended = np.select([similar, paraphrase], [_SIMILAR, _PARAPHRASE], _RANDOM).astype(np.int8)
     first = pool.first_paraphrase[targets]
     available = pool.first_paraphrase[targets + 1] - first

@@ -1,4 +1,8 @@
-"""Names for ranges of similarity."""
+"""Names for ranges of similarity: of a context it is its most similar example's (``retrieval.similarity``).
+
+Training contexts are named afterwards, with :func:`bucket_of` (``contexts.sampling``); evaluation contexts are made for
+a bucket, within :func:`bounds_of` (``contexts.evaluation_contexts``).
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -1,1 +1,1 @@
-"""The figures: similarity grid and probes over training."""
+"""The figures: summary, minimal model, similarity grid, probes over training, ablations."""

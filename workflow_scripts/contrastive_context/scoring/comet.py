@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contrastive_context.config.metrics import CometModel, LearnedMetric
+from contrastive_context.config.learned_metrics import CometModel, LearnedMetric
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal

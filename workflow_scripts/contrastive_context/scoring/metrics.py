@@ -252,7 +252,8 @@ def intent_match(output: str, reference: str) -> float:
     return float(parses.intent(output) == parses.intent(reference))
 
 
-#: Name → the metric, made with BLEU's tokenizer.
+#: Name → the metric, made with BLEU's tokenizer. Names are in config.tasks.Metric, and have a smallest effect that
+#: counts in config.statistics.
 METRICS: dict[str, Callable[[str], Metric]] = {
     "token_accuracy": lambda _: _Mean("token_accuracy", "Token accuracy", agreement.token_accuracy),
     "exact_match": lambda _: _Mean("exact_match", "Exact match", agreement.exact_match),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field
 
 from contrastive_context.config.base import Model, at_default
-from contrastive_context.config.metrics import CometModel, LearnedMetric, MetricEncoder
+from contrastive_context.config.learned_metrics import CometModel, LearnedMetric, MetricEncoder
 from contrastive_context.config.sources import Corpus
 from contrastive_context.config.tasks import Bleu
 from contrastive_context.core.names import NEAREST_LABEL

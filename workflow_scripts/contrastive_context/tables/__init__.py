@@ -1,1 +1,1 @@
-"""Tidy tables, intervals, findings and what is missing."""
+"""Tidy tables and their intervals, claims and their verdicts (``findings``), and what is missing."""

@@ -161,7 +161,7 @@ class _Run:
         started = time.perf_counter()
         step = self.step + 1
         pairs, dropped = _encode(self._encoder, self._data, self._data.schedule[step - 1])
-        loss, norm = self._optimization.accumulate(pairs, self._interruptions.check)
+        loss, norm = self._optimization.forward_backward(pairs, self._interruptions.check)
         self._watchdog.check(step, loss, norm)
         rate = learning_rate(self._recipe, step)
         self._optimization.update(rate)

@@ -64,7 +64,9 @@ class Optimization:
         )
         self._micro_batch_tokens = recipe.micro_batch_tokens
 
-    def accumulate(self, pairs: Sequence[tuple], between: Callable[[], None] = lambda: None) -> tuple[float, float]:
+    def forward_backward(
+        self, pairs: Sequence[tuple], between: Callable[[], None] = lambda: None
+    ) -> tuple[float, float]:
         """Add up a step's gradients over micro-batches and clip them.
 
         The loss is summed over the completion tokens of the step and divided by their number, so that the size of
@@ -84,7 +86,7 @@ class Optimization:
         while True:
             random = self._random_state()
             try:
-                return self._accumulate(pairs, between)
+                return self._forward_backward(pairs, between)
             except BaseException as error:
                 self._optimizer.zero_grad(set_to_none=True)
                 self._set_random_state(random)
@@ -131,7 +133,7 @@ class Optimization:
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})
         self._micro_batch_tokens = json.loads((folder / _PROGRESS).read_text())["micro_batch_tokens"]
 
-    def _accumulate(self, pairs: Sequence[tuple], between: Callable[[], None]) -> tuple[float, float]:
+    def _forward_backward(self, pairs: Sequence[tuple], between: Callable[[], None]) -> tuple[float, float]:
         supervised = sum(len(completion) for _, completion in pairs)
         total = torch.zeros((), device=self.device)
         if self._sums is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contrastive_context.config.grid import Grid
 from contrastive_context.config.hub_entries import hub_entries
-from contrastive_context.config.metrics import LearnedMetric
+from contrastive_context.config.learned_metrics import LearnedMetric
 from contrastive_context.config.study import Study
 from contrastive_context.core import paths
 from contrastive_context.core.names import BASE

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from contrastive_context.config.cluster import ModelStage, Needs, OwnNeeds
-from contrastive_context.config.metrics import CometModel
+from contrastive_context.config.learned_metrics import CometModel
 from contrastive_context.config.models import LanguageModel
 from contrastive_context.config.study import Study
 from contrastive_context.core.canonical import canonical_json
