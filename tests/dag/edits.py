@@ -184,7 +184,7 @@ EDITS: list[tuple[str, object, str | None]] = [
     ("tasks/lexicon/title", "Words", DRAWN),
     ("tasks/lexicon/k", 3, f"contexts/lexicon/eval.parquet contexts/lexicon/probes.parquet {SHOWN} "
      "neighbours/lexicon/* finetune/lexicon/*/zero-token-matched-*"),
-    ("tasks/lexicon/draws", 2, SHOWN),
+    ("tasks/lexicon/draws", 3, SHOWN),
     ("tasks/lexicon/context_seed", 9, SHOWN),
     *((f"tasks/own/template/{key}", value, uses("own")) for key, value in PROMPT.items()),
     ("tasks/own/template/stop", ";", f"corpus/own/* {uses('own')}"),
@@ -195,7 +195,7 @@ EDITS: list[tuple[str, object, str | None]] = [
      "tables/scores.parquet"),
     ("tasks/own/bleu/tokenize", "intl", "scores/own/* tables/scores.parquet"),
     *((f"tasks/lexicon/evaluation/{key}", value, "contexts/lexicon/eval.parquet") for key, value in EVALUATION.items()),
-    ("tasks/lexicon/evaluation/graded", "middle", "contexts/lexicon/eval.parquet"),
+    ("tasks/lexicon/evaluation/graded", "any", "contexts/lexicon/eval.parquet"),
     ("tasks/lexicon/evaluation/max_agreement", 0.8, "contexts/lexicon/eval.parquet contexts/lexicon/probes.parquet"),
     *((f"tasks/lexicon/probes/{key}", value, "contexts/lexicon/probes.parquet") for key, value in
       {"seed": 9, "targets": 9, "min_targets": 9, "anchors": "quoted_values", "source_nonces": ["a", "b"],

@@ -14,7 +14,7 @@ def test_some_min_effects_leave_the_other_defaults():
 
 
 def test_every_metric_and_probe_has_a_minimum():
-    assert {*METRICS, "iwl", "icl", "icl_valid", "copy", "likelihood"} == set(Statistics().min_effects)
+    assert {*METRICS, "iwl", "icl", "copy", "likelihood", "retention"} == set(Statistics().min_effects)
 
 
 @pytest.mark.parametrize(
