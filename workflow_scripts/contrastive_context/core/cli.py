@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from contrastive_context.core import preloading, surroundings
+from contrastive_context.core import surroundings
 from contrastive_context.core.artifacts import disk_errors
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.provenance import check_inputs, read_settings, step_name
@@ -78,8 +78,11 @@ def run(
     and transformers already (:mod:`~contrastive_context.core.preloading`).
     """
     args = arguments.parse_args()
-    if preload and _on_cpu(args.settings) and (status := preloading.run_in_child()) is not None:
-        sys.exit(status)
+    if preload and _on_cpu(args.settings):
+        from contrastive_context.core import preloading
+
+        if (status := preloading.run_in_child()) is not None:
+            sys.exit(status)
     args.started = time.time()
     # Importing torch and transformers makes a million objects that stay. Looking for garbage after every 700 new ones
     # would take a tenth of a short step's time.
