@@ -100,6 +100,8 @@ def test_the_gpu_of_a_slurm_job_is_its_own_and_those_of_an_allocation_are_shared
 
 def test_without_gpus_none_is_taken(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(gpus, "take", None)
+    taken = []
+    monkeypatch.setattr(gpus, "take", lambda *arguments: taken.append(arguments))
     gpus.use_one()
     devices.require_gpu("cpu", "models.m")
+    assert taken == [] and gpus.listed() == []

@@ -160,8 +160,11 @@ def test_a_child_dies_with_its_job(warm):
     started = warm(WAITS)
     started.stdout.readline()
     child = int(started.stdout.readline())
+    assert not gone(child)
     started.kill()
+    assert started.wait() == -signal.SIGKILL
     wait_for(lambda: gone(child))
+    assert gone(child)
 
 
 def test_a_job_starts_by_itself_where_the_process_is_gone_or_the_environment_another(warm):

@@ -8,7 +8,7 @@ child. Where there is no such process, or it dies, a job starts by itself as eve
 alike, but serves the children of one process only.
 
 The waiting process has the environment of the jobs, thread limits included, which libraries read as they are imported:
-a job with another environment gets another one. It imports no code that runs before a fork, so no threads are lost. It
+a job with another environment gets another one. It computes nothing itself, so a fork loses no threads that work. It
 ends with the workflow. Jobs on a GPU start by themselves: CUDA doesn't outlive a fork.
 """
 
@@ -136,8 +136,11 @@ def _wait(connection: socket.socket) -> int | None:
 
     for number in _FORWARDED:
         signal.signal(number, forward)
-    status = connection.recv(1)
-    return status[0] if status else _KILLED  # what can't say how it ended was killed
+    # From here on the job has begun: whatever breaks the connection, it isn't run a second time.
+    with contextlib.suppress(OSError):
+        if status := connection.recv(1):
+            return status[0]
+    return _KILLED  # what can't say how it ended was killed
 
 
 def _start(folder: Path, name: str, modules: Sequence[str]) -> None:
