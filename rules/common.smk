@@ -17,6 +17,7 @@ inputs = Inputs(study, R, in_job=not snakemake_internals.is_main_process(workflo
 # Before the first job; neither in a dry run nor in the jobs' own processes. A report on what is finished may be made
 # beside the study, whose record it leaves alone.
 onstart:
+    snakemake_internals.lift_default_rate_limit(workflow)
     write_effective(
         study, f"{R}/config{'.only_finished' if study.only_finished else ''}.yaml"
     )

@@ -98,10 +98,30 @@ rule fig5:
         f" --scores {{input}} --out {R}/figures/fig5_ablations"
 
 
+rule fig6:
+    input:
+        scores=f"{R}/tables/scores.parquet",
+        probes=f"{R}/tables/probes.parquet",
+    output:
+        drawn("fig6_plane", "6: plane of p and epsilon"),
+    log:
+        f"{R}/logs/fig6.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    params:
+        settings=lambda wc: steps.settings("plot_plane", reported.unfinished),
+    shell:
+        f"python {S}/plot_plane.py"
+        " --settings {params.settings:q} --log {log}"
+        f" --scores {{input.scores}} --probes {{input.probes}} --out {R}/figures/fig6_plane"
+
+
 rule figures:
     input:
         rules.fig1.output,
         rules.fig2.output,
         rules.fig3.output,
         rules.fig4.output if grid.probed_tasks else [],
-        rules.fig5.output if grid.ablations else [],
+        rules.fig5.output if grid.ablated else [],
+        rules.fig6.output if grid.planes else [],

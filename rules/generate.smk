@@ -22,4 +22,5 @@ rule generate:
         " --settings {params.settings:q} --log {log}"
         " --model {input.model} --adapters {input.adapters} --contexts {input.contexts}"
         " --arrivals {input.arrivals} --paraphrases {input.paraphrases} --test {input.test} --out {output}"
+        f" {jobs.execution}"
         f" --state-dir {R}/.state/generate/{{wildcards.task}}/{{wildcards.model}}/{{wildcards.system}}"

@@ -18,4 +18,5 @@ rule run_probes:
         f"python {S}/run_probes.py"
         " --settings {params.settings:q} --log {log}"
         " --model {input.model} --adapters {input.adapters} --probes {input.probes} --out {output}"
+        f" {jobs.execution}"
         f" --state-dir {R}/.state/run_probes/{{wildcards.task}}/{{wildcards.model}}/{{wildcards.system}}"

@@ -2,11 +2,16 @@
 
 import argparse
 import json
-import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contrastive_context.core import artifacts, cli, provenance
-from contrastive_context.inference.settings import GenerateSettings
+from contrastive_context.core.json_types import JsonDict
+from contrastive_context.inference.settings import GenerateSettings, add_execution
 from contrastive_context.workflow.code_versions import code_of
+
+if TYPE_CHECKING:
+    from contrastive_context.core.journal import Journal
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -21,30 +26,24 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--test", required=True, help="corpus file of the targets")
     parser.add_argument("--state-dir", help="folder for what a later run resumes from; without it nothing is kept")
     parser.add_argument("--out", required=True, help="JSON lines to write")
+    add_execution(parser)
     return parser
 
 
-def main(args: argparse.Namespace) -> None:
+def predict(
+    args: argparse.Namespace, settings: GenerateSettings, step: int, adapter: Path | None, journal: "Journal | None"
+) -> list[JsonDict]:
     from contrastive_context.core import devices
-    from contrastive_context.inference import generation, resuming
+    from contrastive_context.inference import generation
 
-    settings = cli.load_settings(args.settings, GenerateSettings)
-    devices.require_gpu(settings.device, f"models.{settings.model_name}")
-    folder = args.model.removesuffix(".json")
-    artifacts.check_folder(folder, args.model)
-    devices.set_up_torch(settings.device, settings.threads)
+    devices.set_up_torch(settings.device, settings.threads or args.threads)
 
     from contrastive_context.models import adapters, language_models
 
+    folder = args.model.removesuffix(".json")
     model = language_models.load_model(folder, settings.dtype, settings.device)
-    step = 0
-    if args.adapters:
-        checkpoints = adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model))
-        step = max(checkpoints)
-        adapters.AdapterSwitcher(model).apply(checkpoints[step])
-    code = code_of(args.settings, "generate", args.state_dir) if args.state_dir else ""
-    inputs = {name: vars(args)[name] for name in ("model", "adapters", "contexts", "arrivals", "paraphrases", "test")}
-    journal = resuming.open_journal(args, settings, inputs, code, "answers")
+    if adapter is not None:
+        adapters.AdapterSwitcher(model).apply(adapter)
     records = generation.predict(
         model,
         language_models.load_tokenizer(folder),
@@ -53,26 +52,44 @@ def main(args: argparse.Namespace) -> None:
         args.arrivals,
         args.test,
         args.contexts,
-        settings.batch_tokens,
+        settings.batch_tokens or args.batch_tokens,
         task=settings.task,
         label=f"{settings.task} {settings.model_name} step {step}",
         journal=journal,
         paraphrases=args.paraphrases,
     )
-    tokens = 0
+    return list(records)
+
+
+def main(args: argparse.Namespace) -> None:
+    from contrastive_context.core import devices
+    from contrastive_context.inference import resuming
+    from contrastive_context.models import adapters
+
+    settings = cli.load_settings(args.settings, GenerateSettings)
+    devices.require_gpu(settings.device, f"models.{settings.model_name}")
+    artifacts.check_folder(args.model.removesuffix(".json"), args.model)
+    step, adapter = 0, None
+    if args.adapters:
+        step, adapter = max(adapters.read_checkpoints(args.adapters, artifacts.sha256_file(args.model)).items())
+    code = code_of(args.settings, "generate", args.state_dir) if args.state_dir else ""
+    inputs = {name: vars(args)[name] for name in ("model", "contexts", "arrivals", "paraphrases", "test")}
+    kept = resuming.Kept(args, settings, code, inputs)
+    part = kept.part(step, adapter)
+    if part.result is not None:
+        cli.log.info("all prompts were answered before, by the same model to the same prompts")
+    records = part.result or part.finish(predict(args, settings, step, adapter, part.journal))
+    tokens = sum(record["prompt_tokens"] + record["output_tokens"] for record in records)
     with artifacts.atomic_path(args.out) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for record in records:
-            tokens += record["prompt_tokens"] + record["output_tokens"]
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     provenance.write_provenance(
         args.out,
-        inputs=inputs,
+        inputs=inputs | {"adapters": args.adapters},
         settings=args.settings,
         started=args.started,
         tokens=tokens,
     )
-    if args.state_dir:  # the answers are where they belong, and those of older settings are of no use
-        shutil.rmtree(args.state_dir, ignore_errors=True)
+    kept.tidy()
 
 
 if __name__ == "__main__":

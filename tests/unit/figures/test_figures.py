@@ -6,20 +6,23 @@ import pytest
 import yaml
 
 from contrastive_context.config.statistics import Statistics
+from contrastive_context.config.strategies import PLANE
 from contrastive_context.config.study import load_study
-from contrastive_context.figures import ablations, probes_over_training, similarity_grid, style, summary
+from contrastive_context.core.errors import UserError
+from contrastive_context.figures import ablations, plane, probes_over_training, similarity_grid, style, summary
 from contrastive_context.figures.page import PAGE_HEIGHT
 from contrastive_context.figures.saving import save
 from contrastive_context.tables import presentation, tidy
-from contrastive_context.tables.cells import ablation_cells, grid_cells, probe_cells, summary_cells
+from contrastive_context.tables.cells import ablation_cells, grid_cells, plane_cells, probe_cells, summary_cells
 from contrastive_context.tables.selection import headline_seed
 from contrastive_context.tables.settings import PresentationSettings
-from contrastive_context.tables.vocabulary import bucket_labels
+from contrastive_context.tables.vocabulary import PROBES, bucket_labels
 from contrastive_context.tables.wording import shortened
 from synthetic_results import scores_frame, write_probes
 
 STATISTICS = Statistics(resamples=100)
 SETTINGS = PresentationSettings()
+NO_PROBES = pd.DataFrame(columns=["task", "model", "strategy", "seeds", "step", "probe", "metric", "value"])
 
 
 def _scores(**options):
@@ -346,6 +349,81 @@ def test_ablations_stand_against_their_strategy_and_nowhere_else():
     assert not {"similar", "random"} & set(grid_cells(table, ABLATED)["strategy"])
     assert {"similar", "random"} <= set(grid_cells(table, ABLATED, everything=True)["strategy"])
     assert "No ablations" in _texts(ablations.draw(ablation_cells(table, SETTINGS), SETTINGS)[0])[0]
+
+
+def _plane_study(**strategies):
+    point = {"kind": "contrastive", "paraphrasers": {"lexicon": "lexicon"}}
+    entries = {
+        "random": {"kind": "random"},
+        "contrastive": point | {"p": 0.5, "epsilon": 0.1},
+        "p0": point | {"p": 0, "epsilon": 0.1, "ablation": {"of": "contrastive", "factor": "p", "value": 0}},
+        "eps0": point | {"p": 0.5, "epsilon": 0, "ablation": {"of": "contrastive", "factor": PLANE, "value": ".5, 0"}},
+    } | strategies  # fmt: skip
+    grid = {"task": "lexicon", "models": ["llama"], "strategies": list(entries), "finetuning": "short", "seeds": [0]}
+    study = {
+        "run": "plane",
+        "paraphrasers": {"lexicon": {"kind": "lexicon"}},
+        "encoders": {"positions": {"kind": "positional_words"}},
+        "tasks": {
+            "lexicon": {
+                "corpus": {"kind": "lexicon"},
+                "template": {"target_prefix": "=>", "stop": ";"},
+                "encoder": "positions",
+                "metrics": ["token_accuracy"],
+                "agreement": "token_accuracy",
+            }
+        },
+        "models": {"llama": {"kind": "pretrain", "family": "llama"}},
+        "strategies": entries,
+        "finetuning": {"short": {"steps": 1, "checkpoints": [1], "warmup_steps": 0}},
+        "grid": [grid],
+    }
+    return load_study(study)
+
+
+def test_the_plane_shows_buckets_and_probes_where_they_were_measured(tmp_path):
+    settings = PresentationSettings.of(_plane_study())
+    assert settings.planes == {
+        "contrastive": {"contrastive": (0.5, 0.1), "p0": (0.0, 0.1), "eps0": (0.5, 0.0), "random": (0.0, 0.0)}
+    }
+    names = {"zero": "p0", "similar": "eps0"}
+    scores = _scores().assign(strategy=lambda rows: rows["strategy"].replace(names))
+    probes = tidy.probe_cells(tidy.read_probes(write_probes(tmp_path)), STATISTICS)
+    probes = tidy.table(probes, STATISTICS, "probe").assign(strategy=lambda rows: rows["strategy"].replace(names))
+    cells = plane_cells(scores, probes, settings)
+    assert set(cells["quantity"]) == {"low", "medium", "high", *PROBES}
+    assert set(cells["strategy"]) == {"contrastive", "p0", "eps0", "random"}
+    assert cells.loc[cells["composition"] == "none", "step"].nunique() == 1  # the last checkpoint's probes
+    (page,) = plane.draw(cells, settings)
+    assert [ax.get_title() for ax in page.axes] == [
+        *["low similarity", "medium similarity", "high similarity"] * 2, "IWL-score", "ICL-score", "Copy-score",
+    ]  # fmt: skip
+    low = page.axes[0]
+    shown = np.asarray(low.images[0].get_array())  # rows: ε 0 and .1; columns: p 0 and .5
+    of_low = cells[(cells["quantity"] == "low") & (cells["composition"] == "one_graded")].set_index("strategy")["value"]
+    np.testing.assert_allclose(shown, [[of_low["random"], of_low["eps0"]], [of_low["p0"], of_low["contrastive"]]])
+    assert [text.get_text() for text in low.get_xticklabels()] == ["0", "0.5"]
+    assert {text.get_text().split("\n")[0] for text in low.texts} == {f"{value:.2f}" for value in of_low}
+    # Its points are in no other figure.
+    others = (ablation_cells(scores, settings), grid_cells(scores, settings))
+    assert not any("eps0" in set(frame["strategy"]) for frame in others)
+    (appendix,) = similarity_grid.draw(grid_cells(scores, settings, everything=True), settings)
+    assert not any(PLANE in ax.get_title() for ax in appendix.axes)
+
+
+def test_a_cell_of_the_plane_that_was_not_run_is_empty():
+    settings = PresentationSettings.of(_plane_study())
+    scores = _scores().assign(strategy=lambda rows: rows["strategy"].replace({"similar": "eps0"}))
+    (page,) = plane.draw(plane_cells(scores, NO_PROBES, settings), settings)
+    assert np.ma.getmaskarray(page.axes[0].images[0].get_array()).sum() == 1
+    assert len(page.axes[0].texts) == 3
+
+
+def test_without_points_off_the_axes_there_is_no_plane():
+    with pytest.raises(UserError, match="for strategies of kind contrastive; random has not both"):
+        _plane_study(other={"kind": "random", "ablation": {"of": "random", "factor": PLANE, "value": "x"}})
+    (page,) = plane.draw(plane_cells(_scores(), NO_PROBES, SETTINGS), SETTINGS)
+    assert "No plane in this run" in _texts(page)[0]
 
 
 def test_the_shipped_ablations_of_the_paraphraser_stand_beside_its_default(repository):

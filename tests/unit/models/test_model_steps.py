@@ -13,6 +13,9 @@ import torch
 from contrastive_context.core import artifacts, cli
 from contrastive_context.core.errors import UserError
 from contrastive_context.core.journal import Journal
+from contrastive_context.inference import generation
+from contrastive_context.inference import probing as probing_module
+from contrastive_context.models import language_models
 from small_models import model, tokenizer
 
 TEMPLATE = {"source_prefix": "in: ", "target_prefix": "\nout: ", "stop": "\n", "max_new_tokens": 6}
@@ -226,7 +229,46 @@ def test_generate_goes_on_where_it_was(folder, step, tmp_path, monkeypatch, capl
     assert "answered before" not in caplog.text
     run()
     assert "1 of 3 prompts were answered before" in caplog.text
-    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3 and not state.exists()
+    whole = (tmp_path / "out.jsonl").read_bytes()
+    assert len(whole.splitlines()) == 3
+    # What is left is the result alone, from which the file is written again without a model.
+    (kept,) = state.iterdir()
+    assert kept.name.endswith(".result.jsonl")
+    (tmp_path / "out.jsonl").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(language_models, "load_model", None)
+        run()
+    assert (tmp_path / "out.jsonl").read_bytes() == whole
+    run(batch_tokens=2)
+    assert [path.name == kept.name for path in state.iterdir()] == [False]
+
+
+def test_a_new_checkpoint_generates_nothing_and_is_probed_alone(folder, step, finetuned, tmp_path, monkeypatch):
+    """The list of checkpoints grows, their files stay."""
+    listed = json.loads(finetuned.read_text())
+    less = finetuned.parent / "fewer.json"
+    less.write_text(json.dumps(listed | {"steps": {name: listed["steps"][name] for name in ("0", "3")}}))
+    files = {"arrivals": folder / "corpus.parquet", "test": folder / "corpus.parquet"}
+    generating = {"contexts": folder / "eval.parquet", "state-dir": tmp_path / "generate", **files}
+    probing = {"probes": folder / "probes.parquet", "state-dir": tmp_path / "probe"}
+    settings = COMMON | {"agreement": "chrf"}
+    step("generate", COMMON, adapters=less, out=tmp_path / "few.jsonl", **generating)
+    step("run_probes", settings, adapters=less, out=tmp_path / "few.parquet", **probing)
+    assert list(artifacts.read_parquet(tmp_path / "few.parquet")["step"].unique()) == [3]
+    inner, asked = probing_module.probe_model, []
+    with monkeypatch.context() as patch:
+        patch.setattr(generation, "generate", None)
+        step("generate", COMMON, adapters=finetuned, out=tmp_path / "more.jsonl", **generating)
+    assert (tmp_path / "more.jsonl").read_bytes() == (tmp_path / "few.jsonl").read_bytes()
+    monkeypatch.setattr(
+        probing_module,
+        "probe_model",
+        lambda *args, **options: asked.append(options["label"]) or inner(*args, **options),
+    )
+    step("run_probes", settings, adapters=finetuned, out=tmp_path / "more.parquet", **probing)
+    assert [label.split(" (")[0][-6:] for label in asked] == ["step 1"]
+    step("run_probes", settings, adapters=finetuned, out=tmp_path / "anew.parquet", probes=probing["probes"])
+    assert (tmp_path / "more.parquet").read_bytes() == (tmp_path / "anew.parquet").read_bytes()
 
 
 def test_probes_of_base_and_of_later_checkpoints(folder, step, finetuned):
@@ -240,8 +282,6 @@ def test_probes_of_base_and_of_later_checkpoints(folder, step, finetuned):
 
 
 def test_probes_go_on_where_they_were(folder, step, finetuned, tmp_path, monkeypatch):
-    from contrastive_context.inference import generation
-
     settings, inner, asked = COMMON | {"agreement": "chrf"}, generation.generate, []
 
     def counted(model, encoder, prompts, **options):
@@ -259,7 +299,7 @@ def test_probes_go_on_where_they_were(folder, step, finetuned, tmp_path, monkeyp
     assert each == again > 0
     asked.clear()
     with monkeypatch.context() as patch:  # the disk is full when the second checkpoint's answers are to be kept
-        add, left = Journal.add, [2]
+        add, left = Journal.add, [3]
 
         def full_disk(self, entries):
             if not left[0]:
@@ -273,7 +313,9 @@ def test_probes_go_on_where_they_were(folder, step, finetuned, tmp_path, monkeyp
     assert asked == [each, each]
     asked.clear()
     assert run(tmp_path / "state").equals(expected)
-    assert asked == [0, each] and not (tmp_path / "state").exists()
+    assert asked == [each]
+    asked.clear()
+    assert run(tmp_path / "state").equals(expected) and not asked
 
 
 def probed(folder):

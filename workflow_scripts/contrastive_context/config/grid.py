@@ -4,9 +4,12 @@ from functools import cached_property
 
 from contrastive_context.config.finetuning import FineTuning
 from contrastive_context.config.learned_metrics import LearnedMetric
+from contrastive_context.config.strategies import PLANE
 from contrastive_context.config.study import Study
 from contrastive_context.config.tasks import EXECUTED
 from contrastive_context.core.names import BASE, tuned_system
+
+_PLANE_FACTORS = (PLANE, "p", "epsilon")
 
 
 class Grid:
@@ -45,9 +48,39 @@ class Grid:
         return [task for task in self.tasks if self.study.tasks[task].probes is not None]
 
     @cached_property
-    def ablations(self) -> list[str]:
-        """Strategies of the grid that vary a factor of another one."""
-        return [name for name in self.strategies if self.study.strategies[name].ablation]
+    def ablated(self) -> bool:
+        """Whether a strategy of the grid varies a single factor of another one."""
+        marks = (self.study.strategies[name].ablation for name in self.strategies)
+        return any(mark and mark.factor != PLANE for mark in marks)
+
+    @cached_property
+    def planes(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """Strategy that others vary in both p and epsilon → name → its (p, epsilon).
+
+        Among them are itself, its ablations in one of both, and, where nothing else stands at (0, 0), Random, which is
+        the same thing.
+        """
+        entries = {name: self.study.strategies[name] for name in self.strategies}
+        planes = dict.fromkeys(e.ablation.of for e in entries.values() if e.ablation and e.ablation.factor == PLANE)
+        result = {}
+        for of in planes:
+            own = self.study.strategies[of]
+            points = {
+                name: (entry.p, entry.epsilon)
+                for name, entry in entries.items()
+                if name == of
+                or (entry.ablation and entry.ablation.of == of and entry.ablation.factor in _PLANE_FACTORS)
+            }
+            if (0.0, 0.0) not in points.values():
+                points |= {
+                    name: (0.0, 0.0)
+                    for name, entry in entries.items()
+                    if entry.kind == "random"
+                    and not entry.ablation
+                    and (entry.k, entry.without) == (own.k, own.without)
+                }
+            result[of] = points
+        return result
 
     def systems(self, task: str, model: str) -> list[str]:
         """Return ``base`` and every fine-tuned system, ``<strategy>-seed<seed>``, of a model on a task."""

@@ -33,9 +33,14 @@ KINDS = {
 }
 
 
+#: Factor of an ablation that varies both settings of contrastive contexts: a point of the plane that fig6 draws.
+PLANE = "p and epsilon"
+
+
 class Ablation(Model):
     """Marks a strategy as an ablation: what it is compared with, and which factor takes which value in it. Figures draw
-    it against that strategy (fig5) instead of among the main ones."""
+    it against that strategy (fig5) instead of among the main ones; those with the factor "p and epsilon" as points of
+    the plane of both (fig6)."""
 
     of: str = Field(description="the main strategy, key under strategies")
     factor: str = Field(min_length=1, description="name shown; for a setting of strategies the default is shown too")
@@ -86,6 +91,8 @@ class Strategy(Model):
 
     def problems(self, buckets: list[str]) -> Iterator[str]:
         """Yield what contradicts itself, as ``key: message``; ``buckets`` are the study's, lowest first."""
+        if self.ablation and self.ablation.factor == PLANE and self.kind != "contrastive":
+            yield f"ablation.factor: {PLANE!r} is for strategies of kind contrastive; {self.kind} has not both"
         if {"p", "epsilon"} <= {*KINDS[self.kind].settings} and self.p + self.epsilon > 1 + 1e-9:
             yield f"p: p + epsilon is {self.p + self.epsilon:g}, more than 1"
         # The default of p can't be told from one that was given, and stands in every record of a run.

@@ -97,6 +97,7 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     "plot_similarity_grid": _figures("fig3_similarity_grid", "fig3_appendix"),
     "plot_probes": _figures("fig4_probes", "fig4_probes_likelihood"),
     "plot_ablations": _figures("fig5_ablations"),
+    "plot_plane": _figures("fig6_plane"),
     "collect_examples": (EXAMPLES,),
     "build_report": (REPORT,),
 }

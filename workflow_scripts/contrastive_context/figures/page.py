@@ -120,11 +120,11 @@ class Grid:
 
 def _legend_lines(entries: Sequence[LineStyle], width: float) -> list[list[LineStyle]]:
     """Divide a legend's entries into lines that fit into ``width`` inches."""
-    lines: list[list[LineStyle]] = [[]]
+    lines: list[list[LineStyle]] = []
     used = 0.0
     for entry in entries:
         needed = points(0.48 + 0.063 * len(entry.label))
-        if lines[-1] and used + needed > width:
+        if not lines or used + needed > width:
             lines.append([])
             used = 0.0
         lines[-1].append(entry)

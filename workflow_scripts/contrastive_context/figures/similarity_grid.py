@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from contrastive_context.config.strategies import PLANE
 from contrastive_context.contexts.series import SAME_TARGETS
 from contrastive_context.figures.page import MAX_COLUMNS, Pages, Row, empty_figure, in_rows
 from contrastive_context.figures.panels import draw_points, label_scores, remark, say
@@ -153,7 +154,7 @@ def _ablation_rows(
     """Return rows of one model's ablations, a panel per factor with the strategy that it is varied of."""
     factors: dict[tuple[str, str], list[str]] = {}
     for name, ablation in settings.ablations().items():
-        if name in names:
+        if name in names and ablation.factor != PLANE:
             factors.setdefault((ablation.of, ablation.factor), [ablation.of]).append(name)
     return [
         (

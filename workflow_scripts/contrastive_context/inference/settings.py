@@ -1,5 +1,6 @@
 """Settings of ``generate.py`` and ``run_probes.py``."""
 
+import argparse
 from typing import TYPE_CHECKING, Any, Self
 
 from contrastive_context.config.tasks import Agreement, ProbeMeasure
@@ -11,10 +12,16 @@ if TYPE_CHECKING:
 
 
 class InferenceSettings(ModelSettings):
-    """A step that runs a model without training it."""
+    """A step that runs a model without training it.
 
-    threads: int = 1
-    batch_tokens: int = 8192
+    Attributes:
+        threads: of the CPU; None on a GPU, where results don't depend on it and an option gives it.
+        batch_tokens: padded tokens of one batch. On a CPU the last bits of a logit depend on it; on a GPU an option
+            gives it, so that a batch that fits the memory better runs nothing again.
+    """
+
+    threads: int | None = None
+    batch_tokens: int | None = None
 
 
 class GenerateSettings(InferenceSettings):
@@ -40,8 +47,15 @@ class RunProbesSettings(InferenceSettings):
 
 
 def _leaves(study: "Study", task: str, model: str) -> dict[str, Any]:
-    return {
-        **model_leaves(study, task, model),
-        "threads": study.generation.threads,
-        "batch_tokens": study.generation.batch_tokens,
-    }
+    leaves = model_leaves(study, task, model)
+    generation = study.generation
+    on_cpu = {"threads": generation.threads, "batch_tokens": generation.batch_tokens}
+    return leaves | (on_cpu if leaves["device"] == "cpu" else {})
+
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Give an entry point the options that say how it runs where the settings don't."""
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads, unless the settings say them")
+    parser.add_argument(
+        "--batch-tokens", type=int, default=8192, metavar="N", help="padded tokens of a batch, unless the settings do"
+    )

@@ -120,6 +120,7 @@ _FIGURES = {
     "fig4_probes": "Probes over training, from generated answers",
     "fig4_probes_likelihood": "Probes over training, from likelihoods",
     "fig5_ablations": "Ablations",
+    "fig6_plane": "The plane of p and ε",
 }
 _KINDS = dict(zip(VERDICTS, ("yes", "small", "no", "open", "untrained", "unasked"), strict=True))
 _MARKS = dict(zip(_KINDS.values(), "✓≈✗?∅–", strict=True))

@@ -54,7 +54,8 @@ class BuildReportSettings(Model):
             headline={task: study.tasks[task].metrics[0] for task in grid.tasks},
             without=[
                 *([] if grid.probed_tasks else ["fig4_probes", "fig4_probes_likelihood"]),
-                *([] if grid.ablations else ["fig5_ablations"]),
+                *([] if grid.ablated else ["fig5_ablations"]),
+                *([] if grid.planes else ["fig6_plane"]),
             ],
         )
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from contrastive_context.config.strategies import PLANE
 from contrastive_context.contexts.series import SAME_TARGETS
 from contrastive_context.core.frames import groups_of
 from contrastive_context.tables.selection import (
@@ -21,6 +22,10 @@ SCORE_COLUMNS = (
 SUMMARY_COLUMNS = (
     "metric", "composition", "strategy", "bucket", "cells", "of_cells", "task", "test_set", "model", "value",
     "ci_low", "ci_high", "n", "missing",
+)  # fmt: skip
+PLANE_COLUMNS = (
+    "of", "p", "epsilon", "strategy", "task", "test_set", "model", "composition", "quantity", "metric", "step", "seeds",
+    "value", "ci_low", "ci_high", "n", "missing",
 )  # fmt: skip
 _ESTIMATE = ("value", "ci_low", "ci_high", "n")
 NOT_RUN, NOT_TRAINED, NOT_FILLED, NOT_SCORED = "not run", "not trained", "no target fills it", "no scores"
@@ -156,7 +161,8 @@ def ablation_cells(scores: pd.DataFrame, settings: PresentationSettings) -> pd.D
     for (task, model), here in groups_of(cells, "task", "model"):
         names = strategies_by_model(cells, task, settings).get(model, [])
         varied = [(name, ablations[name]) for name in names if name in ablations]
-        for of, factor in dict.fromkeys((ablation.of, ablation.factor) for _, ablation in varied):
+        factors = dict.fromkeys((ablation.of, ablation.factor) for _, ablation in varied)
+        for of, factor in (pair for pair in factors if pair[1] != PLANE):
             default = settings.defaults.get(of, {}).get(factor, "default")
             values = {of: default} | {
                 name: ablation.value for name, ablation in varied if (ablation.of, ablation.factor) == (of, factor)
@@ -164,6 +170,44 @@ def ablation_cells(scores: pd.DataFrame, settings: PresentationSettings) -> pd.D
             for name, value in values.items():
                 rows = here.loc[here["strategy"] == name]
                 parts.append(rows.assign(of=of, factor=factor, setting=_as_text(value)))
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def plane_cells(scores: pd.DataFrame, probes: pd.DataFrame, settings: PresentationSettings) -> pd.DataFrame:
+    """Return what was measured of strategies that vary both p and epsilon: scores in buckets, and probes at the end.
+
+    Args:
+        scores: R/tables/scores.
+        probes: R/tables/probes.
+        settings: the planes, and which metric is a task's headline.
+
+    Returns:
+        A frame with ``PLANE_COLUMNS``: ``quantity`` is a bucket or a probe by generation, ``of`` the strategy that the
+        others are ablations of; missing cells as in :func:`score_cells`.
+    """
+    scored = score_cells(scores, settings, everything=True)
+    if len(scored):
+        headline = scored["task"].map(headline_metrics(scores, settings))
+        scored = scored.loc[(scored["metric"] == headline) & (scored["composition"] != "zero_context")]
+    probed = probes.loc[(probes["metric"] == "generation") & probes["probe"].isin(PROBES) & probes["value"].notna()]
+    probed = headline_seed(last_step(probed))
+    both = pd.concat(
+        [
+            scored.assign(quantity=scored["bucket"]),
+            probed.assign(quantity=probed["probe"], composition="none", missing=""),
+        ],
+        ignore_index=True,
+    )
+    parts = []
+    for of, points in settings.planes.items():
+        drawn = both.loc[both["strategy"].isin([*points])]
+        # Pairs with the strategy itself alone have no plane.
+        varied = {name for name, entry in settings.ablations().items() if (entry.of, entry.factor) == (of, PLANE)}
+        pairs = set(drawn.loc[drawn["strategy"].isin(varied), ["task", "model"]].itertuples(index=False, name=None))
+        drawn = drawn.loc[[pair in pairs for pair in zip(drawn["task"], drawn["model"], strict=True)]]
+        p, epsilon = (drawn["strategy"].map({name: point[axis] for name, point in points.items()}) for axis in (0, 1))
+        parts.append(drawn.assign(of=of, p=p, epsilon=epsilon))
+    columns = list(PLANE_COLUMNS)
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 

@@ -52,7 +52,7 @@ def strategies_by_model(frame: pd.DataFrame, task: str, settings: PresentationSe
 
 def last_step(frame: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows of each strategy's last step: the headline, never a step chosen by its score."""
-    keys = ["task", "test_set", "model", "strategy"]
+    keys = [name for name in ("task", "test_set", "model", "strategy") if name in frame.columns]
     return frame.loc[frame["step"] == frame.groupby(keys)["step"].transform("max")]
 
 

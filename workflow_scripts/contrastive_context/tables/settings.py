@@ -156,6 +156,7 @@ class PresentationSettings(Model):
         expected: task → model → strategies of the grid; what of it has no results is said to be missing.
         unfinished: why that is.
         defaults: strategy that others are ablations of → its own value of each factor.
+        planes: strategy that others vary in p and epsilon → name → its (p, epsilon).
         compositions: of contexts, in that order.
         metrics: task → all its metrics.
         headline: task → metric shown (absent: the first in the table).
@@ -171,6 +172,7 @@ class PresentationSettings(Model):
     expected: dict[str, dict[str, list[str]]] = {}
     unfinished: list[Unfinished] = []
     defaults: dict[str, dict[str, str | float | bool]] = {}
+    planes: dict[str, dict[str, tuple[float, float]]] = {}
     compositions: list[str] = ["one_graded", "top_k"]
     metrics: dict[str, list[str]] = {}
     headline: dict[str, str] = {}
@@ -203,6 +205,7 @@ class PresentationSettings(Model):
             expected=grid.strategies_by_model,
             unfinished=list(unfinished),
             defaults=_defaults(grid),
+            planes=grid.planes,
             metrics={task: list(study.tasks[task].metrics) for task in grid.tasks},
             headline={task: study.tasks[task].metrics[0] for task in grid.tasks},
             buckets=study.buckets,

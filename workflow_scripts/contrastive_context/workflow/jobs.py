@@ -27,6 +27,12 @@ class Jobs:
         text = canonical_json(self._study.safeguards.model_dump(mode="json"))
         return shlex.quote(text).replace("{", "{{").replace("}", "}}")
 
+    @property
+    def execution(self) -> str:
+        """How generation and probes run on a GPU, where no result depends on it, as options of their commands."""
+        generation = self._study.generation
+        return f"--threads {generation.threads} --batch-tokens {generation.batch_tokens}"
+
     def resources(self, rule: str) -> dict[str, Callable[..., int | str]]:
         """Return Snakemake's ``resources`` of a rule: functions of the wildcards and the attempt.
 

@@ -14,6 +14,8 @@ from contrastive_context.core.json_types import JsonDict
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
 
+_DEFAULT_RATE_LIMIT = (100, 1)  # jobs in so many seconds: of --max-jobs-per-timespan
+
 
 class Records:
     """What Snakemake notes of every output: the rule's parameter, inputs, and whether its job has ended.
@@ -84,6 +86,18 @@ def config_options(workflow: "Workflow") -> JsonDict:
 def is_main_process(workflow: "Workflow") -> bool:
     """Return whether this process was started by the user, not by Snakemake for one of its jobs."""
     return workflow.is_main_process
+
+
+def lift_default_rate_limit(workflow: "Workflow") -> None:
+    """Start jobs as soon as they can, unless ``--max-jobs-per-timespan`` asks for another limit than Snakemake's own.
+
+    That limit, 100 jobs a second, is never reached here. But with one, every finished job starts a timer that makes the
+    scheduler look at all jobs again a second later, and then again: after some hundred jobs it does nothing else. To be
+    called from ``onstart``, when the scheduler is there and has not begun.
+    """
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit is not None and (limit.max_jobs, limit.timespan) == _DEFAULT_RATE_LIMIT:
+        workflow.scheduler.job_rate_limiter = None
 
 
 def read_config_file(path: str | Path) -> JsonDict:

@@ -50,6 +50,7 @@ SETTINGS = {
     "plot_similarity_grid": "tables.settings:PresentationSettings",
     "plot_probes": "tables.settings:PresentationSettings",
     "plot_ablations": "tables.settings:PresentationSettings",
+    "plot_plane": "tables.settings:PresentationSettings",
     "plot_minimal_model": "figures.settings:MinimalModelFigureSettings",
     "build_report": "report.settings:BuildReportSettings",
 }
