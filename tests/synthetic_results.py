@@ -152,6 +152,7 @@ def write_figures(repository, folder, settings=None):
             settings, "--probes", "probes", "--out", "fig4_probes", "--likelihood", "fig4_probes_likelihood",
         ),
         "plot_ablations": (settings, "--scores", "scores", "--out", "fig5_ablations"),
+        "plot_plane": (settings, "--scores", "scores", "--probes", "probes", "--out", "fig6_plane"),
     }  # fmt: skip
     for script, (values, *arguments) in calls.items():
         for place, (option, value) in enumerate(itertools.pairwise(arguments)):

@@ -2,7 +2,6 @@
 
 import argparse
 
-from contrastive_context.config.safeguards import add_safeguards
 from contrastive_context.core import artifacts, cli, provenance
 from contrastive_context.core.canonical import canonical_json
 from contrastive_context.core.errors import UserError
@@ -16,21 +15,23 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--statistics", required=True, help="what the encoder learned from the training split is written here (.json)"
     )
-    add_safeguards(parser)
+    cli.add_safeguards(parser)
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
+    from contrastive_context.config.safeguards import Safeguards
     from contrastive_context.retrieval.embedding import write_embeddings
     from contrastive_context.retrieval.settings import EmbedCorpusSettings
 
     settings = cli.load_settings(args.settings, EmbedCorpusSettings)
+    safeguards = cli.load_settings(args.safeguards, Safeguards, "--safeguards")
     if len(args.corpus) != len(args.out):
         raise UserError(f"--out: {len(args.out)} files for {len(args.corpus)} corpora")
     artifacts.check_folder(args.encoder.removesuffix(".json"), args.encoder)
     version = canonical_json(provenance.read_settings(args.settings))
     write_embeddings(
-        settings.encoder, args.encoder, args.corpus, args.out, args.statistics, version, args.safeguards.max_unread
+        settings.encoder, args.encoder, args.corpus, args.out, args.statistics, version, safeguards.max_unread
     )
     provenance.write_provenance(
         *args.out,

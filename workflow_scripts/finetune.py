@@ -13,10 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_context.config.safeguards import add_safeguards
 from contrastive_context.core import artifacts, cli, provenance
-from contrastive_context.training.settings import FinetuneSettings
-from contrastive_context.workflow.code_versions import code_of
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -28,7 +25,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--out-dir", required=True, help="folder to write; it appears when training is complete")
     parser.add_argument("--state-dir", help="folder for what a later run resumes from; without it nothing is kept")
     parser.add_argument("--time-limit", type=float, metavar="MINUTES", help="stop before; default: the SLURM job's own")
-    add_safeguards(parser)
+    cli.add_safeguards(parser)
     return parser
 
 
@@ -48,12 +45,13 @@ def kept_on_failure(trainer_log: Path, args: argparse.Namespace) -> Iterator[Non
 def fingerprint(args: argparse.Namespace, settings: Any, inputs: Mapping[str, str | None]) -> str:
     """Return what names the state of this training; see :func:`contrastive_context.training.state.fingerprint`."""
     from contrastive_context.training import state
+    from contrastive_context.workflow.code_versions import code_of
 
     code = code_of(args.settings, "finetune", args.state_dir)
     return state.fingerprint(settings.model_dump(mode="json"), code, inputs)
 
 
-def train(args: argparse.Namespace, settings: Any, run_state: Any, interrupted: Any) -> None:
+def train(args: argparse.Namespace, settings: Any, safeguards: Any, run_state: Any, interrupted: Any) -> None:
     from contrastive_context.core import devices
     from contrastive_context.training import data as training_data
     from contrastive_context.training import finetuning
@@ -68,33 +66,34 @@ def train(args: argparse.Namespace, settings: Any, run_state: Any, interrupted: 
     model = language_models.load_model(model_folder, settings.dtype, settings.device)
     tokenizer = language_models.load_tokenizer(model_folder)
     with kept_on_failure(run_state.log_file, args):
-        finetuning.fine_tune(model, tokenizer, settings, data, run_state, args.safeguards, interrupted)
+        finetuning.fine_tune(model, tokenizer, settings, data, run_state, safeguards, interrupted)
 
 
 def main(args: argparse.Namespace) -> None:
+    from contrastive_context.config.safeguards import Safeguards
     from contrastive_context.core import devices, lease
     from contrastive_context.training import finetuning, interruptions, state
+    from contrastive_context.training.settings import FinetuneSettings
 
     settings = cli.load_settings(args.settings, FinetuneSettings)
+    safeguards = cli.load_settings(args.safeguards, Safeguards, "--safeguards")
     devices.require_gpu(settings.device, f"models.{settings.model_name}")
     artifacts.check_folder(args.model.removesuffix(".json"), args.model)
     inputs = {"model": args.model, "corpus": args.corpus, "contexts": args.contexts, "paraphrases": args.paraphrases}
     left_s = args.time_limit * 60 if args.time_limit else interruptions.seconds_left()
-    interrupted = interruptions.Interruptions(left_s, args.safeguards.stop_before_s)
-    timeout_s = args.safeguards.lease_timeout_s
+    interrupted = interruptions.Interruptions(left_s, safeguards.stop_before_s)
+    timeout_s = safeguards.lease_timeout_s
     with interruptions.requeued_when_out_of_time(), contextlib.ExitStack() as stack:
         if args.state_dir:
             folder = Path(args.state_dir) / fingerprint(args, settings, inputs)
             guard = stack.enter_context(lease.hold(folder, timeout_s, waiting=interrupted.check)).check
         else:
             folder, guard = stack.enter_context(artifacts.temporary_folder(args.out_dir)), lambda: None
-        run_state = state.RunState(
-            folder, finetuning.checkpoints(settings.recipe), args.safeguards.keep_states, guard=guard
-        )
+        run_state = state.RunState(folder, finetuning.checkpoints(settings.recipe), safeguards.keep_states, guard=guard)
         if run_state.is_finished:
             cli.log.info("already trained: publishing what %s holds", folder)
         else:
-            train(args, settings, run_state, interrupted)
+            train(args, settings, safeguards, run_state, interrupted)
         guard()
         with artifacts.atomic_folder(args.out_dir) as out:
             run_state.publish(out, artifacts.sha256_file(args.model))

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from contrastive_context.core import artifacts, cli, provenance
 from contrastive_context.core.json_types import JsonDict
-from contrastive_context.inference.settings import GenerateSettings, add_execution
-from contrastive_context.workflow.code_versions import code_of
 
 if TYPE_CHECKING:
     from contrastive_context.core.journal import Journal
+    from contrastive_context.inference.settings import GenerateSettings
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -26,12 +25,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--test", required=True, help="corpus file of the targets")
     parser.add_argument("--state-dir", help="folder for what a later run resumes from; without it nothing is kept")
     parser.add_argument("--out", required=True, help="JSON lines to write")
-    add_execution(parser)
+    cli.add_execution(parser)
     return parser
 
 
 def predict(
-    args: argparse.Namespace, settings: GenerateSettings, step: int, adapter: Path | None, journal: "Journal | None"
+    args: argparse.Namespace, settings: "GenerateSettings", step: int, adapter: Path | None, journal: "Journal | None"
 ) -> list[JsonDict]:
     from contrastive_context.core import devices
     from contrastive_context.inference import generation
@@ -64,7 +63,9 @@ def predict(
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.core import devices
     from contrastive_context.inference import resuming
+    from contrastive_context.inference.settings import GenerateSettings
     from contrastive_context.models import adapters
+    from contrastive_context.workflow.code_versions import code_of
 
     settings = cli.load_settings(args.settings, GenerateSettings)
     devices.require_gpu(settings.device, f"models.{settings.model_name}")

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from contrastive_context.config.safeguards import add_safeguards
 from contrastive_context.core import artifacts, cli, provenance
 
 
@@ -15,11 +14,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--encoder", required=True, help="its hash file encoders/<encoder>.json, the folder beside it")
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="segment scores (Parquet)")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for scores.{parquet,csv}")
-    add_safeguards(parser)
+    cli.add_safeguards(parser)
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
+    from contrastive_context.config.safeguards import Safeguards
     from contrastive_context.core.columnar import read_columns
     from contrastive_context.retrieval import encoders
     from contrastive_context.tables import tidy
@@ -27,6 +27,7 @@ def main(args: argparse.Namespace) -> None:
     from contrastive_context.tables.settings import RebucketSettings
 
     settings = cli.load_settings(args.settings, RebucketSettings)
+    safeguards = cli.load_settings(args.safeguards, Safeguards, "--safeguards")
     folder = args.encoder.removesuffix(".json")
     artifacts.check_folder(folder, args.encoder)
     sources = {
@@ -34,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     }
     train = read_columns(args.train, ["source"])["source"].to_pylist()
     encode = load_other(settings.encoder, folder, train, sources.values())
-    encoders.check_read(encode, list(sources.values()), args.safeguards.max_unread, "the frozen contexts")
+    encoders.check_read(encode, list(sources.values()), safeguards.max_unread, "the frozen contexts")
     measured = measure(
         artifacts.read_parquet(args.contexts, ("prompt_id", "target_id", "example_ids", "similarities")),
         sources,

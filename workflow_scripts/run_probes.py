@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contrastive_context.core import artifacts, cli, provenance
-from contrastive_context.inference.settings import RunProbesSettings, add_execution
-from contrastive_context.workflow.code_versions import code_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from contrastive_context.core.journal import Journal
+    from contrastive_context.inference.settings import RunProbesSettings
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -23,12 +22,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--probes", required=True, help="frozen probe prompts")
     parser.add_argument("--state-dir", help="folder for what a later run resumes from; without it nothing is kept")
     parser.add_argument("--out", required=True, help="Parquet file to write")
-    add_execution(parser)
+    cli.add_execution(parser)
     return parser
 
 
 def probing_of(
-    args: argparse.Namespace, settings: RunProbesSettings, rows: "pd.DataFrame"
+    args: argparse.Namespace, settings: "RunProbesSettings", rows: "pd.DataFrame"
 ) -> "Callable[[Path | None, str, Journal | None], pd.DataFrame]":
     """Return what probes the model with an adapter, or the base; the model is loaded at the first call."""
     from contrastive_context.core import devices
@@ -67,6 +66,7 @@ def probing_of(
 def main(args: argparse.Namespace) -> None:
     from contrastive_context.core import devices
     from contrastive_context.inference import probing
+    from contrastive_context.inference.settings import RunProbesSettings
 
     settings = cli.load_settings(args.settings, RunProbesSettings)
     devices.require_gpu(settings.device, f"models.{settings.model_name}")
@@ -81,6 +81,7 @@ def main(args: argparse.Namespace) -> None:
 
     from contrastive_context.inference import resuming
     from contrastive_context.models import adapters
+    from contrastive_context.workflow.code_versions import code_of
 
     checkpoints: dict[int, Path | None] = {0: None}
     if args.adapters:  # step 0 is the base's, probed once for all systems

@@ -352,9 +352,10 @@ def test_what_was_waited_for_is_no_input_afterwards(made, monkeypatch):
     [
         ('strategies={"contrastive": {"p": 0.4}}', "strategies/contrastive/p", 0.4),
         ("strategies={contrastive: {p: 0.4}}", "strategies/contrastive/p", 0.4),
-        ("finetuning={tiny: {checkpoints: [0, 60, 150], lora: {r: 4}}}", "finetuning/tiny",
-         {"checkpoints": [0, 60, 150], "lora": {"r": 4}}),
+        ("finetuning={tiny: {checkpoints: [0, 60, 100], lora: {r: 4}}}", "finetuning/tiny",
+         {"checkpoints": [0, 60, 100], "lora": {"r": 4}}),
         ("statistics={min_effects: {chrf++: 2.0}}", "statistics/min_effects/chrf++", 2.0),
+        ("buckets={medium: 0.4}", "buckets/medium", 0.4),
     ],
 )  # fmt: skip
 def test_on_the_command_line_a_nested_key_is_merged_as_from_a_file(made, option, path, value):

@@ -59,7 +59,7 @@ def test_prefetch_downloads_one_entry_per_job_and_computes_nothing(checkout):
     }
 
 
-@pytest.mark.parametrize("target", ["tables", "figures", "report", "fig1", "fig2", "fig3", "fig4", "fig5"])
+@pytest.mark.parametrize("target", ["tables", "figures", "report", "fig1", "fig2", "fig3", "fig4", "fig5", "fig6"])
 def test_named_targets(checkout, target):
     assert planned(checkout, *QUICKSTART, targets=[target])[target] == 1
 

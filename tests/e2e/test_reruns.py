@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -91,6 +92,20 @@ def test_an_added_checkpoint_is_reached_from_the_state_before_it(rerun, tiny_stu
     assert {step: entry["sha256"] for step, entry in adapters[0].items()} == {
         step: adapters[1][step]["sha256"] for step in ("0", "2", "4")
     }
+
+
+def test_it_generates_nothing_again_and_is_probed_alone(rerun, tiny_study):
+    name, path = TRAINED.replace("/", "."), TRAINED
+    logs = rerun.folder / "results/tiny/logs"
+    assert "all prompts were answered before" in (logs / f"generate/{name}.log").read_text()
+    probed = re.findall(r"step (\d) \(\d/3\): probed before", (logs / f"run_probes/{name}.log").read_text())
+    assert probed == ["2", "4"]
+    predictions = [folder / f"results/tiny/predictions/{path}.jsonl" for folder in (tiny_study, rerun.folder)]
+    assert predictions[0].read_bytes() == predictions[1].read_bytes()
+    before, after = (
+        pd.read_parquet(folder / f"results/tiny/probes/{path}.parquet") for folder in (tiny_study, rerun.folder)
+    )
+    assert before.equals(after[after["step"] != 3].reset_index(drop=True)) and 3 in set(after["step"])
 
 
 def test_a_second_snakemake_is_refused_with_a_sentence(rerun):

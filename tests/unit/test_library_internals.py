@@ -1,5 +1,7 @@
 """What libraries do not promise to keep: where an upgrade has moved a name, a test fails with the module to look at."""
 
+import subprocess
+import sys
 import tomllib
 from importlib import import_module, metadata
 from pathlib import Path
@@ -44,6 +46,12 @@ USED = [
     (SNAKEMAKE, lambda: import_module("snakemake.persistence"), ["MetadataRecord", "RECORD_FORMAT_VERSION"]),
     (SNAKEMAKE, workflow_class, ["is_main_process", "overwrite_configfiles", "config_settings"]),
     (SNAKEMAKE, lambda: import_module("snakemake.settings.types").ConfigSettings(), ["config"]),
+    (SNAKEMAKE, lambda: import_module("snakemake.settings.types").SchedulingSettings(), ["max_jobs_per_timespan"]),
+    (
+        SNAKEMAKE,
+        lambda: import_module("snakemake.settings.types").MaxJobsPerTimespan.parse_choice("100/1s"),
+        ["max_jobs", "timespan"],
+    ),
     (SNAKEMAKE, lambda: import_module("snakemake.common.configfile"), ["load_configfile"]),
     (SNAKEMAKE, lambda: import_module("snakemake.cli"), ["parse_args", "parse_config"]),
 ]
@@ -96,3 +104,27 @@ def test_records_are_read_by_snakemake_as_its_own(tmp_path, monkeypatch):
         ["'{\"seed\": 1}'"], ["b.txt"], {"b.txt": "sha256:00ff"}, 7, False,
     )  # fmt: skip
     assert Records().known("a.txt") and ours.unfinished(["a.txt"]) == set()
+
+
+LIMITED = """
+import sys
+sys.path.insert(0, {package!r})
+from contrastive_context.workflow import snakemake_internals
+
+onstart: snakemake_internals.lift_default_rate_limit(workflow)
+onsuccess: print("limiter:", type(workflow.scheduler.job_rate_limiter).__name__)
+
+rule one:
+    output: "out"
+    shell: "touch {{output}}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"), [([], "NoneType"), (["--max-jobs-per-timespan", "99/1s"], "JobRateLimiter")]
+)
+def test_the_default_limit_of_starts_is_lifted_and_another_kept(repository, tmp_path, options, kept):
+    (tmp_path / "Snakefile").write_text(LIMITED.format(package=str(repository / "workflow_scripts")))
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"limiter: {kept}" in done.stdout + done.stderr

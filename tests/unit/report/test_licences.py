@@ -48,6 +48,7 @@ def test_open_models_need_no_licence_click(repository):
     "overlays",
     [
         (), ("open-models",), ("paper-other-tasks",), ("quickstart",), ("laptop-study",),
+        ("laptop-study", "laptop-study-tuning"),
         ("quickstart", "translation"), ("quickstart", "other-tasks"),
     ],
     ids="-".join,

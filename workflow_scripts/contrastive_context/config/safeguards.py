@@ -1,7 +1,5 @@
 """What keeps jobs from losing work, and from doing work that is worth nothing."""
 
-import argparse
-
 from pydantic import Field
 
 from contrastive_context.config.base import Model
@@ -29,15 +27,4 @@ class Safeguards(Model):
         ge=0,
         le=1,
         description="embedding stops if the encoder doesn't read this share of a split's sources whole",
-    )
-
-
-def add_safeguards(parser: argparse.ArgumentParser) -> None:
-    """Give an entry point the option ``--safeguards``: no result depends on it, so it is no part of the settings."""
-    parser.add_argument(
-        "--safeguards",
-        type=Safeguards.model_validate_json,
-        default=Safeguards().model_dump_json(),
-        metavar="JSON",
-        help="when to save and when to stop",
     )

@@ -38,8 +38,21 @@ def parser(description: str) -> argparse.ArgumentParser:
     return result
 
 
-def load_settings(text: str, model: Callable[..., Settings]) -> Settings:
-    """Build a step's typed settings from the ``--settings`` argument.
+def add_safeguards(parser: argparse.ArgumentParser) -> None:
+    """Give an entry point the option ``--safeguards``: no result depends on it, so it is no part of the settings."""
+    parser.add_argument("--safeguards", default="{}", metavar="JSON", help="when to save and when to stop")
+
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Give an entry point the options that say how it runs where the settings don't."""
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads, unless the settings say them")
+    parser.add_argument(
+        "--batch-tokens", type=int, default=8192, metavar="N", help="padded tokens of a batch, unless the settings do"
+    )
+
+
+def load_settings(text: str, model: Callable[..., Settings], option: str = "--settings") -> Settings:
+    """Build a step's typed settings from the ``--settings`` argument, or another option's.
 
     The key ``code_version``, which only Snakemake looks at, is dropped.
 
@@ -55,8 +68,8 @@ def load_settings(text: str, model: Callable[..., Settings]) -> Settings:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         if isinstance(error, ValidationError):
             problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise UserError(f"--settings: {problems}") from error
-        raise UserError(f"--settings: {error}") from error
+            raise UserError(f"{option}: {problems}") from error
+        raise UserError(f"{option}: {error}") from error
 
 
 def run(

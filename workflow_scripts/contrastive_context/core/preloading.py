@@ -41,6 +41,9 @@ MODULES = (
     "numpy", "pandas", "pyarrow.parquet", "scipy.stats", "torch", "transformers.modeling_utils",
     "transformers.models.auto.modeling_auto", "transformers.models.auto.tokenization_auto", "peft",
     "safetensors.torch", "tqdm", "pydantic",
+    # Our own, as they were when the workflow began: so were the code versions that its results have.
+    "contrastive_context.inference.probing", "contrastive_context.inference.resuming",
+    "contrastive_context.training.finetuning", "contrastive_context.workflow.code_versions",
 )  # fmt: skip
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 # What a shell changes from job to job, and no library reads.

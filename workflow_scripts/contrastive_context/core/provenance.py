@@ -11,7 +11,6 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +118,8 @@ def read_settings(text: str) -> JsonDict:
 
 def _versions() -> dict[str, str]:
     """Versions of the packages that this process has imported and that affect numbers."""
+    from importlib import metadata  # not at the top: it brings the modules of e-mail with it
+
     versions = {"python": platform.python_version(), "contrastive-context": __version__}
     for module, distribution in {
         "numpy": "numpy", "pandas": "pandas", "torch": "torch", "transformers": "transformers", "peft": "peft",

@@ -1,6 +1,5 @@
 """Settings of ``generate.py`` and ``run_probes.py``."""
 
-import argparse
 from typing import TYPE_CHECKING, Any, Self
 
 from contrastive_context.config.tasks import Agreement, ProbeMeasure
@@ -51,11 +50,3 @@ def _leaves(study: "Study", task: str, model: str) -> dict[str, Any]:
     generation = study.generation
     on_cpu = {"threads": generation.threads, "batch_tokens": generation.batch_tokens}
     return leaves | (on_cpu if leaves["device"] == "cpu" else {})
-
-
-def add_execution(parser: argparse.ArgumentParser) -> None:
-    """Give an entry point the options that say how it runs where the settings don't."""
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads, unless the settings say them")
-    parser.add_argument(
-        "--batch-tokens", type=int, default=8192, metavar="N", help="padded tokens of a batch, unless the settings do"
-    )
