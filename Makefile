@@ -59,7 +59,7 @@ quickstart: $(VENV)/.core ## run the embedded study; prints where report and fig
 	@echo "report:  $(CURDIR)/results/quickstart/report.html"
 	@for f in results/quickstart/figures/*.png; do echo "figure:  $(CURDIR)/$$f"; done
 
-laptop-study: $(VENV)/.core ## run four tiny families on two synthetic tasks, five seeds each
+laptop-study: $(VENV)/.core ## run three tiny families on two synthetic tasks, five seeds each
 	@snakemake --profile envs/profiles/laptop-study
 	@echo
 	@echo "report:  $(CURDIR)/results/laptop-study/report.html"

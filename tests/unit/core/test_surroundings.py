@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from contrastive_context.core import surroundings
+
 STEP = """
 import os
 from contrastive_context.core import cli
@@ -36,6 +38,13 @@ def test_variables_that_would_change_results_are_fixed(step):
     given = {"MPLBACKEND": "module://other", "MATPLOTLIBRC": "mine", "NVIDIA_TF32_OVERRIDE": "1"}
     result = step(*given, **given)
     assert eval(result.stdout) == {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull, "NVIDIA_TF32_OVERRIDE": None}
+
+
+def test_memory_that_is_used_again_is_kept_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    surroundings.fix_variables_of_jobs()
+    assert (os.environ["MALLOC_TRIM_THRESHOLD_"], os.environ["MALLOC_MMAP_THRESHOLD_"]) == ("1", str(2**27))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ _FIXED = {
 }
 # They let float32 products have ten bits of mantissa, whatever torch is told; NVIDIA's containers set the second one.
 _REMOVED = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+# glibc gives the memory of large tensors back at once, and gets it anew, page by page, for the next one.
+_KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(128 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
 _WHOLE_SECONDS = ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")
 _PACKAGES = ("numpy", "pandas", "pyarrow", "torch", "transformers")
 
@@ -28,6 +30,8 @@ def fix_variables_of_jobs() -> None:
     """Change the variables that a Python which isn't started yet reads."""
     # A step finds the package beside it.
     os.environ.pop("PYTHONSAFEPATH", None)
+    for name, value in _KEPT_MEMORY.items():
+        os.environ.setdefault(name, value)
     # Conda's Python looks for packages in the user's home first.
     if sys.prefix != sys.base_prefix or Path(sys.prefix, "conda-meta").is_dir():
         os.environ["PYTHONNOUSERSITE"] = "1"
