@@ -10,7 +10,7 @@ LOCK ?= core
 PROFILE ?= quickstart
 RUN ?= $(PROFILE)
 # Two tests at a time, each file's by one process.
-TWO := -n 2 --dist loadfile --no-loadscope-reorder
+TWO := -n 2 --dist loadgroup --no-loadscope-reorder
 profile = test -f envs/profiles/$(PROFILE)/config.yaml || \
   { echo "no profile '$(PROFILE)'; PROFILE= one of: $$(ls envs/profiles | xargs)"; exit 2; }
 BENCH_VENV := .venv-bench

@@ -25,9 +25,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what is slow by its kind."""
+    """Mark what is slow by its kind, and what one process runs: a file, and all that needs the tiny study."""
     if "unit" not in item.path.parts and "dag" not in item.path.parts:
         item.add_marker(pytest.mark.slow)
+    group = "tiny study" if "tiny_study" in getattr(item, "fixturenames", ()) else str(item.path)
+    item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

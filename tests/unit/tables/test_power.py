@@ -35,6 +35,10 @@ def test_without_noise_of_targets_it_is_that_of_a_t_test(settings):
         critical = stats.t.isf((1 - statistics.confidence) / 2, count - 1)
         expected = stats.nct.sf(critical, count - 1, effect / (0.02 / np.sqrt(count)))
         assert value == pytest.approx(expected, abs=0.025)
+    # With the effect that is said to be detectable, the power is what is planned for.
+    for count, least in zip(found["runs"], found["detectable"], strict=True):
+        critical = stats.t.isf((1 - statistics.confidence) / 2, count - 1)
+        assert stats.nct.sf(critical, count - 1, least / (0.02 / np.sqrt(count))) == pytest.approx(0.8, abs=0.025)
 
 
 def test_more_runs_and_more_targets_give_more_of_it():

@@ -30,7 +30,7 @@ def test_three_families_on_both_tasks_with_five_strategies_and_five_seeds(laptop
         assert len(main) == 1 + 5 * 5
     families = {task: [study.models[model].family for of, model in grid.pairs if of == task] for task in grid.tasks}
     assert families.pop("idiom-default") == ["llama"]
-    assert families == dict.fromkeys(("lexicon", "idiom"), ["llama", "qwen3", "gpt_neox"])
+    assert families == {task: ["llama", "qwen3", "gpt_neox"] for task in ("lexicon", "idiom")}
     assert len(set(grid.planes["contrastive"].values())) == 4 * 3 - 1  # p + epsilon is at most 1
 
 

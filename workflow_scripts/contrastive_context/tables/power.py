@@ -1,4 +1,4 @@
-"""Power of a study's claims: how often a true effect of the smallest size that counts would show.
+"""Power of a study's claims: how often a true effect of the smallest size that counts would show, and which does.
 
 From a finished run come, for each claim and task, how much the training runs of each model vary and how much targets
 do. With those, studies of other sizes are simulated with the intervals of :mod:`contrastive_context.tables.bootstrap`.
@@ -17,7 +17,11 @@ from contrastive_context.tables.findings import Pair, by_task
 from contrastive_context.tables.settings import BuildTablesSettings
 from contrastive_context.tables.tidy import Cells
 
-COLUMNS = ["task", "test_set", "claim", "effect", "run_sd", "target_se", "runs", "targets", "power"]
+COLUMNS = [
+    "task", "test_set", "claim", "effect", "run_sd", "target_se", "runs", "times", "targets", "power", "detectable",
+]  # fmt: skip
+ENOUGH = 0.8
+"""Power that is usually planned for."""
 _TRIALS = 4000
 
 
@@ -36,7 +40,8 @@ def table(
     Returns:
         ``effect``: the true difference less what it is held against; ``run_sd``: root mean square over models of the
         runs' standard deviation, without the targets' part; ``target_se``: standard error from the targets, at the
-        run's own number; a row per claim and size. Claims without several runs of each model are left out.
+        run's own number; ``detectable``: the true difference, less the same, that shows with a power of ``ENOUGH``;
+        a row per claim and size. Claims without several runs of each model are left out.
     """
     rows = []
     for drafts in by_task(scores, probes, settings):
@@ -47,12 +52,16 @@ def table(
                 for factor in times:
                     # Deterministic, and the same draws for every claim.
                     rng = np.random.default_rng(settings.statistics.seed)
-                    powers = [_power(pair, count, factor, len(judged), settings.statistics, rng) for pair in pairs]
-                    worst = pairs[int(np.argmin(powers))]
+                    needed = [_needed(pair, count, factor, len(judged), settings.statistics, rng) for pair in pairs]
+                    powers = [float((_effect(pair) > each).mean()) for pair, each in zip(pairs, needed, strict=True)]
+                    index = int(np.argmin(powers))
+                    worst = pairs[index]
                     spread, error = _noise(worst)
                     targets = round(worst.pooled().n * factor)
                     where = draft.task, draft.test_set, draft.claim.name
-                    rows.append((*where, _effect(worst), spread, error, count, targets, min(powers)))
+                    size = count, factor, targets
+                    detectable = float(np.quantile(needed[index], ENOUGH))
+                    rows.append((*where, _effect(worst), spread, error, *size, powers[index], detectable))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -71,9 +80,10 @@ def _shared(replicates: np.ndarray, runs: Runs) -> float:
     return float(np.nanstd(replicates, ddof=1)) * runs.share
 
 
-def _power(
+def _needed(
     pair: Pair, count: int, factor: float, claims: int, statistics: Statistics, rng: np.random.Generator
-) -> float:
+) -> np.ndarray:
+    """Return the true effect above which each simulated study shows it, float [trials]."""
     cell = pair.pooled()
     assert cell.runs is not None
     models = cell.runs.models
@@ -83,10 +93,10 @@ def _power(
     seeds = np.array([max(0.0, model.spread**2 - model.own) for model in models])
     within = _shared(cell.replicates, cell.runs) / np.sqrt(factor)
     draws = rng.standard_normal((_TRIALS, len(models), count)) * np.sqrt(own + seeds)[:, None]
-    found = _effect(pair) + draws.mean(axis=(1, 2)) + within * rng.standard_normal(_TRIALS)
+    noise = draws.mean(axis=(1, 2)) + within * rng.standard_normal(_TRIALS)
     parts = draws.var(axis=2, ddof=1) / count
     between = np.sqrt(parts.sum(axis=1)) / len(models)
     below = (parts**2 / (count - 1)).sum(axis=1)
     freedom = np.divide(parts.sum(axis=1) ** 2, below, out=np.full(_TRIALS, float(count - 1)), where=below > 0)
     tail = (1 - statistics.confidence) / 2 / claims
-    return float((found > half_width(tail, within, clusters, between, freedom)).mean())
+    return half_width(tail, within, clusters, between, freedom) - noise

@@ -203,12 +203,17 @@ def _power(arguments: argparse.Namespace, _: list[str]) -> int:
     found = power.table(scores, probes, settings, arguments.seeds, arguments.times)
     if not len(found):
         raise UserError(f"{folder}: no claim was judged over several training runs of each model")
-    print("Power to show a true effect of the smallest size that counts, against the hardest of Holm's tests:")
-    wide = found.pivot_table(
-        index=["task", "test_set", "claim", "effect", "run_sd", "target_se"], columns=["runs", "targets"],
-        values="power", sort=False,
-    )  # fmt: skip
-    print(wide.to_string(float_format=lambda value: f"{value:.3f}"))
+    print(
+        "Power to show a true effect of the smallest size that counts, against the hardest of Holm's tests / the\n"
+        f"effect that shows with a power of {power.ENOUGH:g}. run_sd: of one model's training runs; target_se: from "
+        "the run's\ntargets; both of the pair of systems that is hardest to tell apart."
+    )
+    sizes = [f"{runs} runs, targets × {times:g}" for runs, times in zip(found["runs"], found["times"], strict=True)]
+    texts = [f"{value:.2f} / {least:.3f}" for value, least in zip(found["power"], found["detectable"], strict=True)]
+    claims = ["task", "test_set", "claim"]
+    wide = found.assign(size=sizes, text=texts).pivot(index=claims, columns="size", values="text")
+    noise = found.groupby(claims, sort=False)[["effect", "run_sd", "target_se"]].first()
+    print(noise.join(wide[list(dict.fromkeys(sizes))]).to_string(float_format=lambda value: f"{value:.3f}"))
     return 0
 
 
