@@ -36,6 +36,7 @@ USED = [
     (TRANSFORMERS, lambda: import_module("transformers.cache_utils"), ["LinearAttentionCacheLayerMixin"]),
     (TRANSFORMERS, lambda: import_module("transformers.modeling_layers"), ["GradientCheckpointingLayer"]),
     (PEFT, lambda: import_module("peft.tuners.lora"), ["Linear"]),
+    (TRANSFORMERS, lambda: import_module("transformers.conversion_mapping"), ["get_checkpoint_conversion_mapping"]),
     (PEFT, lora_layer, ["get_base_layer", "lora_A", "lora_B", "lora_dropout", "merged", "scaling", "use_dora"]),
     (SACREBLEU, lambda: import_module("sacrebleu.metrics").CHRF(), ["_extract_corpus_statistics"]),
     (

@@ -44,6 +44,7 @@ MODULES = (
     # Our own, as they were when the workflow began: so were the code versions that its results have.
     "contrastive_context.inference.probing", "contrastive_context.inference.resuming",
     "contrastive_context.training.finetuning", "contrastive_context.workflow.code_versions",
+    "contrastive_context.models.transformers_internals:prepare_loading",
 )  # fmt: skip
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 # What a shell changes from job to job, and no library reads.
@@ -158,9 +159,17 @@ def _start(folder: Path, name: str, modules: Sequence[str]) -> None:
 
 
 def serve(path: str, *modules: str) -> None:
-    """Import modules, then fork a child for each job that asks, as long as the workflow runs."""
-    for module in modules:
-        importlib.import_module(module)
+    """Import modules, then fork a child for each job that asks, as long as the workflow runs.
+
+    Args:
+        path: of the socket.
+        modules: names of modules, each with the name of a function to be called after a colon, if there is one.
+    """
+    for entry in modules:
+        module, _, function = entry.partition(":")
+        imported = importlib.import_module(module)
+        if function:
+            getattr(imported, function)()
     gc.collect()
     gc.freeze()  # what is there stays, and children needn't copy it to count it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them here

@@ -25,6 +25,7 @@ _DRAWN_PROBES = ("iwl", "icl", "copy")
 _COLORS = "Blues"
 #: Share of a panel's range above which its colour is so dark that numbers on it are white.
 _DARK = 0.6
+_LEAST_RANGE = 0.1
 
 
 class _Map(NamedTuple):
@@ -61,7 +62,7 @@ def draw(cells: pd.DataFrame, settings: PresentationSettings) -> list[Figure]:
         f"last training step{', ' + runs if runs else ''}; ±: half of the interval, "
         f"{intervals(measured, settings.confidence)}; "
         f"{sample_sizes(measured['n'].astype(int).tolist())}\n"
-        "colours span each panel's own range; framed: the strategy itself; grey: not run"
+        "colours span each panel's own range, .1 at least; framed: the strategy itself; grey: not run"
     )
     pages = Pages(rows, {}, note)
     for axes, each in zip(pages.axes, layout, strict=True):
@@ -118,14 +119,15 @@ def _draw_panel(ax: Axes, rows: pd.DataFrame, plane: dict[str, tuple[float, floa
     for row in points_of:
         values[epsilons.index(row.epsilon), ps.index(row.p)] = row.value
     low, high = np.nanmin(values), np.nanmax(values)
+    high = max(high, low + _LEAST_RANGE)  # noise would look like a finding
     colors = matplotlib.colormaps[_COLORS].with_extremes(bad="#dddddd")
     # The lightest colours are for values, too: white is the page's.
     ax.imshow(values, cmap=colors, aspect="auto", origin="lower", vmin=low - 0.15 * (high - low), vmax=high)
     for row in points_of:
         place = ps.index(row.p), epsilons.index(row.epsilon)
-        share = (row.value - low) / (high - low) if high > low else 0.0
+        share = (row.value - low) / (high - low)
         half = (row.ci_high - row.ci_low) / 2
-        text = f"{row.value:.2f}" + (f"\n±{half:.2f}" if np.isfinite(half) else "")
+        text = f"{round(row.value, 2) + 0.0:.2f}".replace("-", "−") + (f"\n±{half:.2f}" if np.isfinite(half) else "")
         color = "white" if share > _DARK else "black"
         ax.text(*place, text, ha="center", va="center", fontsize=points(5.8), color=color, linespacing=1.05)
     x, y = (edge.index(value) for edge, value in zip((ps, epsilons), plane[of], strict=True))
