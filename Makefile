@@ -24,7 +24,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .PHONY: help setup quickstart laptop-study check plan why prompt verify accept verdicts headroom power test test-fast test-all lint format clean clean-state comet-env bench \
-  bench-env test-faults test-slurm test-with-comet lock audit licences
+  bench-env test-faults test-simulations test-slurm test-with-comet lock audit licences
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -106,6 +106,10 @@ test-slurm: $(VENV)/.dev ## tests on a real SLURM; they need its Debian packages
 
 test-faults: $(VENV)/.dev ## disturb stages and workflows, start them again: make test-faults TRIALS=2000 PIPELINE_TRIALS=40
 	FAULT_TRIALS=$(or $(TRIALS),220) PIPELINE_TRIALS=$(or $(PIPELINE_TRIALS),12) $(BIN)/python -m pytest -q tests/faults
+
+test-simulations: $(VENV)/.dev ## error rates of verdicts and coverage of intervals in more simulated studies: SIMULATIONS=5000
+	SIMULATIONS=$(or $(SIMULATIONS),5000) $(BIN)/python -m pytest -q $(TWO) -k percent \
+	  tests/unit/tables/test_findings.py tests/unit/tables/test_coverage_of_intervals.py
 
 lock: $(TOOLS_VENV)/.done ## let packages of a lock change, or check it: make lock LOCK=core UPGRADE="pandas requests"
 	@PATH=$(CURDIR)/$(TOOLS_VENV)/bin:$$PATH envs/lock.sh $(LOCK) $(UPGRADE)

@@ -1,5 +1,7 @@
 """Intervals on simulated data whose truth is known: clusters of unequal size, several training runs."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from contrastive_context.tables.settings import BuildTablesSettings
 from contrastive_context.tables.tidy import over_runs
 from simulated_studies import cells, scores, segments
 
-TRIALS = 1000
+TRIALS = int(os.environ.get("SIMULATIONS", "1000"))
 
 pytestmark = pytest.mark.slow
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 
 import numpy as np
 import pandas as pd
@@ -312,11 +313,15 @@ def test_claims_say_whom_they_compare_and_who_makes_them():
         assert claim.quantity in OF_PROBES or any(word in claim.text for word in ("similarity", "bucket"))
 
 
+#: Studies per case; `make test-simulations` takes more.
+SIMULATIONS = int(os.environ.get("SIMULATIONS", "200"))
+
+
 @pytest.fixture
 def share_of(monkeypatch):
     """Build many simulated studies; return the share of them in which a claim gets one of some verdicts."""
 
-    def share(claim, verdicts, means, clusters, min_effect=0.0, trials=200, **options):
+    def share(claim, verdicts, means, clusters, min_effect=0.0, trials=SIMULATIONS, **options):
         (wanted,) = (entry for entry in CLAIMS if entry.name == claim)
         # The simulated studies have one bucket.
         monkeypatch.setattr(findings, "CLAIMS", [dataclasses.replace(wanted, quantity="high")])
