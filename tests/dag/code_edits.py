@@ -331,5 +331,5 @@ CODE_EDITS = [
     ("what runs queries", {"@/sql/child.py": ('f"more than {rows} rows"', '"too many rows"')}, f"{SQL} {EXECUTED}"),
     ("a figure", {"@/figures/summary.py": ("return pages.figures", "return [*pages.figures]")}, "figures/fig1*"),
     ("the report's template", {"@/report/template.html": ("<title>", "<title> ")}, "report.html"),
-    ("the entry point itself", {"generate.py": ("step = 0\n", "step = -1\n")}, "predictions/*/*/*"),
+    ("the entry point itself", {"generate.py": ("adapter = 0, None\n", "adapter = -1, None\n")}, "predictions/*/*/*"),
 ]
